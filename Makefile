@@ -1,0 +1,53 @@
+# make train   trains LeNet-5 on 4 MPI ranks, beside the sequential network
+# make test    runs the tests, on simulated ranks and on 1 to 4 MPI ranks
+# make check   lint, formatting and types
+# make bench   timings, side by side
+#
+# Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip.
+
+PYTHON ?= python3
+PIP ?=
+VENV ?= .venv
+RANKS ?= 4
+ARGS ?=
+
+PY := $(VENV)/bin/python
+MPIEXEC := $(VENV)/bin/mpiexec
+
+# Ranks share the cores; mpiexec ends a job that takes longer than this many seconds.
+export OMP_NUM_THREADS ?= 1
+export MPIEXEC_TIMEOUT ?= 3600
+
+.PHONY: train test check format bench clean
+
+train: $(VENV)/ready
+	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
+
+test: $(VENV)/ready
+	$(PY) -m pytest
+	for ranks in 1 2 3 4; do \
+		echo "== $$ranks MPI ranks"; \
+		MPIEXEC_TIMEOUT=900 $(MPIEXEC) -n $$ranks $(PY) -m pytest -p no:cacheprovider tests || exit 1; \
+	done
+
+check: $(VENV)/ready
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: $(VENV)/ready
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+bench: $(VENV)/ready
+	$(MPIEXEC) -n $(RANKS) $(PY) benchmarks/training_step.py
+
+$(VENV)/ready: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP) --constraint constraints.txt \
+		--editable '.[mpi,torch,test,examples,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
