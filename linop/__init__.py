@@ -1,0 +1,44 @@
+"""Linear operators between spaces with an inner product, and the machine that checks their adjoints.
+
+An operator ``A : X -> Y`` knows its two spaces, applies itself, and has an adjoint::
+
+    dot_Y(A x, y) == dot_X(x, A* y)        for all x in X and y in Y
+
+Operators compose (``A @ B``), add (``A + B``) and scale (``c * A``); the adjoint of every such expression follows from
+those of its parts. `check_adjoint` verifies the equation above for any operator. Only NumPy and array-api-compat are
+needed; vectors may be arrays of any array API library.
+"""
+
+from linop.algebra.adjoint import Adjoint
+from linop.algebra.compose import Compose
+from linop.algebra.scale import Scale
+from linop.algebra.sum import Sum
+from linop.errors import AdjointError, SpaceError
+from linop.operator import LinearOperator
+from linop.operators.function import FunctionOperator
+from linop.operators.identity import Identity
+from linop.operators.matrix import Matrix
+from linop.operators.zero import Zero
+from linop.queries import matrix
+from linop.spaces import Euclidean, Space
+from linop.verify import AdjointReport, assert_adjoint, check_adjoint
+
+__all__ = [
+    "Adjoint",
+    "AdjointError",
+    "AdjointReport",
+    "Compose",
+    "Euclidean",
+    "FunctionOperator",
+    "Identity",
+    "LinearOperator",
+    "Matrix",
+    "Scale",
+    "Space",
+    "SpaceError",
+    "Sum",
+    "Zero",
+    "assert_adjoint",
+    "check_adjoint",
+    "matrix",
+]

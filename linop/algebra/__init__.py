@@ -1,0 +1,1 @@
+"""Operators made of operators: one class, one file."""

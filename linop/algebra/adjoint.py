@@ -1,0 +1,57 @@
+"""The adjoint of an operator, as an operator.
+
+=========  ==========================================
+map        ``A* : Y -> X``, ``dot(A x, y) == dot(x, A* y)``
+adjoint    ``A** = A``
+matrix     the conjugate transpose of A's
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from linop.arrays import Array
+from linop.operator import LinearOperator
+
+
+@final
+class Adjoint(LinearOperator):
+    """The adjoint of `operator` with respect to `Space.dot`, made by ``A.dual`` and ``A.H``.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        The operator whose two methods change places.
+    """
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__(operator.codomain, operator.domain)
+        self.operator = operator
+
+    @property
+    def exact(self) -> bool:
+        """Exact where the operator is."""
+        return self.operator.exact
+
+    @property
+    def roundings(self) -> int:
+        """As many as the operator's."""
+        return self.operator.roundings
+
+    @property
+    def dual(self) -> LinearOperator:
+        """The operator itself."""
+        return self.operator
+
+    def _apply(self, x: Array) -> Array:
+        return self.operator._apply_dual(x)
+
+    def _apply_dual(self, y: Array) -> Array:
+        return self.operator._apply(y)
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.operator,)
+
+    def __str__(self) -> str:
+        return f"{self.operator}.H"

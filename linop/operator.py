@@ -1,0 +1,162 @@
+"""What a linear operator is.
+
+An author writes two methods, `LinearOperator._apply` and `LinearOperator._apply_dual`: unchecked, pure (they never
+change or alias the argument) and deterministic. Everything else follows: the checked call ``A(x)``, the adjoint, the
+algebra, equality and printing. `linop.check_adjoint` says whether the two methods belong together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Complex
+from typing import final
+
+from linop.arrays import Array, Scalar
+from linop.errors import SpaceError
+from linop.spaces import Space
+
+
+class LinearOperator(ABC):
+    """A linear map ``A : domain -> codomain`` with an adjoint. Abstract.
+
+    Parameters
+    ----------
+    domain, codomain : Space
+        Where vectors come from and where they go; both real or both complex.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the map and its adjoint take vectors of small integers to their exact image in floating point. Data
+        movements and integer matrices do; their adjoint is then checked with ``==``.
+    roundings : int
+        How many roundings stand behind one entry of a result, at most. The floating check derives its tolerance from
+        it.
+    """
+
+    # NumPy hands `scalar * A` and `array @ A` to the methods below instead of making an array of objects.
+    __array_ufunc__ = None
+
+    def __init__(self, domain: Space, codomain: Space) -> None:
+        if domain.field != codomain.field:
+            raise SpaceError(f"{type(self).__name__} : {domain} -> {codomain}: the two fields must be the same")
+        self.domain = domain
+        self.codomain = codomain
+
+    @property
+    def exact(self) -> bool:
+        """Whether small integers stay exact."""
+        return False
+
+    @property
+    def roundings(self) -> int:
+        """Roundings behind one entry, at most."""
+        return max(self.domain.size, self.codomain.size)
+
+    # -- the map and its adjoint -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _apply(self, x: Array) -> Array:
+        """Return ``A x`` for a vector that was checked: fresh, with the batch axes of `x`."""
+
+    @abstractmethod
+    def _apply_dual(self, y: Array) -> Array:
+        """Return ``A* y`` with respect to `Space.dot` for a vector that was checked."""
+
+    @final
+    def __call__(self, x: Array) -> Array:
+        """Return ``A x``.
+
+        Parameters
+        ----------
+        x : array, shape (*batch, *domain.shape)
+            A vector of the domain, or a batch of them.
+
+        Returns
+        -------
+        array, shape (*batch, *codomain.shape)
+            A fresh array in the library, precision and device of `x`.
+
+        Raises
+        ------
+        SpaceError
+            When `x` is no vector of the domain.
+        """
+        self.domain.check(x, self)
+        return self._apply(x)
+
+    @property
+    def dual(self) -> LinearOperator:
+        """The adjoint with respect to `Space.dot`: what automatic differentiation needs."""
+        from linop.algebra.adjoint import Adjoint
+
+        return Adjoint(self)
+
+    @property
+    @final
+    def H(self) -> LinearOperator:
+        """The adjoint with respect to `Space.inner`; the same as `dual` on spaces without weights."""
+        return self.dual
+
+    # -- the algebra: each class has its own file in linop.algebra ---------------------------------------------------
+
+    @final
+    def __matmul__(self, other: object) -> LinearOperator:
+        from linop.algebra.compose import compose
+
+        return compose(self, other) if isinstance(other, LinearOperator) else NotImplemented
+
+    @final
+    def __add__(self, other: object) -> LinearOperator:
+        from linop.algebra.sum import add
+
+        return add(self, other) if isinstance(other, LinearOperator) else NotImplemented
+
+    @final
+    def __sub__(self, other: object) -> LinearOperator:
+        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
+
+    @final
+    def __rmul__(self, scalar: Scalar) -> LinearOperator:
+        from linop.algebra.scale import scale
+
+        return scale(scalar, self) if isinstance(scalar, Complex) else NotImplemented
+
+    @final
+    def __mul__(self, scalar: Scalar) -> LinearOperator:
+        return self.__rmul__(scalar)
+
+    @final
+    def __truediv__(self, scalar: Scalar) -> LinearOperator:
+        return (1 / scalar) * self if isinstance(scalar, Complex) else NotImplemented
+
+    @final
+    def __neg__(self) -> LinearOperator:
+        return -1 * self
+
+    @final
+    def __pow__(self, exponent: int) -> LinearOperator:
+        from linop.algebra.compose import power
+
+        return power(self, exponent) if isinstance(exponent, int) else NotImplemented
+
+    # -- equality and printing ----------------------------------------------------------------------------------------
+
+    def _key(self) -> tuple[object, ...]:
+        """Return what makes two operators of this class equal; by default, only an operator itself."""
+        return (id(self),)
+
+    @final
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self._key() == other._key())
+
+    @final
+    def __hash__(self) -> int:
+        return hash((type(self), self._key()))
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    @final
+    def __repr__(self) -> str:
+        return f"{self} : {self.domain} -> {self.codomain}"

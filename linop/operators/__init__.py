@@ -1,0 +1,1 @@
+"""Operators in one process: one class, one file."""

@@ -1,0 +1,62 @@
+"""The identity.
+
+=========  ==========================================
+map        ``I x = x``
+adjoint    ``I* = I``
+matrix     the unit matrix
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from linop import arrays
+from linop.arrays import Array
+from linop.operator import LinearOperator
+from linop.spaces import Space
+
+
+@final
+class Identity(LinearOperator):
+    """The identity of a space. Its result is a fresh copy, as every operator's is.
+
+    Parameters
+    ----------
+    space : Space
+        Domain and codomain.
+
+    Examples
+    --------
+    >>> from linop import Euclidean
+    >>> A = Identity(Euclidean(2))
+    >>> A @ A == A
+    True
+    """
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space, space)
+
+    @property
+    def exact(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def roundings(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def dual(self) -> LinearOperator:
+        """The identity itself."""
+        return self
+
+    def _apply(self, x: Array) -> Array:
+        return arrays.copy(x)
+
+    def _apply_dual(self, y: Array) -> Array:
+        return arrays.copy(y)
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.domain,)

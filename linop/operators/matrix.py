@@ -1,0 +1,97 @@
+"""A dense matrix.
+
+=========  ==========================================
+map        ``x -> a x``
+adjoint    ``y -> a^H y``, the conjugate transpose
+matrix     a
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from linop import arrays
+from linop.arrays import Array
+from linop.errors import SpaceError
+from linop.operator import LinearOperator
+from linop.spaces import Euclidean, Space
+
+
+@final
+class Matrix(LinearOperator):
+    """The map ``x -> entries @ x`` on vectors in row-major order.
+
+    Parameters
+    ----------
+    entries : array_like, shape (codomain.size, domain.size)
+        Real or complex; copied. Integers become float64.
+    domain, codomain : Space, optional
+        Euclidean spaces of one axis and the dtype of the entries by default. Vectors with more axes are flattened.
+
+    Raises
+    ------
+    SpaceError
+        When the entries are no matrix between the two spaces, or complex where the spaces are real.
+
+    Examples
+    --------
+    >>> A = Matrix([[1, 2], [0, 1], [1, 0]])
+    >>> A(np.array([1.0, 1.0])).tolist()
+    [3.0, 1.0, 1.0]
+    >>> A.H(np.array([1.0, 1.0, 1.0])).tolist()
+    [2.0, 3.0]
+    """
+
+    def __init__(self, entries: npt.ArrayLike, domain: Space | None = None, codomain: Space | None = None) -> None:
+        found = np.array(entries)
+        if found.dtype.kind in "biu":
+            found = found.astype(np.float64)
+        if found.ndim != 2 or found.dtype.kind not in "fc":
+            raise SpaceError(f"Matrix: expected a matrix of numbers, found shape {found.shape} of {found.dtype}")
+        rows, columns = found.shape
+        domain = Euclidean(columns, found.dtype) if domain is None else domain
+        codomain = Euclidean(rows, found.dtype) if codomain is None else codomain
+        if found.shape != (codomain.size, domain.size):
+            raise SpaceError(
+                f"Matrix : {domain} -> {codomain}: expected {codomain.size} rows and {domain.size} columns, "
+                f"found shape {found.shape}"
+            )
+        if codomain.field == "real" and found.dtype.kind == "c":
+            raise SpaceError(f"Matrix of {found.dtype} : {domain} -> {codomain}: the spaces must be complex")
+        super().__init__(domain, codomain)
+        found.flags.writeable = False
+        self.entries: np.ndarray[Any, Any] = found
+        self._exact = bool(np.all(found == np.rint(found)) and np.all(np.abs(found) <= 2**10))
+
+    @property
+    def exact(self) -> bool:
+        """Exact where the entries are integers of at most 2**10."""
+        return self._exact
+
+    @property
+    def roundings(self) -> int:
+        """A product and a sum for each entry of a row or column."""
+        return 2 * max(self.domain.size, self.codomain.size)
+
+    def _apply(self, x: Array) -> Array:
+        return self._multiply(self.entries, x, self.domain, self.codomain)
+
+    def _apply_dual(self, y: Array) -> Array:
+        return self._multiply(self.entries.conj().T, y, self.codomain, self.domain)
+
+    @staticmethod
+    def _multiply(entries: np.ndarray, x: Array, source: Space, target: Space) -> Array:
+        xp = arrays.namespace(x)
+        flat = arrays.flatten(x, source.ndim)
+        product = xp.matmul(flat[..., None, :], arrays.match(entries.T, like=x))[..., 0, :]
+        return xp.reshape(product, (*arrays.split_batch(x, source.ndim), *target.shape))
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.domain, self.codomain, self.entries.dtype, self.entries.tobytes())
+
+    def __str__(self) -> str:
+        return f"Matrix({self.entries.shape[0]}x{self.entries.shape[1]})"

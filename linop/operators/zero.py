@@ -1,0 +1,62 @@
+"""The zero operator.
+
+=========  ==========================================
+map        ``0 x = 0``
+adjoint    ``0* y = 0``
+matrix     zeros
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from linop import arrays
+from linop.arrays import Array
+from linop.operator import LinearOperator
+from linop.spaces import Space
+
+
+@final
+class Zero(LinearOperator):
+    """The map that sends every vector to zero.
+
+    Parameters
+    ----------
+    domain, codomain : Space
+        Any two spaces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> Zero(Euclidean(2), Euclidean(3))(np.ones(2)).tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    def __init__(self, domain: Space, codomain: Space) -> None:
+        super().__init__(domain, codomain)
+
+    @property
+    def exact(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def roundings(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def dual(self) -> LinearOperator:
+        """Zero the other way."""
+        return Zero(self.codomain, self.domain)
+
+    def _apply(self, x: Array) -> Array:
+        return self.codomain.zeros(arrays.split_batch(x, self.domain.ndim), like=x)
+
+    def _apply_dual(self, y: Array) -> Array:
+        return self.domain.zeros(arrays.split_batch(y, self.codomain.ndim), like=y)
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.domain, self.codomain)
