@@ -1,0 +1,1 @@
+"""Data movements: ``M(S, T) = E_T E_S*`` for any two spaces, and the ones that have a name."""

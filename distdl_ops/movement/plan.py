@@ -1,0 +1,186 @@
+"""Who sends which box to whom, and the sparse exchange that does it.
+
+``M(S, T) = E_T E_S*`` reads: every rank adds its box of S into the logical tensor (a replicated vector counts once),
+and every rank of T cuts its box out. So rank s sends rank t what their boxes have in common, and t adds up what it
+receives. Boxes are products of intervals, and the roles of different grid axes multiply: everything is found axis by
+axis.
+
+The plan needs no communication: both ends of a message find the same boxes in the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from distdl_ops.roles import At, Replicated, Split
+from linop import arrays
+from linop.arrays import Array
+
+if TYPE_CHECKING:
+    from distdl_ops.spaces import DistributedSpace, Piece
+
+Box = tuple[slice, ...]
+"""What part of a rank's array: one slice for each tensor axis."""
+
+
+class Plan:
+    """The messages of ``M(S, T)`` on this rank, and their execution.
+
+    Parameters
+    ----------
+    source, target : DistributedSpace
+        S and T, on the same world.
+
+    Attributes
+    ----------
+    sends : list of (rank, boxes)
+        What goes to whom, in boxes of this rank's array of S.
+    receives : list of (rank, boxes)
+        What comes from whom, in boxes of this rank's array of T; this rank itself may be among them.
+    """
+
+    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        self.world = source.grid.world
+        self.shape = target.shape
+        self.ndim = len(source.global_shape)
+        me = self.world.rank
+        mine = source.pieces_at(me)
+        self.sends: list[tuple[int, list[Box]]] = []
+        for rank in _partners(target, mine):
+            if _sends_to(source, me, rank):
+                boxes = [box for box, _ in _common(mine, target.pieces_at(rank))]
+                if boxes:
+                    self.sends.append((rank, boxes))
+        mine = target.pieces_at(me)
+        self.receives: list[tuple[int, list[Box]]] = []
+        for rank in _partners(source, mine, seen_from=me):
+            boxes = [box for _, box in _common(source.pieces_at(rank), mine)]
+            if boxes:
+                self.receives.append((rank, boxes))
+
+    def run(self, x: Array, what: str, *, accumulate: bool = True) -> Array:
+        """Move a vector.
+
+        Parameters
+        ----------
+        x : array, shape (*batch, *source.shape)
+            What this rank holds of it.
+        what : str
+            Who asks, for errors.
+        accumulate : bool, optional
+            Whether what arrives for the same entry is added up. Otherwise the last rank's stays.
+
+        Returns
+        -------
+        array, shape (*batch, *target.shape)
+            Fresh.
+        """
+        me, batch = self.world.rank, arrays.split_batch(x, self.ndim)
+        sends = [(rank, _pack(x, boxes)) for rank, boxes in self.sends if rank != me]
+        buffers = {rank: _room(x, batch, boxes) for rank, boxes in self.receives if rank != me}
+        exchange = self.world.exchange(sends, list(buffers.items()), what)
+        y = arrays.zeros((*batch, *self.shape), like=x)
+        exchange.finish()
+        kept = [box for rank, boxes in self.sends if rank == me for box in boxes]
+        for rank, boxes in self.receives:  # in the order of ranks on every rank: sums of replicas have the same bits
+            parts = (x[(..., *box)] for box in kept) if rank == me else _unpack(buffers[rank], batch, boxes)
+            for box, part in zip(boxes, parts, strict=True):
+                if accumulate:
+                    y[(..., *box)] += part
+                else:
+                    y[(..., *box)] = part
+        return y
+
+
+def _partners(space: DistributedSpace, pieces: list[list[Piece]] | None, seen_from: int | None = None) -> list[int]:
+    """Return the ranks of a space whose boxes meet these pieces, in order.
+
+    Of the replicas of a vector only one sends: the one nearest to the rank that asks, `seen_from`.
+    """
+    if pieces is None:
+        return []
+    candidates: list[list[int]] = []
+    for name, role in space.roles.items():
+        length = space.grid.axes[name]
+        if isinstance(role, At):
+            candidates.append([role.index])
+        elif isinstance(role, Split):
+            candidates.append([k for k in range(length) if _meets(space, role, k, pieces)])
+        elif isinstance(role, Replicated) and seen_from is not None:
+            candidates.append([_nearest_replica(space, name, seen_from)])
+        else:
+            candidates.append(list(range(length)))
+    return [space.grid.rank_at(dict(zip(space.roles, found, strict=True))) for found in itertools.product(*candidates)]
+
+
+def _meets(space: DistributedSpace, role: Split, coordinate: int, pieces: list[list[Piece]]) -> bool:
+    """Say whether the interval at a coordinate of a grid axis has an entry in common with these pieces."""
+    from distdl_ops.spaces import runs
+
+    found = runs(role.intervals[coordinate], space.global_shape[role.axis], role.boundary)
+    return any(True for _ in _overlaps(found, pieces[role.axis]))
+
+
+def _sends_to(source: DistributedSpace, sender: int, receiver: int) -> bool:
+    """Say whether `sender` is the replica that sends to `receiver`; so it is where nothing is replicated."""
+    coordinates = source.grid.coordinates_of(sender)
+    return coordinates is not None and all(
+        coordinates[name] == _nearest_replica(source, name, receiver)
+        for name, role in source.roles.items()
+        if isinstance(role, Replicated)
+    )
+
+
+def _nearest_replica(space: DistributedSpace, name: str, rank: int) -> int:
+    """Return the coordinate, along a replicated axis, of the replica that serves a rank: its own if it stands there."""
+    coordinates = space.grid.coordinates_of(rank)
+    return rank % space.grid.axes[name] if coordinates is None else coordinates[name]
+
+
+def _common(source: list[list[Piece]] | None, target: list[list[Piece]] | None) -> Iterator[tuple[Box, Box]]:
+    """Yield the boxes that two ranks have in common, as slices of the one's array and of the other's."""
+    if source is None or target is None:
+        return
+    axes = [list(_overlaps(s, t)) for s, t in zip(source, target, strict=True)]
+    for pairs in itertools.product(*axes):
+        yield tuple(s for s, _ in pairs), tuple(t for _, t in pairs)
+
+
+def _overlaps(source: list[Piece], target: list[Piece]) -> Iterator[tuple[slice, slice]]:
+    """Yield what two lists of runs on one axis have in common, as slices of the one's array and of the other's."""
+    for s, t in itertools.product(source, target):
+        first, last = max(s.start, t.start), min(s.start + s.length, t.start + t.length)
+        if first < last:
+            there, here = first - s.start + s.local, first - t.start + t.local
+            yield slice(there, there + last - first), slice(here, here + last - first)
+
+
+def _sizes(batch: tuple[int, ...], boxes: list[Box]) -> list[tuple[tuple[int, ...], int]]:
+    """Return the shape and the number of entries of each box of a batch."""
+    shapes = [(*batch, *(s.stop - s.start for s in box)) for box in boxes]
+    return [(shape, math.prod(shape)) for shape in shapes]
+
+
+def _room(x: Array, batch: tuple[int, ...], boxes: list[Box]) -> Array:
+    """Return a buffer that boxes fit in."""
+    return arrays.empty((sum(size for _, size in _sizes(batch, boxes)),), like=x)
+
+
+def _pack(x: Array, boxes: list[Box]) -> Array:
+    """Copy boxes of an array into one buffer."""
+    batch = arrays.split_batch(x, len(boxes[0]))
+    buffer = _room(x, batch, boxes)
+    for part, box in zip(_unpack(buffer, batch, boxes), boxes, strict=True):
+        part[...] = x[(..., *box)]
+    return buffer
+
+
+def _unpack(buffer: Array, batch: tuple[int, ...], boxes: list[Box]) -> Iterator[Array]:
+    """Yield the boxes in a buffer: views of it."""
+    start = 0
+    for shape, size in _sizes(batch, boxes):
+        yield arrays.namespace(buffer).reshape(buffer[start : start + size], shape)
+        start += size

@@ -1,0 +1,131 @@
+"""The four roles that a distributed space plays along one axis of a grid.
+
+=================  ===========================================  =========================  ====================
+role               what rank i of the axis holds                its pairing                ``E* E``
+=================  ===========================================  =========================  ====================
+`At` (i0)          the tensor if i = i0, else nothing           summed over ranks          I
+`Split` (k)        the entries of tensor axis k in interval i   summed over ranks          I, or multiplicities
+`Copies` ()        a copy of its own: p vectors                 summed over ranks          p I
+`Replicated` ()    the one vector, stored everywhere            counted once               I
+=================  ===========================================  =========================  ====================
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+Interval = tuple[int, int]
+"""First entry, and the one after the last."""
+
+Boundary = Literal["zero", "periodic"]
+"""What an interval finds outside the tensor: zeros, or the tensor again."""
+
+
+class Role:
+    """What a space does along one grid axis. Abstract: `At`, `Split`, `Copies` or `Replicated`."""
+
+    __slots__ = ()
+
+    @property
+    def holds_once(self) -> bool:
+        """Whether each vector of such a space is the layout of one tensor, so that ``E E* = I``."""
+        return True
+
+
+@final
+@dataclass(frozen=True)
+class At(Role):
+    """The rank at `index` holds the tensor; the others hold nothing, an array of size zero.
+
+    Parameters
+    ----------
+    index : int, optional
+        Coordinate on the grid axis.
+    """
+
+    index: int = 0
+
+    def __repr__(self) -> str:
+        return f"At({self.index})"
+
+
+@final
+@dataclass(frozen=True)
+class Copies(Role):
+    """Every rank holds a copy of its own, independent of the others: together p vectors."""
+
+    @property
+    def holds_once(self) -> bool:
+        """No: p independent vectors are not the layout of one."""
+        return False
+
+    def __repr__(self) -> str:
+        return "Copies()"
+
+
+@final
+@dataclass(frozen=True)
+class Replicated(Role):
+    """Every rank stores the same one vector."""
+
+    def __repr__(self) -> str:
+        return "Replicated()"
+
+
+@final
+@dataclass(frozen=True)
+class Split(Role):
+    """Rank i holds the entries of one tensor axis in interval i.
+
+    Parameters
+    ----------
+    axis : int
+        Axis of the tensor.
+    intervals : sequence of (start, stop), optional
+        One for each rank of the grid axis; `balanced` by default. They may be uneven or empty, overlap, or reach
+        beyond the tensor (a halo).
+    boundary : {"zero", "periodic"}, optional
+        What entries beyond the tensor are.
+    """
+
+    axis: int
+    intervals: tuple[Interval, ...] = ()
+    boundary: Boundary = "zero"
+
+    def __init__(self, axis: int, intervals: Sequence[Sequence[int]] = (), boundary: Boundary = "zero") -> None:
+        object.__setattr__(self, "axis", axis)
+        object.__setattr__(self, "intervals", tuple(_interval(i) for i in intervals))
+        object.__setattr__(self, "boundary", boundary)
+        if boundary not in ("zero", "periodic"):
+            raise ValueError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
+
+    def __repr__(self) -> str:
+        intervals = f", {list(self.intervals)}" if self.intervals else ""
+        return f"Split({self.axis}{intervals}{', periodic' if self.boundary == 'periodic' else ''})"
+
+
+def balanced(length: int, parts: int) -> tuple[Interval, ...]:
+    """Divide ``range(length)`` into intervals whose lengths differ by one at most, the longer ones first.
+
+    Examples
+    --------
+    >>> balanced(5, 3)
+    ((0, 2), (2, 4), (4, 5))
+    """
+    base, longer = divmod(length, parts)
+    starts = [i * base + min(i, longer) for i in range(parts + 1)]
+    return tuple(itertools.pairwise(starts))
+
+
+def _interval(found: Sequence[int]) -> Interval:
+    """Return an interval as a pair of integers; raise where it is none."""
+    try:
+        start, stop = (int(k) for k in found)
+    except (TypeError, ValueError):
+        raise ValueError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
+    if stop < start:
+        raise ValueError(f"an interval must not stop before it starts, found {found!r}")
+    return start, stop

@@ -1,0 +1,199 @@
+"""Hypothesis strategies for layouts, their dense embeddings, and one way to run a property on both engines.
+
+A property is a function of a world. `on_ranks` runs it on simulated ranks, or, in a process that ``mpiexec`` started,
+on the ranks of MPI, and settles the verdict between them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+
+from distdl_ops.grid import Grid
+from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split, balanced
+from distdl_ops.spaces import DistributedSpace
+from distdl_ops.worlds import World, simulate, world
+from distdl_ops.worlds.start import under_mpi
+from linop.testing import DTYPES, shapes
+
+T = TypeVar("T")
+
+MAX_SIMULATED = 4
+"""How many ranks are simulated at most by default."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A `DistributedSpace` before there is a world: what hypothesis draws.
+
+    Attributes
+    ----------
+    axes : dict
+        Lengths of the grid axes by name.
+    shape : tuple of int
+        Shape of the logical tensor.
+    dtype : str
+        Name of the dtype.
+    roles : dict
+        Roles by grid axis.
+    """
+
+    axes: dict[str, int]
+    shape: tuple[int, ...]
+    dtype: str
+    roles: dict[str, Role]
+
+    def on(self, world: World) -> DistributedSpace:
+        """Return the space on a world."""
+        return DistributedSpace(Grid(world, **self.axes), self.shape, self.dtype, **self.roles)
+
+    def embedding(self) -> np.ndarray[Any, Any]:
+        """Return the matrix of the embedding ``E : V -> S``, entry by entry from the definition of the roles.
+
+        Its rows are the coordinates of the space in the order of ranks; a replicated vector has its rows once.
+        """
+        extent = int(np.prod(self.shape, dtype=int))
+        rows = []
+        for place in itertools.product(*(range(length) for length in self.axes.values())):
+            coordinates = dict(zip(self.axes, place, strict=True))
+            indices = [list(range(n)) for n in self.shape]
+            for name, role in self.roles.items():
+                k = coordinates[name]
+                if (isinstance(role, At) and k != role.index) or (isinstance(role, Replicated) and k != 0):
+                    break
+                if isinstance(role, Split):
+                    n = self.shape[role.axis]
+                    start, stop = (role.intervals or balanced(n, self.axes[name]))[k]
+                    held = range(start, stop)
+                    indices[role.axis] = [i % n if role.boundary == "periodic" else i for i in held]
+            else:
+                for index in itertools.product(*indices):
+                    row = np.zeros(extent)
+                    if all(0 <= i < n for i, n in zip(index, self.shape, strict=True)):
+                        row[np.ravel_multi_index(index, self.shape) if self.shape else 0] = 1
+                    rows.append(row)
+        return np.array(rows).reshape(len(rows), extent)
+
+
+def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
+    """Run ``main(world)`` on the ranks at hand and return everyone's result, on every rank.
+
+    Parameters
+    ----------
+    size : int
+        How many ranks to simulate; under MPI, the job's.
+    main : callable
+        The program of every rank.
+
+    Raises
+    ------
+    Exception
+        What `main` raised. Under MPI all ranks raise: the others an AssertionError that names the rank.
+    """
+    if not under_mpi():
+        return simulate(size, main)
+    mpi = world()
+    result: T | None = None
+    failure: Exception | None = None
+    try:
+        result = main(mpi)
+    except Exception as error:  # it is raised again below
+        failure = error
+    everyone = mpi.allgather((result, None if failure is None else f"{type(failure).__name__}: {failure}"), "on_ranks")
+    if failure is not None:
+        raise failure
+    failures = {rank: told for rank, (_, told) in enumerate(everyone) if told is not None}
+    if failures:
+        raise AssertionError(f"other ranks failed: {failures}")
+    return [found for found, _ in everyone]  # type: ignore[misc]
+
+
+def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
+    """Return how many ranks to run on: any number up to `largest` when simulated, the job's under MPI."""
+    return st.just(world().size) if under_mpi() else st.integers(1, largest)
+
+
+@st.composite
+def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
+    """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits."""
+    axes: dict[str, int] = {}
+    for name in draw(st.sampled_from([("rows",), ("rows", "cols")])):
+        axes[name] = draw(st.integers(1, size))
+        size //= axes[name]
+    return axes
+
+
+@st.composite
+def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
+    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones."""
+    kind = draw(st.sampled_from(["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "any"]))
+    if kind == "balanced":
+        return Split(axis)
+    if kind == "uneven":
+        cuts = sorted(draw(st.lists(st.integers(0, extent), min_size=parts - 1, max_size=parts - 1)))
+        return Split(axis, list(itertools.pairwise([0, *cuts, extent])))
+    boundaries: list[Boundary] = ["zero", "periodic"] if extent else ["zero"]
+    boundary = draw(st.sampled_from(boundaries))
+    if kind == "halo":
+        below, above = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+        return Split(axis, [(start - below, stop + above) for start, stop in balanced(extent, parts)], boundary)
+    ends = [sorted(draw(st.tuples(*2 * [st.integers(-2, extent + 2)]))) for _ in range(parts)]
+    return Split(axis, ends, boundary)
+
+
+@st.composite
+def layouts(
+    draw: st.DrawFn,
+    axes: dict[str, int],
+    shape: tuple[int, ...],
+    dtype: str,
+    *,
+    roles: tuple[type[Role], ...] = (At, Split, Copies, Replicated),
+    once: bool = False,
+) -> Layout:
+    """Return layouts of a tensor over a grid: any role along any axis.
+
+    Parameters
+    ----------
+    axes : dict
+        Lengths of the grid axes by name.
+    shape, dtype
+        Of the tensor.
+    roles : tuple of types, optional
+        The roles to choose from.
+    once : bool, optional
+        Whether intervals must divide their tensor axis.
+    """
+    chosen: dict[str, Role] = {}
+    free = list(range(len(shape)))
+    for name, length in axes.items():
+        kinds = [r for r in roles if (r is not Split or free) and (r is not At or shape)] or [Copies]
+        kind = draw(st.sampled_from(kinds))
+        if kind is At:
+            chosen[name] = At(draw(st.integers(0, length - 1)))
+        elif kind is Split:
+            axis = free.pop(draw(st.integers(0, len(free) - 1)))
+            chosen[name] = draw(splits(axis, shape[axis], length, once=once))
+        else:
+            chosen[name] = kind()
+    return Layout(axes, shape, dtype, chosen)
+
+
+@st.composite
+def layout_pairs(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Layout, ...]:
+    """Return several layouts of one tensor over at most `size` ranks, on the same grid or on different ones."""
+    shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
+    axes = draw(grids(size))
+    if not shape:
+        axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one
+    found = []
+    for _ in range(count):
+        if shape and not same_grid and draw(st.booleans()):
+            axes = draw(grids(size))
+        found.append(draw(layouts(axes, shape, dtype)))
+    return tuple(found)

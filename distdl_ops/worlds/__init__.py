@@ -1,0 +1,21 @@
+"""Worlds: the processes that work together, behind one small protocol.
+
+Two engines stand behind it: simulated ranks in one process (`simulate`) and MPI. Operators are written against `World`
+and run unchanged on both.
+"""
+
+from distdl_ops.worlds.agreement import AgreementError
+from distdl_ops.worlds.start import world
+from distdl_ops.worlds.threads import DeadlockError, RankFailedError, simulate
+from distdl_ops.worlds.world import Exchange, Traffic, World
+
+__all__ = [
+    "AgreementError",
+    "DeadlockError",
+    "Exchange",
+    "RankFailedError",
+    "Traffic",
+    "World",
+    "simulate",
+    "world",
+]

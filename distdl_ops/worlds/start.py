@@ -1,0 +1,80 @@
+"""The world that this process was started in."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import Any
+
+from distdl_ops.worlds.threads import single_rank
+from distdl_ops.worlds.world import World
+
+LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+"""Variables that the launchers of MPICH, Open MPI and their kin set for every rank."""
+
+TIMEOUT = 1800.0
+"""Seconds that a rank waits for another one by default."""
+
+
+def world(*, timeout: float | None = None, debug: bool = False) -> World:
+    """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
+
+    Parameters
+    ----------
+    timeout : float, optional
+        Seconds after which waiting for another rank is an error; the variable DISTDL_OPS_TIMEOUT, or half an hour, by
+        default.
+    debug : bool, optional
+        Agree on the arguments of operators at every call.
+
+    Returns
+    -------
+    World
+        The same object at every call with the same settings.
+
+    Raises
+    ------
+    ImportError
+        Under ``mpiexec`` when mpi4py is not installed.
+    """
+    if timeout is None:
+        timeout = float(os.environ.get("DISTDL_OPS_TIMEOUT", TIMEOUT))
+    return _start(timeout, debug)
+
+
+def under_mpi() -> bool:
+    """Say whether this process was started by ``mpiexec``."""
+    return any(variable in os.environ for variable in LAUNCHERS)
+
+
+@functools.cache
+def _start(timeout: float, debug: bool) -> World:
+    """Return the one world that is started with these settings."""
+    return _mpi_world(timeout, debug) if under_mpi() else single_rank(debug=debug)
+
+
+def _mpi_world(timeout: float, debug: bool) -> World:
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(
+            "this process was started by mpiexec, but mpi4py is not installed: pip install 'distdl-ops[mpi]'"
+        ) from error
+    from distdl_ops.worlds.mpi import MPIWorld
+
+    _end_job_on_exception(MPI.COMM_WORLD)
+    return MPIWorld(MPI.COMM_WORLD, timeout=timeout, debug=debug)
+
+
+def _end_job_on_exception(communicator: Any) -> None:
+    """Let an exception that nobody catches end the whole job, after its traceback, and not leave the others waiting."""
+    previous = sys.excepthook
+
+    def hook(*exception: Any) -> None:
+        previous(*exception)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        communicator.Abort(1)
+
+    sys.excepthook = hook

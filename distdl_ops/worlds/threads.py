@@ -1,0 +1,272 @@
+"""Simulated ranks: one thread for each, and one of them running at a time.
+
+A rank runs until it waits for a message that is not there; then the next rank that can go on takes over, in the order
+of ranks. So a program runs the same way every time, and a deadlock is seen at once: nobody can go on, and everybody
+raises, told who waited for what.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from distdl_ops.worlds.agreement import AgreementError
+from distdl_ops.worlds.world import Exchange, Traffic, World
+from linop import arrays
+from linop.arrays import Array
+
+T = TypeVar("T")
+
+
+class RankFailedError(RuntimeError):
+    """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
+
+
+class DeadlockError(RuntimeError):
+    """No simulated rank can go on: each waits for a message that nobody will send."""
+
+
+def simulate(size: int, main: Callable[[World], T], *, debug: bool = False) -> list[T]:
+    """Run ``main(world)`` on simulated ranks in this process.
+
+    Parameters
+    ----------
+    size : int
+        Number of ranks.
+    main : callable
+        The program of every rank. It takes the rank's `World`.
+    debug : bool, optional
+        Agree on the arguments of operators at every call.
+
+    Returns
+    -------
+    list
+        What `main` returned, in the order of ranks.
+
+    Raises
+    ------
+    DeadlockError
+        When no rank can go on.
+    Exception
+        What the first rank to fail raised.
+
+    Examples
+    --------
+    >>> simulate(3, lambda world: world.rank)
+    [0, 1, 2]
+    """
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"simulate: the number of ranks must be a whole number of one or more, found {size!r}")
+    if size == 1:
+        return [main(single_rank(debug=debug))]
+    simulation = _Simulation(size)
+    results: dict[int, T] = {}
+
+    def run(rank: int) -> None:
+        try:
+            simulation.wait_for_turn(rank)
+            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, debug))
+        except BaseException as error:  # it is raised again below, in the caller's thread
+            simulation.fail(rank, error)
+        finally:
+            simulation.leave(rank)
+
+    threads = [threading.Thread(target=run, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    simulation.start()
+    for thread in threads:
+        thread.join()
+    if simulation.failure is not None:
+        rank, error = simulation.failure
+        if not isinstance(error, DeadlockError):
+            error.add_note(f"raised on simulated rank {rank} of {size}")
+        raise error
+    return [results[rank] for rank in range(size)]
+
+
+def single_rank(*, debug: bool = False) -> World:
+    """Return a world of one rank, in the calling thread."""
+    return _ThreadWorld(_Simulation(1), (0,), 0, debug)
+
+
+class _Simulation:
+    """What the simulated ranks share: their mailboxes, and whose turn it is.
+
+    Only the rank whose turn it is touches anything here, so no lock is needed.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.turns = [threading.Semaphore(0) for _ in range(size)]
+        self.mailboxes: dict[object, deque[tuple[str, object]]] = {}
+        self.waiting: dict[int, tuple[object, str]] = {}
+        self.running = set(range(size))
+        self.failure: tuple[int, BaseException] | None = None
+
+    def start(self) -> None:
+        """Give rank 0 the first turn."""
+        self.turns[0].release()
+
+    def wait_for_turn(self, rank: int) -> None:
+        """Sleep until it is this rank's turn."""
+        self.turns[rank].acquire()
+
+    def post(self, address: object, what: str, item: object) -> None:
+        """Leave an item for whoever takes from this address."""
+        self.mailboxes.setdefault(address, deque()).append((what, item))
+
+    def take(self, rank: int, address: object, sender: int, what: str) -> object:
+        """Return the next item from an address; let others go on until it is there."""
+        if self.failure is not None:
+            raise RankFailedError(self._story())
+        if not self.mailboxes.get(address):
+            self.waiting[rank] = address, f"rank {rank} waits for rank {sender} in {what}"
+            self._pass_turn(rank)
+            self.wait_for_turn(rank)
+            self.waiting.pop(rank, None)
+            if self.failure is not None:
+                raise RankFailedError(self._story())
+        found, item = self.mailboxes[address].popleft()
+        if not self.mailboxes[address]:
+            del self.mailboxes[address]
+        if found != what:
+            raise AgreementError(f"the ranks disagree: rank {sender} is in {found} while rank {rank} is in {what}")
+        return item
+
+    def fail(self, rank: int, error: BaseException) -> None:
+        """Note the first failure; every rank that waits raises when its turn comes."""
+        if self.failure is None:
+            self.failure = rank, error
+
+    def leave(self, rank: int) -> None:
+        """Take a rank that has ended out of the round."""
+        self.running.discard(rank)
+        self.waiting.pop(rank, None)
+        if self.running:
+            self._pass_turn(rank)
+
+    def _pass_turn(self, rank: int) -> None:
+        """Give the turn to the next rank that can go on; where there is none, let all of them raise."""
+        order = [(rank + k) % self.size for k in range(1, self.size + 1)]
+        candidates = [other for other in order if other in self.running]
+        ready = [other for other in candidates if self._can_go_on(other)]
+        if not ready:
+            states = [self.waiting[other][1] for other in sorted(self.running)]
+            ended = sorted(set(range(self.size)) - self.running)
+            states += [f"rank {other} has ended" for other in ended]
+            self.failure = candidates[0], DeadlockError("no rank can go on: " + "; ".join(states))
+            ready = candidates
+        self.turns[ready[0]].release()
+
+    def _can_go_on(self, rank: int) -> bool:
+        if self.failure is not None or rank not in self.waiting:
+            return True
+        return bool(self.mailboxes.get(self.waiting[rank][0]))
+
+    def _story(self) -> str:
+        """Say why the other ranks stop."""
+        assert self.failure is not None
+        rank, error = self.failure
+        if isinstance(error, DeadlockError):
+            return str(error)
+        return f"rank {rank} failed: {type(error).__name__}: {error}"
+
+
+class _ThreadExchange(Exchange):
+    """Pieces that are in the mailboxes, and those still to be taken out."""
+
+    def __init__(self, world: _ThreadWorld, receives: Sequence[tuple[int, Array]], what: str) -> None:
+        self._world, self._receives, self._what = world, receives, what
+
+    def finish(self) -> None:
+        """Take the pieces out."""
+        for sender, buffer in self._receives:
+            buffer[...] = self._world.take(sender, self._what)
+
+
+class _ThreadWorld(World):
+    """A group of simulated ranks, seen by one of them."""
+
+    def __init__(self, simulation: _Simulation, ranks: tuple[int, ...], rank: int, debug: bool) -> None:
+        self._simulation = simulation
+        self._ranks = ranks
+        self.rank, self.size, self.debug = rank, len(ranks), debug
+        self.traffic = Traffic()
+        self._subs: dict[tuple[int, ...], _ThreadWorld] = {}
+
+    def sub(self, ranks: Sequence[int]) -> World | None:
+        """Return the world of some of the ranks; see `World.sub`."""
+        key = tuple(ranks)
+        if self.rank not in key:
+            return None
+        if key not in self._subs:
+            globally = tuple(self._ranks[rank] for rank in key)
+            self._subs[key] = _ThreadWorld(self._simulation, globally, key.index(self.rank), self.debug)
+            self._subs[key].traffic = self.traffic
+        return self._subs[key]
+
+    def exchange(
+        self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
+    ) -> Exchange:
+        """Start to send and receive pieces; see `World.exchange`."""
+        for receiver, buffer in sends:
+            self.post(receiver, what, arrays.copy(buffer))
+            self.traffic.messages += 1
+            self.traffic.bytes += buffer.nbytes
+        return _ThreadExchange(self, receives, what)
+
+    def broadcast(self, buffer: Array, root: int, what: str) -> None:
+        """Copy the root's buffer into everyone's; see `World.broadcast`."""
+        self._count_collective()
+        if self.rank == root:
+            for other in self._others():
+                self.post(other, what, arrays.copy(buffer))
+        else:
+            buffer[...] = self.take(root, what)
+
+    def reduce(self, buffer: Array, root: int, what: str) -> None:
+        """Add everyone's buffer into the root's; see `World.reduce`."""
+        self._count_collective()
+        if self.rank == root:
+            self._add_up(buffer, what)
+        else:
+            self.post(root, what, arrays.copy(buffer))
+
+    def allreduce(self, buffer: Array, what: str) -> None:
+        """Replace everyone's buffer by the sum; see `World.allreduce`."""
+        self._count_collective()
+        for other in self._others():
+            self.post(other, what, arrays.copy(buffer))
+        self._add_up(buffer, what)
+
+    def allgather(self, value: T, what: str) -> list[T]:
+        """Return everyone's object; see `World.allgather`."""
+        for other in self._others():
+            self.post(other, what, value)
+        return [value if rank == self.rank else self.take(rank, what) for rank in range(self.size)]
+
+    def post(self, receiver: int, what: str, item: object) -> None:
+        """Leave an item for another rank of this group."""
+        self._simulation.post((self._ranks, self.rank, receiver), what, item)
+
+    def take(self, sender: int, what: str) -> Any:
+        """Wait for the next item from another rank of this group."""
+        me = self._ranks[self.rank]
+        return self._simulation.take(me, (self._ranks, sender, self.rank), self._ranks[sender], what)
+
+    def _add_up(self, buffer: Array, what: str) -> None:
+        """Replace the buffer by the sum over all ranks, added in the order of ranks."""
+        parts = [buffer if rank == self.rank else self.take(rank, what) for rank in range(self.size)]
+        total = arrays.copy(parts[0])
+        for part in parts[1:]:
+            total += part
+        buffer[...] = total
+
+    def _others(self) -> list[int]:
+        return [rank for rank in range(self.size) if rank != self.rank]
+
+    def _count_collective(self) -> None:
+        self.traffic.collectives += self.size > 1

@@ -1,0 +1,59 @@
+"""One set of tests for two engines: plain pytest simulates ranks, ``mpiexec -n 3 python -m pytest`` runs on MPI's.
+
+Under MPI every rank must draw the same examples: they follow from the test alone, nothing is shrunk, nothing depends on
+the clock. Only rank 0 reports.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from distdl_ops.worlds.start import under_mpi
+
+os.environ.setdefault("DISTDL_OPS_TIMEOUT", "60")
+
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("simulated", max_examples=60, **COMMON)
+settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **COMMON)
+settings.register_profile(
+    "mpi",
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    **COMMON,
+)
+settings.load_profile("mpi" if under_mpi() else "ci" if os.environ.get("CI") else "simulated")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let only rank 0 report; what the others write to stderr still shows."""
+    config.addinivalue_line("markers", "serial: not run under mpiexec: it has no ranks, or starts its own")
+    if under_mpi():
+        from distdl_ops import world
+
+        if world().rank != 0:
+            reporter = config.pluginmanager.get_plugin("terminalreporter")
+            reporter._tw._file = Path(os.devnull).open("w")  # noqa: SIM115  (open until the process ends)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is not meant for MPI."""
+    if under_mpi():
+        items[:] = [item for item in items if item.get_closest_marker("serial") is None]
+
+
+@pytest.fixture(params=[1, 2, 3, 4])
+def ranks(request: pytest.FixtureRequest) -> int:
+    """How many ranks to run on: 1 to 4 when simulated, the job's under MPI."""
+    size: int = request.param
+    if under_mpi():
+        from distdl_ops import world
+
+        if size != world().size:
+            pytest.skip(f"this job has {world().size} ranks")
+    return size

@@ -1,0 +1,217 @@
+"""Every movement between two layouts is ``E_T E_S*``, and behaves as an operator should."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distdl_ops import At, Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
+from distdl_ops.movement.collective import Collective
+from distdl_ops.movement.plan import Plan
+from distdl_ops.testing import Layout, layout_pairs, on_ranks, world_sizes
+from linop import SpaceError, check_adjoint, matrix
+
+
+@st.composite
+def worlds_and_layouts(draw: st.DrawFn, count: int = 2, **options: Any) -> tuple[int, tuple[Layout, ...]]:
+    size = draw(world_sizes())
+    return size, draw(layout_pairs(size, count, **options))
+
+
+@given(worlds_and_layouts())
+def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+    """The matrix of M(S, T) is E_T E_S*, built from the definition; its adjoint's is the transpose."""
+    size, (s, t) = drawn
+    oracle = t.embedding() @ s.embedding().T
+
+    def main(world: World) -> tuple[np.ndarray, np.ndarray, bool]:
+        S, T = s.on(world), t.on(world)
+        A = Movement(S, T)
+        return matrix(A), matrix(A.H), Movement(T, S) == A.H and A.H.H == A
+
+    for forward, backward, mirrored in on_ranks(size, main):
+        np.testing.assert_array_equal(forward, oracle)
+        np.testing.assert_array_equal(backward, oracle.T)
+        assert mirrored
+
+
+@given(worlds_and_layouts())
+def test_adjoint_is_exact(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+    """dot(A x, y) == dot(x, A* y) with ==, by matrices and by integer vectors, and replicas agree bit by bit."""
+    size, (s, t) = drawn
+
+    def main(world: World) -> list[str]:
+        A = Movement(s.on(world), t.on(world))
+        return [str(r) for mode in ("matrix", "exact") if not (r := check_adjoint(A, mode=mode))]
+
+    assert on_ranks(size, main) == [[]] * size
+
+
+@given(worlds_and_layouts(), st.sampled_from([(), (2,), (0,), (2, 3)]))
+def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Layout, ...]], batch: tuple[int, ...]) -> None:
+    """A batch is moved as one by one; the argument is neither changed nor aliased; the dtype stays."""
+    size, (s, t) = drawn
+
+    def main(world: World) -> list[str]:
+        S, T = s.on(world), t.on(world)
+        A = Movement(S, T)
+        x = S.integers(1, batch)
+        before = x.copy()
+        y = A(x)
+        one_by_one = [A(x[index]) for index in np.ndindex(*batch)]
+        faults = {
+            "batch": y.tobytes() == np.array(one_by_one, y.dtype).tobytes(),
+            "shape": y.shape == (*batch, *T.shape),
+            "changed": np.array_equal(x, before),
+            "aliased": not np.shares_memory(x, y),
+            "dtype": y.dtype == x.dtype,
+        }
+        return [fault for fault, fine in faults.items() if not fine]
+
+    assert on_ranks(size, main) == [[]] * size
+
+
+@given(worlds_and_layouts(3))
+def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+    """M(S, T) M(R, S) = c_S M(R, T), where no two intervals of S overlap and S holds every entry."""
+    size, (r, s, t) = drawn
+    multiplicities = np.diag(s.embedding().T @ s.embedding())
+    copies = int(np.prod([n for name, n in s.axes.items() if isinstance(s.roles[name], Copies)], dtype=int))
+
+    def main(world: World) -> tuple[np.ndarray, np.ndarray]:
+        R, S, T = r.on(world), s.on(world), t.on(world)
+        return matrix(Movement(S, T) @ Movement(R, S)), matrix(Movement(R, T))
+
+    for product, single in on_ranks(size, main):
+        if np.all(multiplicities == copies):
+            np.testing.assert_array_equal(product, copies * single)
+
+
+@given(worlds_and_layouts(same_grid=True))
+def test_collective_equals_exchange(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+    """Where a collective serves, it gives what the sparse exchange gives."""
+    size, (s, t) = drawn
+
+    def main(world: World) -> bool:
+        S, T = s.on(world), t.on(world)
+        A = Movement(S, T)
+        x = S.integers(3, (2,))
+        return np.array_equal(A(x), Plan(S, T).run(x, "exchange"))
+
+    assert all(on_ranks(size, main))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kind"),
+    [
+        (At(0), Copies(), "broadcast"),
+        (At(0), Replicated(), "broadcast"),
+        (Copies(), At(0), "reduce"),
+        (Copies(), Copies(), "allreduce"),
+        (Copies(), Replicated(), "allreduce"),
+        (Split(0), Copies(), None),
+        (Replicated(), Copies(), None),
+    ],
+)
+def test_which_collective(ranks: int, source: Any, target: Any, kind: str | None) -> None:
+    """The pair of roles decides which collective runs, along one axis or several at once."""
+
+    def main(world: World) -> list[str | None]:
+        grids = [Grid(world, rows=ranks), Grid(world, rows=ranks, cols=1), Grid(world, rows=1, cols=ranks)]
+        found = []
+        for grid in grids:
+            S = DistributedSpace(grid, (4, 3), **dict.fromkeys(list(grid.axes)[:1], source), **_rest(grid))
+            T = S.with_roles(**dict.fromkeys(list(grid.axes)[:1], target))
+            executor = Movement(S, T)._forward
+            found.append(executor.kind if isinstance(executor, Collective) else None)
+        return found
+
+    assert on_ranks(ranks, main) == [[kind] * 3] * ranks
+
+
+def _rest(grid: Grid) -> dict[str, Any]:
+    """Give every axis but the first a role that needs nothing."""
+    return {name: Split(1) for name in list(grid.axes)[1:]}
+
+
+def test_copy_pick_and_slice_send_nothing(ranks: int) -> None:
+    """From a replicated vector every rank takes what it needs of its own replica."""
+
+    def main(world: World) -> int:
+        grid = Grid(world, rows=ranks)
+        V = DistributedSpace(grid, (5,), rows=Replicated())
+        moves = [Movement(V, V.with_roles(rows=role)) for role in (At(0), Split(0), Copies(), Replicated())]
+        before = world.traffic.messages, world.traffic.collectives
+        x = V.from_global(np.arange(5.0))
+        for A in moves:
+            A._apply(x)
+        return (world.traffic.messages, world.traffic.collectives) != before
+
+    assert not any(on_ranks(ranks, main))
+
+
+def test_a_halo_sends_only_its_boundary(ranks: int) -> None:
+    """Each neighbour receives one message, of the width of the halo."""
+
+    def main(world: World) -> tuple[int, int]:
+        S = DistributedSpace(Grid(world, rows=ranks), (8 * ranks, 5), rows=Split(0))
+        halo = [(a - 2, b + 1) for a, b in balanced(8 * ranks, ranks)]
+        A = Movement(S, S.with_roles(rows=Split(0, halo)))
+        x = S.normal(0)
+        before = world.traffic.messages, world.traffic.bytes
+        A._apply(x)
+        return world.traffic.messages - before[0], world.traffic.bytes - before[1]
+
+    for rank, (messages, size) in enumerate(on_ranks(ranks, main)):
+        below, above = rank > 0, rank < ranks - 1
+        assert messages == below + above
+        assert size == (1 * below + 2 * above) * 5 * 8
+
+
+@pytest.mark.parametrize("order", ["F", "reversed", "stride 0", "transposed"])
+def test_any_strides(ranks: int, order: str) -> None:
+    """What an array holds counts, not how it lies in memory."""
+
+    def main(world: World) -> bool:
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 5), rows=Split(0))
+        same = []
+        for role in (Copies(), Split(1), At(0), Replicated()):
+            A = Movement(S, S.with_roles(rows=role))
+            x = S.integers(0, (3,))
+            if order == "stride 0":
+                x = np.broadcast_to(x[:1], x.shape)
+            views = {
+                "F": np.asfortranarray(x),
+                "reversed": x[:, ::-1, ::-1].copy()[:, ::-1, ::-1],
+                "stride 0": x,
+                "transposed": np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0),
+            }
+            same.append(np.array_equal(A(views[order]), A(np.ascontiguousarray(x))))
+            y = np.asfortranarray(A.codomain.integers(1, (3,)))
+            same.append(np.array_equal(A.H(y), A.H(np.ascontiguousarray(y))))
+        return all(same)
+
+    assert all(on_ranks(ranks, main))
+
+
+def test_spaces_that_do_not_match_are_refused(ranks: int) -> None:
+    """Other shapes or dtypes are refused on every rank, with both spaces in the message."""
+
+    def main(world: World) -> list[str]:
+        S = DistributedSpace(Grid(world, rows=ranks), (6,), rows=Split(0))
+        messages = []
+        for other in (
+            DistributedSpace(S.grid, (5,), rows=Split(0)),
+            DistributedSpace(S.grid, (6,), np.float32, rows=Split(0)),
+        ):
+            with pytest.raises(SpaceError, match="differ") as caught:
+                Movement(S, other)
+            assert str(S) in str(caught.value)
+            assert str(other) in str(caught.value)
+            messages.append(str(caught.value))
+        return messages
+
+    results = on_ranks(ranks, main)
+    assert all(result == results[0] for result in results)
