@@ -1,0 +1,10 @@
+"""A thin bridge from linear operators to PyTorch: one autograd function for a whole composed operator.
+
+The backward pass of ``as_function(A)`` is ``A.dual``, whatever A is composed of; nothing else is needed for a gradient
+to cross process boundaries. `torch_bridge.nn` has distributed layers, each written as its formula.
+"""
+
+from torch_bridge.function import as_function
+from torch_bridge.module import Operator
+
+__all__ = ["Operator", "as_function"]

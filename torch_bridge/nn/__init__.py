@@ -1,0 +1,22 @@
+"""Distributed layers: movements and ordinary torch layers, composed as their formula says.
+
+Names, arguments and defaults are torch's; beside them each layer takes the spaces in which its input arrives (and its
+output leaves, where there is a choice).
+"""
+
+from torch_bridge.nn.conv import Conv2d
+from torch_bridge.nn.linear import Linear
+from torch_bridge.nn.loss import CrossEntropyLoss
+from torch_bridge.nn.parameters import gather_state, load_state, movements, parameter_spaces
+from torch_bridge.nn.pool import MaxPool2d
+
+__all__ = [
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Linear",
+    "MaxPool2d",
+    "gather_state",
+    "load_state",
+    "movements",
+    "parameter_spaces",
+]

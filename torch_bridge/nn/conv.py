@@ -1,0 +1,87 @@
+r"""Convolution of images that are split in height and width.
+
+.. math:: y = \mathrm{conv}(H x,\; C w) + C b
+
+H brings each rank the input that its windows see (the halo exchange, padding included), C gives each rank its copy of
+the weights. Backward, the adjoint of H adds the halo's gradients to their owners, and that of C sums the gradients of
+the weights over all ranks.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+
+from distdl_ops import DistributedSpace, Movement
+from torch_bridge.module import Operator
+from torch_bridge.nn.layer import Layer, nothing, shared_parameter
+from torch_bridge.nn.windows import Window, window_spaces
+
+Pair = int | tuple[int, int]
+
+
+@final
+class Conv2d(Layer):
+    """`torch.nn.Conv2d` on images that are split over a grid. Collective to build.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        As for `torch.nn.Conv2d`; padding is with zeros.
+    domain : DistributedSpace
+        Of the input, with shape (in_channels, height, width). Height and width may be split, into any intervals.
+
+    Attributes
+    ----------
+    codomain : DistributedSpace
+        Of the output: split along the same grid axes, into balanced intervals.
+
+    Raises
+    ------
+    SpaceError
+        When the input does not fit the layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        domain: DistributedSpace,
+    ) -> None:
+        super().__init__()
+        self.stride, self.dilation, self.groups = pair(stride), pair(dilation), groups
+        kernel = pair(kernel_size)
+        sizes = zip(kernel, self.stride, pair(padding), self.dilation, strict=True)
+        height, width = (Window(*size) for size in sizes)
+        seen, self.codomain = window_spaces("Conv2d", domain, out_channels, (height, width))
+        self.exchange_halo = Operator(Movement(domain, seen))
+        weight, self.copy_weight = shared_parameter(domain, (out_channels, in_channels // groups, *kernel))
+        parameters = {"weight": weight}
+        if bias:
+            parameters["bias"], self.copy_bias = shared_parameter(domain, (out_channels,))
+        self.add_parameters(
+            parameters,
+            lambda: torch.nn.Conv2d(in_channels, out_channels, kernel, groups=groups, bias=bias),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the convolution: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
+        x, weight = self.exchange_halo(x), self.copy_weight(self.weight)
+        bias = self.copy_bias(self.bias) if "bias" in self.parameter_spaces else None
+        if x.numel() == 0:
+            held = (x, weight) if bias is None else (x, weight, bias)
+            return nothing((*x.shape[:-3], *self.codomain.shape), *held)
+        return torch.nn.functional.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
+def pair(size: Pair) -> tuple[int, int]:
+    """Return a size for height and one for width."""
+    return (size, size) if isinstance(size, int) else size

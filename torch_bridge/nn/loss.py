@@ -1,0 +1,43 @@
+r"""The cross-entropy of scores that are spread over ranks.
+
+.. math:: \ell = \mathrm{crossentropy}(G x,\; \text{target})
+
+G brings all scores to every rank, as one replicated vector: every rank computes the same loss. Backward, each rank
+takes its part of the replicated gradient; nothing is summed twice.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+
+from distdl_ops import DistributedSpace, Movement
+from torch_bridge.module import Operator
+
+
+@final
+class CrossEntropyLoss(torch.nn.Module):
+    """`torch.nn.CrossEntropyLoss` of scores in any layout. Collective to build.
+
+    Parameters
+    ----------
+    domain : DistributedSpace
+        Of the scores, with shape (classes,).
+    """
+
+    def __init__(self, *, domain: DistributedSpace) -> None:
+        super().__init__()
+        self.gather = Operator(Movement(domain, domain.everywhere()))
+
+    def forward(self, scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss, the same number on every rank.
+
+        Parameters
+        ----------
+        scores : tensor, shape (batch, *domain.shape)
+            This rank's part.
+        target : tensor of int64, shape (batch,)
+            The classes, the same on every rank.
+        """
+        return torch.nn.functional.cross_entropy(self.gather(scores), target)
