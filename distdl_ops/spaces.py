@@ -237,7 +237,7 @@ class DistributedSpace(Space):
         """Return this rank's part of the vector with these coordinates; see `linop.Space.from_coordinates`."""
         before = sum(math.prod(self.shape_at(rank)) for rank in self._counted_ranks() if rank < self._replica_of)
         part = coordinates[..., before : before + math.prod(self.shape)]
-        return part.reshape(*coordinates.shape[:-1], *self.shape).copy()
+        return part.reshape((*coordinates.shape[:-1], *self.shape)).copy()
 
     def locate(self, i: int) -> str:
         """Return the rank and the index of coordinate `i`."""

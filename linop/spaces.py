@@ -257,7 +257,7 @@ class Euclidean(Space):
 
     def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
         """Return the array with these entries; see `Space.from_coordinates`."""
-        return coordinates.reshape(*coordinates.shape[:-1], *self.shape)
+        return coordinates.reshape((*coordinates.shape[:-1], *self.shape))
 
     def locate(self, i: int) -> str:
         """Return the index of coordinate `i`."""

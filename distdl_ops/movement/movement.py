@@ -91,9 +91,8 @@ class Movement(LinearOperator):
         world = source.grid.world
         agreed(world, "Movement", lambda: _check(source, target), describe=lambda _: f"{source!r} -> {target!r}")
         super().__init__(source, target)
-        self._label = f"{self} : {source} -> {target}"
-        self._forward: Collective | Plan = collective(source, target) or Plan(source, target)
-        self._backward: Collective | Plan = collective(target, source) or Plan(target, source)
+        self._forward = _Executor(source, target)
+        self._backward = _Executor(target, source)
 
     @property
     def exact(self) -> bool:
@@ -110,21 +109,31 @@ class Movement(LinearOperator):
         """``M(T, S)``. No communication."""
         mirrored = object.__new__(Movement)
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
-        mirrored._label = f"{mirrored} : {self.codomain} -> {self.domain}"
         mirrored._forward, mirrored._backward = self._backward, self._forward
         return mirrored
 
     def _apply(self, x: Array) -> Array:
-        return self._forward.run(x, self._label)
+        return self._forward.run(x)
 
     def _apply_dual(self, y: Array) -> Array:
-        return self._backward.run(y, self._label)
+        return self._backward.run(y)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)
 
     def __str__(self) -> str:
         return name_movement(self.domain, self.codomain)
+
+
+class _Executor:
+    """What carries ``M(S, T)`` out: a collective, or the sparse exchange; and the name under which it communicates."""
+
+    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        self.way: Collective | Plan = collective(source, target) or Plan(source, target)
+        self.label = f"{name_movement(source, target)} : {source} -> {target}"
+
+    def run(self, x: Array) -> Array:
+        return self.way.run(x, self.label)
 
 
 def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from typing import Any
 
 from distdl_ops.worlds.threads import single_rank
@@ -12,6 +13,9 @@ from distdl_ops.worlds.world import World
 
 LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Variables that the launchers of MPICH, Open MPI and their kin set for every rank."""
+
+GRACE = 0.5
+"""Seconds between the traceback of a failed rank and the end of the job: launchers drop output that they still hold."""
 
 TIMEOUT = 1800.0
 """Seconds that a rank waits for another one by default."""
@@ -75,6 +79,7 @@ def _end_job_on_exception(communicator: Any) -> None:
         previous(*exception)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(GRACE)
         communicator.Abort(1)
 
     sys.excepthook = hook

@@ -105,6 +105,7 @@ class _Simulation:
         self.waiting: dict[int, tuple[object, str]] = {}
         self.running = set(range(size))
         self.failure: tuple[int, BaseException] | None = None
+        self.thread: int | None = None
 
     def start(self) -> None:
         """Give rank 0 the first turn."""
@@ -113,6 +114,7 @@ class _Simulation:
     def wait_for_turn(self, rank: int) -> None:
         """Sleep until it is this rank's turn."""
         self.turns[rank].acquire()
+        self.thread = threading.get_ident()
 
     def post(self, address: object, what: str, item: object) -> None:
         """Leave an item for whoever takes from this address."""
@@ -120,6 +122,7 @@ class _Simulation:
 
     def take(self, rank: int, address: object, sender: int, what: str) -> object:
         """Return the next item from an address; let others go on until it is there."""
+        self._refuse_strangers(rank)
         if self.failure is not None:
             raise RankFailedError(self._story())
         if not self.mailboxes.get(address):
@@ -160,6 +163,14 @@ class _Simulation:
             self.failure = candidates[0], DeadlockError("no rank can go on: " + "; ".join(states))
             ready = candidates
         self.turns[ready[0]].release()
+
+    def _refuse_strangers(self, rank: int) -> None:
+        """Raise when a rank is used by a thread whose turn it is not, or by another rank's."""
+        name = threading.current_thread().name
+        if self.size > 1 and (self.thread != threading.get_ident() or name != f"rank {rank}"):
+            raise RuntimeError(
+                f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
+            )
 
     def _can_go_on(self, rank: int) -> bool:
         if self.failure is not None or rank not in self.waiting:

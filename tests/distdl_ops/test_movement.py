@@ -124,7 +124,7 @@ def test_which_collective(ranks: int, source: Any, target: Any, kind: str | None
         for grid in grids:
             S = DistributedSpace(grid, (4, 3), **dict.fromkeys(list(grid.axes)[:1], source), **_rest(grid))
             T = S.with_roles(**dict.fromkeys(list(grid.axes)[:1], target))
-            executor = Movement(S, T)._forward
+            executor = Movement(S, T)._forward.way
             found.append(executor.kind if isinstance(executor, Collective) else None)
         return found
 

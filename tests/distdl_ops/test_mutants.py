@@ -1,0 +1,193 @@
+"""A fault planted in the adjoint of any movement makes `check_adjoint` fail, on both engines."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distdl_ops import (
+    AllSumReduce,
+    At,
+    Broadcast,
+    Copies,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Movement,
+    Repartition,
+    Replicated,
+    Split,
+    SumReduce,
+    World,
+)
+from distdl_ops.testing import on_ranks
+from linop import AdjointError, Identity, LinearOperator, assert_adjoint, check_adjoint
+
+Fault = Callable[[Movement, np.ndarray], np.ndarray]
+
+
+class Mutant(LinearOperator):
+    """A movement whose adjoint has a fault."""
+
+    def __init__(self, operator: LinearOperator, fault: Fault) -> None:
+        super().__init__(operator.domain, operator.codomain)
+        self.operator, self.fault = operator, fault
+
+    @property
+    def exact(self) -> bool:
+        return True
+
+    def _apply(self, x: Any) -> Any:
+        return self.operator._apply(x)
+
+    def _apply_dual(self, y: Any) -> Any:
+        return self.fault(self.operator, y)  # type: ignore[arg-type]
+
+
+def movements(world: World, n: int) -> dict[str, Movement]:
+    """Return one movement of each name, on all ranks of a world."""
+    S = DistributedSpace(Grid(world, rows=world.size), (n, 2), "complex128", rows=Split(0))
+    at, copies, replicated = (S.with_roles(rows=role) for role in (At(0), Copies(), Replicated()))
+    return {
+        "broadcast": Broadcast(at, copies),
+        "sum-reduce": SumReduce(copies, at),
+        "all-sum-reduce": AllSumReduce(copies, copies),
+        "halo exchange": HaloExchange(S, {0: (1, 1)}),
+        "periodic halo": HaloExchange(S, {0: (1, 2)}, "periodic"),
+        "repartition": Repartition(S, S.with_roles(rows=Split(1))),
+        "scatter": Movement(at, S),
+        "all-gather": Movement(S, copies),
+        "all-reduce": Movement(copies, replicated),
+    }
+
+
+def dropped(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Lose one entry, on one rank."""
+    x = A._apply_dual(y)
+    if A.domain.grid.world.rank == 0:
+        x[..., 1, 0] = 0
+    return x
+
+
+def swapped(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Let two neighbouring entries change places, on one rank."""
+    x = A._apply_dual(y)
+    if A.domain.grid.world.rank == 0:
+        x[..., [0, 1], 0] = x[..., [1, 0], 0]
+    return x
+
+
+def conjugated(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Conjugate where nothing should."""
+    return np.asarray(A._apply_dual(y).conj())
+
+
+def doubled(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Count everything twice."""
+    return 2 * A._apply_dual(y)
+
+
+NAMES = (
+    "broadcast",
+    "sum-reduce",
+    "all-sum-reduce",
+    "halo exchange",
+    "periodic halo",
+    "repartition",
+    "scatter",
+    "all-gather",
+    "all-reduce",
+)
+
+
+@pytest.mark.parametrize("n", [8, 400], ids=["matrix", "exact"])
+@pytest.mark.parametrize("fault", [dropped, swapped, conjugated, doubled])
+@pytest.mark.parametrize("name", NAMES)
+def test_mutants_are_caught(ranks: int, name: str, fault: Fault, n: int) -> None:
+    """One entry lost, two swapped, a conjugate too many, a factor: each fails on all ranks with the same report."""
+
+    def main(world: World) -> tuple[bool, str]:
+        A = movements(world, n)[name]
+        report = check_adjoint(Mutant(A, fault), mode="auto" if n == 8 else "exact")
+        with pytest.raises(AdjointError):
+            assert_adjoint(Mutant(A, fault))
+        return bool(check_adjoint(A)), str(report) if not report else "not caught"
+
+    results = on_ranks(ranks, main)
+    assert all(result == results[0] for result in results)
+    assert results[0][0]
+    assert "FAILED" in results[0][1]
+
+
+def identity_gradient(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Return the cotangent as it came: the sum over ranks is missing."""
+    return y.copy()
+
+
+def summed_gradient(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Sum cotangents that stand for one vector."""
+    return AllSumReduce(A.domain, A.domain)._apply(y)
+
+
+def cropped(A: Movement, y: np.ndarray) -> np.ndarray:
+    """Throw the halo away instead of adding it to its owners."""
+    rows = A.domain.shape[0]
+    return y[..., 1 : 1 + rows, :].copy()
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_known_wrong_gradients_are_caught(ranks: int) -> None:
+    """All-reduce taken for all-sum-reduce, and the other way round, and a halo that only crops."""
+
+    def main(world: World) -> list[bool]:
+        A = movements(world, 8)
+        faults = {"all-sum-reduce": identity_gradient, "all-reduce": summed_gradient, "halo exchange": cropped}
+        return [bool(check_adjoint(Mutant(A[name], fault))) for name, fault in faults.items()]
+
+    assert on_ranks(ranks, main) == [[False] * 3] * ranks
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_data_that_goes_to_the_wrong_rank_is_caught(ranks: int) -> None:
+    """A shift the wrong way round has the right norm and the wrong adjoint."""
+
+    def main(world: World) -> bool:
+        S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks,), rows=Split(0))
+        rotated = [(a - 2, b - 2) for a, b in S.roles["rows"].intervals]  # type: ignore[attr-defined]
+        shift = Movement(S, S.with_roles(rows=Split(0, rotated, "periodic")))
+        wrong = Mutant(shift, lambda A, y: A._apply(y))
+        return bool(check_adjoint(wrong))
+
+    assert on_ranks(ranks, main) == [ranks == 2] * ranks  # on two ranks, both ways are the same
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_replicas_that_differ_are_caught(ranks: int) -> None:
+    """An all-reduce that is right on the first rank only passes a dot test, which counts the vector once; not ours."""
+
+    class Wrong(Mutant):
+        def _apply(self, x: Any) -> Any:
+            return self.operator._apply(x) + float(self.domain.grid.world.rank > 0)  # type: ignore[attr-defined]
+
+    def main(world: World) -> list[str]:
+        S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Copies())
+        wrong = Wrong(Movement(S, S.with_roles(rows=Replicated())), lambda A, y: A._apply_dual(y))
+        reports = [check_adjoint(wrong, mode=mode) for mode in ("matrix", "exact", "floating")]
+        return [report.detail if not report else "passed" for report in reports]
+
+    for details in on_ranks(ranks, main):
+        assert all("differ between ranks" in detail for detail in details)
+
+
+def test_missing_conjugate_of_a_scalar(ranks: int) -> None:
+    """The adjoint of c M conjugates c."""
+
+    def main(world: World) -> tuple[bool, bool]:
+        A = movements(world, 8)["halo exchange"]
+        wrong = Mutant(A, lambda A, y: 1j * A._apply_dual(y))
+        wrong.operator = 1j * Identity(A.codomain) @ A
+        wrong.fault = lambda _, y: 1j * A._apply_dual(y)
+        return bool(check_adjoint(1j * A)), bool(check_adjoint(wrong))
+
+    assert on_ranks(ranks, main) == [(True, False)] * ranks

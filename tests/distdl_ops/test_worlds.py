@@ -1,0 +1,237 @@
+"""Both engines keep the same promises; simulated ranks never hang, and MPI jobs end with the culprit's traceback."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distdl_ops import AgreementError, DeadlockError, RankFailedError, World, simulate, world
+from distdl_ops.testing import on_ranks
+from distdl_ops.worlds.agreement import agreed
+
+
+@pytest.mark.parametrize("library", [np, torch])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_collectives_and_exchange(ranks: int, library: object, dtype: str) -> None:
+    """Each collective gives what its name says, in place, for buffers of NumPy and of torch."""
+
+    def main(world: World) -> None:
+        def buffer(value: float) -> object:
+            return library.full((3,), value, dtype=getattr(library, dtype))  # type: ignore[attr-defined]
+
+        me, p = world.rank, world.size
+        x = buffer(me + 1)
+        world.broadcast(x, p - 1, "test")
+        assert x.tolist() == [p] * 3  # type: ignore[attr-defined]
+        x = buffer(me + 1)
+        world.allreduce(x, "test")
+        assert x.tolist() == [p * (p + 1) / 2] * 3  # type: ignore[attr-defined]
+        x = buffer(me + 1)
+        world.reduce(x, 0, "test")
+        assert me != 0 or x.tolist() == [p * (p + 1) / 2] * 3  # type: ignore[attr-defined]
+        received = buffer(-1)
+        exchange = world.exchange([((me + 1) % p, buffer(me))], [((me - 1) % p, received)], "test")
+        exchange.finish()
+        assert received.tolist() == [(me - 1) % p] * 3  # type: ignore[attr-defined]
+        assert world.allgather({"rank": me}, "test") == [{"rank": rank} for rank in range(p)]
+
+    on_ranks(ranks, main)
+
+
+def test_sub_worlds(ranks: int) -> None:
+    """A sub-world renumbers its ranks, is made once, and others get None."""
+
+    def main(world: World) -> None:
+        evens = [rank for rank in range(world.size) if rank % 2 == 0]
+        sub = world.sub(evens)
+        if world.rank % 2:
+            assert sub is None
+        else:
+            assert sub is not None
+            assert sub.allgather(world.rank, "test") == evens
+            assert sub.rank == world.rank // 2
+            assert world.sub(evens) is sub
+
+    on_ranks(ranks, main)
+
+
+def test_agreement(ranks: int) -> None:
+    """All ranks return, or all raise the same, whichever rank failed."""
+
+    def main(world: World) -> None:
+        assert agreed(world, "test", lambda: 3) == 3
+
+        def fail() -> int:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match=r"^no$"):
+            agreed(world, "test", fail)
+        if ranks > 1:
+            with pytest.raises(AgreementError, match="rank 1: ValueError: no"):
+                agreed(world, "test", fail if world.rank == 1 else lambda: 3)
+            with pytest.raises(AgreementError, match="rank 1: 1"):
+                agreed(world, "test", lambda: int(world.rank == 1))
+
+    on_ranks(ranks, main)
+
+
+# -- simulated ranks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.serial
+def test_a_failing_rank_makes_all_raise() -> None:
+    """The caller gets what the rank raised; the others are woken, and told."""
+    seen = []
+
+    def main(world: World) -> None:
+        if world.rank == 1:
+            raise KeyError("mine")
+        try:
+            world.allgather(0, "a gathering")
+        except RankFailedError as error:
+            seen.append(str(error))
+            raise
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        simulate(3, main)
+    assert caught.value.__notes__ == ["raised on simulated rank 1 of 3"]
+    assert seen == ["rank 1 failed: KeyError: 'mine'"] * 2
+
+
+@pytest.mark.serial
+def test_a_deadlock_is_seen_at_once() -> None:
+    """When nobody can go on, all raise, and are told who waits for what."""
+
+    def main(world: World) -> None:
+        if world.rank < 2:
+            world.broadcast(np.zeros(1), 2, "Broadcast(rows)")
+
+    with pytest.raises(DeadlockError) as caught:
+        simulate(3, main)
+    assert "rank 0 waits for rank 2 in Broadcast(rows)" in str(caught.value)
+    assert "rank 1 waits for rank 2 in Broadcast(rows)" in str(caught.value)
+    assert "rank 2 has ended" in str(caught.value)
+
+
+@pytest.mark.serial
+def test_different_operations_are_told_apart() -> None:
+    """A message meant for another operation is an error that names both."""
+
+    def main(world: World) -> None:
+        world.allreduce(np.zeros(1), "Broadcast" if world.rank else "SumReduce")
+
+    with pytest.raises(AgreementError, match=r"is in (Broadcast|SumReduce) while rank \d is in"):
+        simulate(2, main)
+
+
+@pytest.mark.serial
+def test_a_world_is_used_by_its_own_rank_only() -> None:
+    """Simulated ranks share a process; taking another rank's world by mistake is an error, and does not hang."""
+    worlds = {}
+
+    def main(world: World) -> None:
+        worlds[world.rank] = world
+        world.allgather(0, "test")
+        worlds[0].allgather(0, "test")
+
+    with pytest.raises(RuntimeError, match="rank 0 is used in the thread 'rank 1'"):
+        simulate(2, main)
+
+
+@pytest.mark.serial
+def test_runs_are_deterministic() -> None:
+    """One rank runs at a time, in the same order every time."""
+
+    def run() -> list[int]:
+        order: list[int] = []
+
+        def main(world: World) -> None:
+            for _ in range(5):
+                order.append(world.rank)
+                world.allreduce(np.zeros(1), "test")
+
+        simulate(4, main)
+        return order
+
+    assert run() == run()
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("size", [0, -1, 2.5, "four"])
+def test_ranks_that_cannot_be_simulated(size: object) -> None:
+    """The number of ranks is a whole number of one or more."""
+    with pytest.raises(ValueError, match="number of ranks"):
+        simulate(size, lambda world: world)  # type: ignore[arg-type]
+
+
+@pytest.mark.serial
+def test_world_is_a_single_rank_without_mpiexec() -> None:
+    """The same object at every call."""
+    assert (world().rank, world().size) == (0, 1)
+    assert world() is world()
+
+
+# -- MPI jobs, as a user starts them ---------------------------------------------------------------------------------
+
+
+def mpi(script: str, ranks: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script under mpiexec, within a time limit."""
+    mpiexec = Path(sysconfig.get_path("scripts")) / "mpiexec"
+    return subprocess.run(
+        [str(mpiexec), "-n", str(ranks), sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.serial
+def test_world_is_mpis_under_mpiexec() -> None:
+    """The same program runs on MPI's ranks."""
+    job = mpi("from distdl_ops import world; w = world(); print(w.allgather(w.rank, 'test')); assert world() is w", 3)
+    assert job.returncode == 0, job.stderr
+    assert job.stdout.count("[0, 1, 2]") == 3
+
+
+@pytest.mark.serial
+def test_an_exception_on_one_rank_ends_the_job() -> None:
+    """The others wait for that rank; the job ends all the same, with its traceback."""
+    job = mpi(
+        """
+        from distdl_ops import world
+        w = world()
+        if w.rank == 1:
+            raise KeyError("mine")
+        w.allgather(0, "a gathering")
+        """
+    )
+    assert job.returncode != 0
+    assert "KeyError: 'mine'" in job.stderr
+
+
+@pytest.mark.serial
+def test_waiting_for_a_rank_that_does_not_come_ends_in_a_timeout() -> None:
+    """The error names the operator, the rank, and whom it waited for."""
+    job = mpi(
+        """
+        import time
+        from distdl_ops import Broadcast, At, Copies, DistributedSpace, Grid, world
+        w = world(timeout=1)
+        S = DistributedSpace(Grid(w, rows=2), (3,), rows=At(0))
+        A = Broadcast(S, S.with_roles(rows=Copies()))
+        if w.rank == 0:
+            time.sleep(20)
+        A(S.zeros())
+        """
+    )
+    assert job.returncode != 0
+    assert "TimeoutError" in job.stderr
+    assert "rank 1 of 2 waited 1 s for rank 0" in job.stderr

@@ -1,0 +1,279 @@
+"""Expressions of operators are the matrices they should be; their adjoints follow; nothing is lost in the algebra."""
+
+import operator as op
+from typing import Any
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linop import (
+    Compose,
+    Euclidean,
+    FunctionOperator,
+    Identity,
+    LinearOperator,
+    Matrix,
+    Scale,
+    SpaceError,
+    Sum,
+    Zero,
+    check_adjoint,
+    matrix,
+)
+from linop.testing import DTYPES, Expression, expressions
+
+pytestmark = pytest.mark.serial
+
+X, Y, Z = Euclidean((2, 3)), Euclidean(4), Euclidean(())
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Expression:
+    dtype = draw(st.sampled_from(DTYPES))
+    spaces = st.sampled_from([Euclidean(shape, dtype) for shape in [(), (3,), (2, 2), (0,)]])
+    return draw(expressions(draw(spaces), draw(spaces)))
+
+
+@given(trees())
+def test_matrix_of_an_expression_and_of_its_adjoint(tree: Expression) -> None:
+    """The matrix of an expression is the expression of the matrices; the adjoint's is its conjugate transpose."""
+    A, dense = tree
+    np.testing.assert_array_equal(matrix(A), dense)
+    np.testing.assert_array_equal(matrix(A.H), dense.conj().T)
+    assert matrix(A).dtype == A.domain.dtype
+
+
+@given(trees())
+def test_adjoint_of_an_expression_passes_every_check(tree: Expression) -> None:
+    """Whatever was composed, dot(A x, y) == dot(x, A* y): by matrices, exactly, and in floating point."""
+    for mode in ("matrix", "exact", "floating"):
+        report = check_adjoint(tree.operator, mode=mode)
+        assert report, str(report)
+
+
+@given(trees())
+def test_adjoint_of_adjoint(tree: Expression) -> None:
+    """A.H.H == A."""
+    assert tree.operator == tree.operator.H.H
+
+
+@given(trees(), st.sampled_from([(3,), (0,), (2, 2)]))
+def test_batch_and_purity(tree: Expression, batch: tuple[int, ...]) -> None:
+    """A batch is mapped vector by vector; the argument is neither changed nor aliased."""
+    A = tree.operator
+    x = A.domain.integers(0, batch)
+    before = x.copy()
+    y = A(x)
+    assert y.shape == (*batch, *A.codomain.shape)
+    assert y.dtype == x.dtype
+    for index in np.ndindex(*batch):
+        np.testing.assert_array_equal(y[index], A(x[index]))
+    np.testing.assert_array_equal(x, before)
+    assert not np.shares_memory(x, y)
+
+
+@given(trees())
+def test_linearity(tree: Expression) -> None:
+    """A (2 x - y) == 2 A x - A y, exactly on integers."""
+    A = tree.operator
+    x, y = A.domain.integers(0), A.domain.integers(1)
+    np.testing.assert_array_equal(A(2 * x - y), 2 * A(x) - A(y))
+
+
+@given(trees(), st.sampled_from(["torch", "array_api_strict"]))
+def test_any_array_library(tree: Expression, library: str) -> None:
+    """Arrays of torch and of the strict array API give what NumPy's give, in their own library."""
+    A = tree.operator
+    x = A.domain.integers(0, (2,))
+    xp = {"torch": torch, "array_api_strict": array_api_strict}[library]
+    found = A(xp.asarray(x))
+    assert type(found) is type(xp.asarray(x))
+    np.testing.assert_array_equal(np.from_dlpack(found), A(x))
+
+
+def test_precision_follows_the_argument() -> None:
+    """A float32 vector of a float64 space stays float32."""
+    A = 0.5 * Matrix(np.ones((3, 3))) + Identity(Euclidean(3))
+    assert A(np.ones(3, np.float32)).dtype == np.float32
+    assert A.H(np.ones(3, np.float32)).dtype == np.float32
+
+
+# -- the algebra, as equations between expressions ---------------------------------------------------------------------
+
+A, B, C = Matrix(np.ones((4, 6)), X, Y), Matrix(np.eye(4), Y, Y), Matrix(np.full((4, 4), 2.0), Y, Y)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((B @ C) @ A, B @ (C @ A)),
+        ((B @ A).H, A.H @ B.H),
+        ((B + C).H, B.H + C.H),
+        ((2 * B).H, 2 * B.H),
+        (Identity(Y) @ A @ Identity(X), A),
+        (Zero(Y, Y) @ A, Zero(X, Y)),
+        (B @ Zero(X, Y), Zero(X, Y)),
+        (A + Zero(X, Y), A),
+        (Zero(X, Y) + A, A),
+        (2 * (3 * A), 6 * A),
+        (A * 2, 2 * A),
+        (A / 2, 0.5 * A),
+        (-A, -1 * A),
+        (1 * A, A),
+        (0 * A, Zero(X, Y)),
+        ((2 * B) @ A, 2 * (B @ A)),
+        (B**3, B @ B @ B),
+        (B**0, Identity(Y)),
+        ((B + C) + B, B + (C + B)),
+        (Identity(Y).H, Identity(Y)),
+        (Zero(X, Y).H, Zero(Y, X)),
+        (np.float64(2) * A, 2 * A),
+        (Matrix([[1, 2]]), Matrix([[1.0, 2.0]])),
+    ],
+)
+def test_equations(left: LinearOperator, right: LinearOperator) -> None:
+    """Both sides are the same expression."""
+    assert left == right
+    assert hash(left) == hash(right)
+
+
+def test_expressions_that_differ() -> None:
+    """Equality is that of expressions, not of values: other entries, spaces or order make another operator."""
+    assert Matrix([[1.0]]) != Matrix([[2.0]])
+    assert B @ C != C @ B
+    assert Zero(X, Y) != Zero(Y, X)
+    assert Identity(Y) != B
+
+
+def test_flat_chains() -> None:
+    """Chains of products and of sums are one node."""
+    assert isinstance((chain := B @ C @ B @ A), Compose)
+    assert len(chain.factors) == 4
+    assert isinstance((total := B + C + B), Sum)
+    assert len(total.terms) == 3
+    assert isinstance(2 * (2 * B), Scale)
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (B @ A, "Matrix(4x4) @ Matrix(4x6)"),
+        (0.5 * B.H @ B, "0.5 * Matrix(4x4).H @ Matrix(4x4)"),
+        ((B + C) @ A, "(Matrix(4x4) + Matrix(4x4)) @ Matrix(4x6)"),
+        ((B + C).H, "Matrix(4x4).H + Matrix(4x4).H"),
+        (2 * (B + C), "2 * (Matrix(4x4) + Matrix(4x4))"),
+        (B @ (2 * C), "Matrix(4x4) @ (2 * Matrix(4x4))"),
+        (Identity(Y) + Zero(Y, Y) + B, "Identity + Matrix(4x4)"),
+    ],
+)
+def test_printing(expression: LinearOperator, text: str) -> None:
+    """Expressions print as they are written; repr adds the spaces."""
+    assert str(expression) == text
+    assert repr(expression).endswith(f"{text} : {expression.domain} -> {expression.codomain}")
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("combine", [op.matmul, op.add, op.sub])
+def test_spaces_that_do_not_meet(combine: Any) -> None:
+    """Composing or adding operators of other spaces is an error that names the spaces."""
+    with pytest.raises(SpaceError) as caught:
+        combine(A, B)
+    assert str(X) in str(caught.value)
+    assert str(Y) in str(caught.value)
+
+
+@pytest.mark.parametrize("x", [np.ones(4), np.ones((2, 3), complex), [1.0], np.ones(())])
+def test_arguments_outside_the_domain(x: Any) -> None:
+    """The error names the operator and its spaces."""
+    with pytest.raises(SpaceError, match=r"Matrix\(4x6\) : Euclidean\(\(2, 3\), float64\) -> Euclidean\(\(4,\)"):
+        A(x)
+
+
+@pytest.mark.parametrize("other", [np.ones((4, 4)), "a", None])
+def test_other_things_are_no_operators(other: Any) -> None:
+    """Arrays are applied to, A(x), not multiplied."""
+    for combine in (op.matmul, op.add, op.sub):
+        with pytest.raises(TypeError):
+            combine(B, other)
+        with pytest.raises(TypeError):
+            combine(other, B)
+    with pytest.raises(TypeError):
+        B * other
+    with pytest.raises(TypeError):
+        B / other
+
+
+@pytest.mark.parametrize("scalar", [np.inf, np.nan, 1j])
+def test_scalars_that_do_not_fit(scalar: Any) -> None:
+    """Scalars are finite, and complex only between complex spaces."""
+    with pytest.raises(SpaceError, match=r"Matrix\(4x4\)"):
+        scalar * B
+
+
+def test_powers_that_do_not_exist() -> None:
+    """A power needs a map from a space to itself and a whole exponent of zero or more."""
+    with pytest.raises(SpaceError, match="itself"):
+        A**2
+    with pytest.raises(ValueError, match="-1"):
+        B**-1
+    with pytest.raises(TypeError):
+        B**0.5  # type: ignore[operator]
+
+
+def test_fields_that_differ() -> None:
+    """A map between a real and a complex space is not linear over either field."""
+    with pytest.raises(SpaceError, match="fields"):
+        Zero(Euclidean(2), Euclidean(2, complex))
+    with pytest.raises(SpaceError, match="complex"):
+        Matrix(np.ones((2, 2), complex), Euclidean(2), Euclidean(2))
+
+
+@pytest.mark.parametrize("entries", [np.ones(3), [["a"]], np.ones((2, 2, 2))])
+def test_what_is_no_matrix(entries: Any) -> None:
+    """A matrix has two axes of numbers."""
+    with pytest.raises(SpaceError, match="Matrix"):
+        Matrix(entries)
+
+
+def test_matrix_of_another_size() -> None:
+    """The error names both spaces and the shape."""
+    with pytest.raises(SpaceError, match=r"expected 4 rows and 6 columns, found shape \(6, 4\)"):
+        Matrix(np.ones((6, 4)), X, Y)
+
+
+def test_matrix_keeps_its_entries() -> None:
+    """An operator does not change when the array that it was made from does."""
+    entries = np.eye(2)
+    I2 = Matrix(entries)
+    entries[:] = 7
+    assert matrix(I2).tolist() == [[1, 0], [0, 1]]
+
+
+def test_function_operator_refuses_results_of_another_shape() -> None:
+    """A function that returns something else than its codomain's vectors is named."""
+    crop = FunctionOperator(Y, Y, lambda x: x[:-1], lambda y: y, name="Crop")
+    with pytest.raises(SpaceError, match="Crop"):
+        crop(np.ones(4))
+    with pytest.raises(SpaceError, match="Crop"):
+        crop(np.ones((2, 4)))
+
+
+def test_function_operator_with_its_own_batch() -> None:
+    """A function that carries the batch is called once."""
+    calls = []
+
+    def flip(x: np.ndarray) -> np.ndarray:
+        calls.append(x.shape)
+        return x[..., ::-1].copy()
+
+    A = FunctionOperator(Y, Y, flip, flip, batched=True)
+    assert check_adjoint(A)
+    calls.clear()
+    A(np.ones((2, 3, 4)))
+    assert calls == [(2, 3, 4)]

@@ -1,0 +1,224 @@
+"""`check_adjoint` passes right operators, and fails wrong ones: these are the mutants."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from linop import (
+    AdjointError,
+    Euclidean,
+    FunctionOperator,
+    Identity,
+    LinearOperator,
+    Matrix,
+    SpaceError,
+    Zero,
+    assert_adjoint,
+    check_adjoint,
+)
+
+pytestmark = pytest.mark.serial
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+MODES = ("matrix", "exact", "floating")
+
+
+def shift(n: int, dtype: str, fault: Function, *, exact: bool = True) -> LinearOperator:
+    """Return the cyclic shift, and an adjoint with a fault."""
+    X = Euclidean(n, dtype)
+    return FunctionOperator(
+        X,
+        X,
+        lambda x: np.roll(x, 1, axis=-1),
+        lambda y: fault(np.roll(y, -1, axis=-1)),
+        name="Shift",
+        exact=exact,
+        roundings=0,
+        batched=True,
+    )
+
+
+def dropped(y: np.ndarray) -> np.ndarray:
+    """Lose one entry."""
+    y[..., 3] = 0
+    return y
+
+
+def swapped(y: np.ndarray) -> np.ndarray:
+    """Let two neighbours change places."""
+    y[..., [2, 3]] = y[..., [3, 2]]
+    return y
+
+
+def sign(y: np.ndarray) -> np.ndarray:
+    """Turn the sign of one entry."""
+    y[..., 0] *= -1
+    return y
+
+
+def scaled(y: np.ndarray) -> np.ndarray:
+    """Scale by a factor of two."""
+    return 2 * y
+
+
+def twice(y: np.ndarray) -> np.ndarray:
+    """Count one entry twice, as an overlap that is added where it should be taken once."""
+    y[..., 1] *= 2
+    return y
+
+
+def nan(y: np.ndarray) -> np.ndarray:
+    """Return something that is not a number."""
+    y[..., 1] = np.nan
+    return y
+
+
+FAULTS = [dropped, swapped, sign, scaled, twice, nan]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_right_adjoint_passes(mode: str, dtype: str) -> None:
+    """Without a fault, every mode passes, and says what it compared."""
+    report = check_adjoint(shift(50, dtype, lambda y: y), mode=mode)
+    assert report.passed
+    assert not report.vacuous
+    assert report.mode == mode
+    assert report.error <= report.tolerance
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("mode", MODES)
+def test_mutants_are_caught(mode: str, fault: Function, dtype: str) -> None:
+    """A fault in one entry of the adjoint fails, in every mode and precision."""
+    report = check_adjoint(shift(50, dtype, fault), mode=mode)
+    assert not report
+    assert "FAILED" in str(report)
+
+
+@pytest.mark.parametrize("fault", [dropped, swapped, sign, twice])
+def test_one_entry_in_a_million_is_caught(fault: Function) -> None:
+    """Where a relative tolerance is blind, the exact mode sees one wrong entry among many."""
+    report = check_adjoint(shift(1_000_000, "float32", fault))
+    assert report.mode == "exact"
+    assert not report
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_missing_conjugate_is_caught(mode: str) -> None:
+    """The transpose of a complex matrix is not its adjoint."""
+    entries = np.array([[1, 2j], [3, 1 - 1j]])
+    X = Euclidean(2, complex)
+    wrong = FunctionOperator(X, X, lambda x: entries @ x, lambda y: entries.T @ y, exact=True)
+    right = FunctionOperator(X, X, lambda x: entries @ x, lambda y: entries.conj().T @ y, exact=True)
+    assert not check_adjoint(wrong, mode=mode)
+    assert check_adjoint(right, mode=mode)
+
+
+def test_a_missing_conjugate_of_a_scalar_is_caught() -> None:
+    """The adjoint of c A conjugates c."""
+    X = Euclidean(3, complex)
+    wrong = FunctionOperator(X, X, lambda x: 1j * x, lambda y: 1j * y, exact=True)
+    assert not check_adjoint(wrong)
+    assert check_adjoint(1j * Identity(X))
+
+
+def test_the_first_wrong_entry_is_named() -> None:
+    """The matrix mode says where, and what both sides have."""
+    A = FunctionOperator(
+        Euclidean((2, 2)), Euclidean(4), lambda x: x.ravel().copy(), lambda y: dropped(y).reshape(2, 2)
+    )
+    report = check_adjoint(A)
+    assert "1 of 16 entries differ, the first in row 3 (index (3,)) and column 3 (index (1, 1))" in report.detail
+    assert "the operator has 1.0, its adjoint conjugate transposed 0.0" in report.detail
+
+
+def test_how_to_check_is_chosen_by_size_and_claims() -> None:
+    """Small operators are compared by their matrices, exact ones with ==, others in floating point."""
+    assert check_adjoint(shift(512, "float64", lambda y: y)).mode == "matrix"
+    assert check_adjoint(shift(513, "float64", lambda y: y)).mode == "exact"
+    assert check_adjoint(shift(513, "float64", lambda y: y, exact=False)).mode == "floating"
+
+
+def test_claims_follow_the_algebra() -> None:
+    """Sums, products and small scalars of exact operators are exact; others are not."""
+    I3, A = Identity(Euclidean(3)), Matrix(np.arange(9).reshape(3, 3))
+    inexact = Matrix(np.full((3, 3), 0.1))
+    for exact in (I3, A, A @ A, A + I3, 0.5 * A, -3 * A, A.H, Zero(Euclidean(3), Euclidean(3))):
+        assert exact.exact, str(exact)
+    for other in (inexact, A @ inexact, A + inexact, 0.1 * A, inexact.H, 1e9 * A):
+        assert not other.exact, str(other)
+
+
+def test_fractions_stay_exact() -> None:
+    """Powers of two are scaled with exactly."""
+    report = check_adjoint(0.25 * shift(600, "float32", lambda y: y) + Identity(Euclidean(600, "float32")))
+    assert report.mode == "exact"
+    assert report
+
+
+def test_numbers_that_outgrow_the_significand_fall_back() -> None:
+    """Where integers do not stay exact, the floating mode takes over, says so, and passes what is right."""
+    A = 1024 * (1024 * shift(600, "float32", lambda y: y)).H.H
+    B = A @ A @ A
+    assert B.exact is False or check_adjoint(B).mode == "floating"
+    big = FunctionOperator(
+        Euclidean(600, "float32"),
+        Euclidean(600, "float32"),
+        lambda x: x * np.float32(2**23 + 1),
+        lambda y: y * np.float32(2**23 + 1),
+        exact=True,
+        roundings=1,
+    )
+    report = check_adjoint(big)
+    assert report.mode == "floating"
+    assert "do not stay exact" in report.detail
+    assert report
+
+
+def test_vacuous_checks_are_said_to_be() -> None:
+    """Zero passes, and shows nothing."""
+    for n in (3, 1000):
+        report = check_adjoint(Zero(Euclidean(n), Euclidean(n)))
+        assert report.passed
+        assert report.vacuous
+        assert "vacuously" in str(report)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_false_alarms_in_floating_mode(seed: int) -> None:
+    """Right operators with roundings pass, whatever the vectors."""
+    entries = np.random.default_rng(seed).standard_normal((700, 600)).astype("float32")
+    report = check_adjoint(Matrix(entries), seed=seed)
+    assert report.mode == "floating"
+    assert report, str(report)
+
+
+def test_assert_adjoint() -> None:
+    """It returns nothing, or raises with the report."""
+    assert_adjoint(Identity(Euclidean(3)))
+    with pytest.raises(AdjointError, match="Shift"):
+        assert_adjoint(shift(50, "float64", dropped))
+
+
+def test_what_is_asked_must_exist() -> None:
+    """Unknown modes, no trials, and results that are no vectors are errors."""
+    A = Identity(Euclidean(3))
+    with pytest.raises(ValueError, match="mode"):
+        check_adjoint(A, mode="guess")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="trial"):
+        check_adjoint(A, trials=0)
+    crop = FunctionOperator(Euclidean(3), Euclidean(3), lambda x: x[..., :2], lambda y: y, batched=True)
+    with pytest.raises(SpaceError, match="FunctionOperator"):
+        check_adjoint(crop)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_conjugation_is_not_linear_over_the_complex_numbers(mode: str) -> None:
+    """It has the matrix of the identity on real vectors, and is its own adjoint there; no mode passes it."""
+    X = Euclidean(3, complex)
+    assert not check_adjoint(FunctionOperator(X, X, np.conj, np.conj, exact=True), mode=mode)
+    assert not check_adjoint(FunctionOperator(X, X, np.copy, np.conj, exact=True), mode=mode)
