@@ -230,6 +230,8 @@ def prepare(world: World, options: Options) -> tuple[tuple[datasets.Digits, data
     if options.ranks not in (None, world.size):
         raise ValueError(f"--ranks {options.ranks}: mpiexec started {world.size}")
     grid = Grid(world, rows=2, cols=2)
+    if not Path(options.picture).absolute().parent.is_dir():
+        raise ValueError(f"--picture {options.picture}: there is no such folder")
     if options.data == "mnist":
         on_rank_0(world, datasets.download)
     data = agreed(
@@ -317,13 +319,18 @@ def parse(arguments: list[str] | None) -> Options:
             raise ValueError
         return int(text)
 
-    at_least_one.__name__ = "positive whole number"
+    def positive(text: str) -> float:
+        if not 0 < float(text) < float("inf"):
+            raise ValueError
+        return float(text)
+
+    at_least_one.__name__, positive.__name__ = "positive whole number", "positive number"
     parser = Parser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--ranks", type=at_least_one, help="simulated ranks (default: 4); under mpiexec, its ranks")
     parser.add_argument("--data", default="digits", help="digits, mnist, or a folder with MNIST's IDX files")
     parser.add_argument("--epochs", type=at_least_one, default=10)
     parser.add_argument("--batch-size", type=at_least_one, default=64)
-    parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam")
+    parser.add_argument("--lr", type=positive, default=1e-3, help="learning rate of Adam")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of images")
     parser.add_argument("--dtype", choices=sorted(TOLERANCE), default="float64")
     parser.add_argument("--picture", default="lenet5.png", help="where the loss curves are saved")

@@ -2,9 +2,9 @@ r"""Convolution of images that are split in height and width.
 
 .. math:: y = \mathrm{conv}(H x,\; C w) + C b
 
-H brings each rank the input that its windows see (the halo exchange, padding included), C gives each rank its copy of
-the weights. Backward, the adjoint of H adds the halo's gradients to their owners, and that of C sums the gradients of
-the weights over all ranks.
+H brings each rank the input that its windows see: the halo exchange, with zeros where it leaves the image. C gives each
+rank its copy of the weights. Backward, the adjoint of H adds the halo's gradients to their owners, and that of C sums
+the gradients of the weights over all ranks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement
+from distdl_ops import DistributedSpace, Movement, Split
 from torch_bridge.module import Operator
 from torch_bridge.nn.layer import Layer, nothing, shared_parameter
 from torch_bridge.nn.windows import Window, window_spaces
@@ -62,6 +62,9 @@ class Conv2d(Layer):
         sizes = zip(kernel, self.stride, pair(padding), self.dilation, strict=True)
         height, width = (Window(*size) for size in sizes)
         seen, self.codomain = window_spaces("Conv2d", domain, out_channels, (height, width))
+        split = {role.axis for role in domain.roles.values() if isinstance(role, Split)}
+        # Along a split axis the halo exchange has padded already: zeros are what it finds outside the tensor.
+        self.padding = tuple(0 if axis in split else p for axis, p in zip((1, 2), pair(padding), strict=True))
         self.exchange_halo = Operator(Movement(domain, seen))
         weight, self.copy_weight = shared_parameter(domain, (out_channels, in_channels // groups, *kernel))
         parameters = {"weight": weight}
@@ -79,7 +82,7 @@ class Conv2d(Layer):
         if x.numel() == 0:
             held = (x, weight) if bias is None else (x, weight, bias)
             return nothing((*x.shape[:-3], *self.codomain.shape), *held)
-        return torch.nn.functional.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
+        return torch.nn.functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def pair(size: Pair) -> tuple[int, int]:

@@ -77,7 +77,6 @@ def window_spaces(
         raise SpaceError(f"{name}: the windows do not fit into the images of {domain}")
     seen: dict[str, Role] = {}
     left: dict[str, Role] = {}
-    unsplit = {1, 2}
     for axis, role in domain.roles.items():
         if not domain.holds_once_along(axis):
             raise SpaceError(f"{name}: expected each entry once, found {axis}={role} in {domain}")
@@ -85,7 +84,6 @@ def window_spaces(
         if isinstance(role, Split):
             if role.axis == 0:
                 raise SpaceError(f"{name}: the channels must not be split, found {axis}={role} in {domain}")
-            unsplit.discard(role.axis)
             outputs = balanced(extents[role.axis - 1], domain.grid.axes[axis])
             window = windows[role.axis - 1]
             seen[axis] = Split(role.axis, [window.needed(interval) for interval in outputs])
