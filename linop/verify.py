@@ -7,8 +7,10 @@ matrix
 exact
     Data movements and integer matrices are exact in floating point on vectors of small integers, in any order of
     summation, as long as no partial sum outgrows the significand. There the two sides are compared with ``==``. The
-    entries are +-1 .. +-4: a wrong entry of the matrix goes unseen in one trial with probability at most 1/4, in eight
-    trials below 2e-5. (With +-1 alone, swapped entries cancel half of the time; a zero would hide what it meets.)
+    entries are drawn from eight values, +-1 .. +-4. A single wrong entry of the matrix is always seen, for nothing is
+    multiplied by zero. Several ones may cancel: the deviation is a bilinear form in x and y, and one that is not zero
+    vanishes with probability at most 1/8 + 1/8 (Schwartz and Zippel), in eight trials below 2e-5. (With +-1 alone,
+    swapped entries would cancel half of the time.)
 floating
     Else ``|dot(A x, y) - dot(x, A* y)| / max(|A x| |y|, |x| |A* y|)`` is compared with ``8 (1 + d) eps``, where d
     bounds the roundings behind one entry and the two pairings are accumulated in double precision.
