@@ -179,12 +179,12 @@ def predict(network: Network, digits: datasets.Digits, dtype: torch.dtype, size:
 def check_movements(modules: nn.ModuleDict, say: Callable[[str], None]) -> bool:
     """Check the adjoint of every movement in the network, and print them as a table. Collective."""
     passed = True
-    say(f"{'movement':<28} {'name':<28} {'adjoint':<16} spaces")
+    say(f"{'movement':<28} {'name':<44} {'adjoint':<16} spaces")
     for where, operator in movements(modules).items():
         report = check_adjoint(operator)
         passed = passed and report.passed and not report.vacuous
         verdict = f"{'passed' if report else 'FAILED'} ({report.mode})"
-        say(f"{where:<28} {operator!s:<28} {verdict:<16} {operator.domain.layout} -> {operator.codomain.layout}")
+        say(f"{where:<28} {operator!s:<44} {verdict:<16} {operator.domain.layout} -> {operator.codomain.layout}")
         if not report:
             say(str(report))
     return passed
