@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -58,17 +59,11 @@ class Grid:
 
     def coordinates_of(self, rank: int) -> dict[str, int] | None:
         """Return where a rank stands, by axis; None when it is not on the grid."""
-        if rank >= self.size:
-            return None
-        found = np.unravel_index(rank, tuple(self.axes.values())) if self.axes else ()
-        return {name: int(k) for name, k in zip(self.axes, found, strict=True)}
+        return coordinates_of(self.axes, rank)
 
     def rank_at(self, coordinates: dict[str, int]) -> int:
         """Return the rank that stands at these coordinates, one for each axis."""
-        rank = 0
-        for name, length in self.axes.items():
-            rank = rank * length + coordinates[name]
-        return rank
+        return rank_at(self.axes, coordinates)
 
     def line(self, axes: tuple[str, ...]) -> World | None:
         """Return the world of the ranks that differ from this one in some axes only; None outside the grid.
@@ -96,6 +91,23 @@ class Grid:
 
     def __repr__(self) -> str:
         return f"Grid({', '.join(f'{name}={length}' for name, length in self.axes.items())})"
+
+
+def coordinates_of(axes: Mapping[str, int], rank: int) -> dict[str, int] | None:
+    """Return where a rank stands on a grid of these axes, in row-major order; None when it is not on it."""
+    places = []
+    for length in reversed(list(axes.values())):
+        rank, place = divmod(rank, length)
+        places.append(place)
+    return dict(zip(axes, reversed(places), strict=True)) if rank == 0 else None
+
+
+def rank_at(axes: Mapping[str, int], coordinates: Mapping[str, int]) -> int:
+    """Return the rank at these coordinates, one for each axis: the inverse of `coordinates_of`."""
+    rank = 0
+    for name, length in axes.items():
+        rank = rank * length + coordinates[name]
+    return rank
 
 
 def _checked(axes: dict[str, int], size: int) -> dict[str, int]:

@@ -29,11 +29,6 @@ class Role:
 
     __slots__ = ()
 
-    @property
-    def holds_once(self) -> bool:
-        """Whether each vector of such a space is the layout of one tensor, so that ``E E* = I``."""
-        return True
-
 
 @final
 @dataclass(frozen=True)
@@ -56,11 +51,6 @@ class At(Role):
 @dataclass(frozen=True)
 class Copies(Role):
     """Every rank holds a copy of its own, independent of the others: together p vectors."""
-
-    @property
-    def holds_once(self) -> bool:
-        """No: p independent vectors are not the layout of one."""
-        return False
 
     def __repr__(self) -> str:
         return "Copies()"

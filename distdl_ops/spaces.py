@@ -8,28 +8,21 @@ data movement of this library is :math:`M(S, T) = E_T E_S^*`.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.grid import Grid
-from distdl_ops.roles import At, Boundary, Copies, Interval, Replicated, Role, Split, balanced
+from distdl_ops.layout import Layout
+from distdl_ops.plan import Plan
+from distdl_ops.roles import Replicated, Role
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from linop import Space, SpaceError, arrays
 from linop.arrays import Array, Scalar
 from linop.spaces import Seed
-
-
-class Piece(NamedTuple):
-    """A run of tensor entries on one axis: where it begins in a rank's array and in the tensor, and how long it is."""
-
-    local: int
-    start: int
-    length: int
 
 
 @final
@@ -51,12 +44,10 @@ class DistributedSpace(Space):
     ----------
     grid : Grid
         As given.
-    global_shape : tuple of int
-        Shape of the logical tensor.
+    layout : Layout
+        Who holds what.
     shape : tuple of int
         Shape of what this rank holds.
-    roles : dict
-        Roles by grid axis; intervals are filled in.
 
     Raises
     ------
@@ -67,7 +58,7 @@ class DistributedSpace(Space):
 
     Examples
     --------
-    >>> from distdl_ops import Grid, simulate
+    >>> from distdl_ops import Grid, Split, simulate
     >>> def main(world):
     ...     grid = Grid(world, rows=3)
     ...     S = DistributedSpace(grid, (5,), rows=Split(0))
@@ -88,136 +79,37 @@ class DistributedSpace(Space):
 
     def _build(self, shape: tuple[int, ...], dtype: npt.DTypeLike, roles: Mapping[str, Role]) -> None:
         """Fill in everything; raise where the arguments make no space."""
-        super().__init__(shape, dtype)
-        self.global_shape = self.shape
-        self.roles = {name: self._bind(name, roles) for name in self.grid.axes}
-        self._refuse_unfit(roles)
-        self.shape = self.shape_at(self.grid.world.rank)
-        self._replica_of = self._counted_rank(self.grid.world.rank)
-
-    def _bind(self, name: str, roles: Mapping[str, Role]) -> Role:
-        """Return the role along a grid axis, its intervals filled in."""
-        here = f"DistributedSpace({self.grid!r}, {self.global_shape})"
-        role = roles.get(name)
-        if not isinstance(role, Role):
-            raise SpaceError(f"{here}: every grid axis needs a role; expected one for {name!r}, found {role!r}")
-        length = self.grid.axes[name]
-        if isinstance(role, At) and not 0 <= role.index < length:
-            raise SpaceError(f"{here}: {name}={role!r}: expected an index below {length}")
-        if not isinstance(role, Split):
-            return role
-        ndim = len(self.global_shape)
-        if not 0 <= role.axis < ndim:
-            raise SpaceError(f"{here}: {name}={role!r}: the tensor has axes 0 to {ndim - 1}")
-        others = [other for other, r in roles.items() if other != name and isinstance(r, Split) and r.axis == role.axis]
-        if others:
-            raise SpaceError(f"{here}: tensor axis {role.axis} is split along {name!r} and along {others[0]!r}")
-        extent = self.global_shape[role.axis]
-        intervals = role.intervals or balanced(extent, length)
-        if len(intervals) != length:
-            raise SpaceError(f"{here}: {name}={role!r}: expected {length} intervals, found {len(intervals)}")
-        if extent == 0 and role.boundary == "periodic" and any(stop > start for start, stop in intervals):
-            raise SpaceError(f"{here}: {name}={role!r}: an empty tensor axis cannot be periodic")
-        return Split(role.axis, intervals, role.boundary)
-
-    def _refuse_unfit(self, roles: Mapping[str, Role]) -> None:
-        """Raise where the arguments name axes that do not exist, or the space would need an empty array of no axes."""
-        here = f"DistributedSpace({self.grid!r}, {self.global_shape})"
-        unknown = [name for name in roles if name not in self.grid.axes]
-        if unknown:
-            raise SpaceError(f"{here}: the grid has no axis {unknown[0]!r}")
-        held_by_all = self.grid.size == self.grid.world.size and all(
-            not isinstance(role, At) or self.grid.axes[name] == 1 for name, role in self.roles.items()
-        )
-        if not self.global_shape and not held_by_all:
+        super().__init__(shape, dtype)  # of the whole tensor, to begin with
+        rank, world = self.grid.world.rank, self.grid.world
+        self.layout = Layout(self.grid.axes, self.shape, roles)
+        self.shape = self.layout.shape_at(rank)
+        self._counted = self.layout.counted_rank(rank)
+        if not self.shape and any(self.layout.intervals_at(other) is None for other in range(world.size)):
             raise SpaceError(
-                f"{here}: a rank that holds nothing needs an axis of length 0; use shape (1,) for a number"
+                f"{self}: a rank that holds nothing needs an axis of length 0; use shape (1,) for a number"
             )
 
-    # -- what each rank holds -----------------------------------------------------------------------------------------
-
-    def intervals_at(self, rank: int) -> tuple[Interval, ...] | None:
-        """Return the interval of every tensor axis that a rank holds; None when it holds nothing."""
-        coordinates = self.grid.coordinates_of(rank)
-        if coordinates is None:
-            return None
-        intervals = [(0, extent) for extent in self.global_shape]
-        for name, role in self.roles.items():
-            if isinstance(role, At) and role.index != coordinates[name]:
-                return None
-            if isinstance(role, Split):
-                intervals[role.axis] = role.intervals[coordinates[name]]
-        return tuple(intervals)
-
-    def shape_at(self, rank: int) -> tuple[int, ...]:
-        """Return the shape of what a rank holds."""
-        intervals = self.intervals_at(rank)
-        if intervals is None:
-            return (0,) * len(self.global_shape)
-        return tuple(stop - start for start, stop in intervals)
-
-    def pieces_at(self, rank: int) -> list[list[Piece]] | None:
-        """Return, for every tensor axis, the runs of entries in what a rank holds; None when it holds nothing."""
-        intervals = self.intervals_at(rank)
-        if intervals is None:
-            return None
-        boundaries: dict[int, Boundary] = {r.axis: r.boundary for r in self.roles.values() if isinstance(r, Split)}
-        return [
-            runs(interval, extent, boundaries.get(axis, "zero"))
-            for axis, (interval, extent) in enumerate(zip(intervals, self.global_shape, strict=True))
-        ]
+    @property
+    def global_shape(self) -> tuple[int, ...]:
+        """Shape of the logical tensor."""
+        return self.layout.shape
 
     @property
-    def holds_once(self) -> bool:
-        """Whether every entry of a vector stands for one tensor entry of its own: ``E E* = I``."""
-        return all(self.holds_once_along(name) for name in self.roles)
-
-    def holds_once_along(self, name: str) -> bool:
-        """Whether that is so along one grid axis: no copies, and no interval overlaps another or leaves the tensor."""
-        role = self.roles[name]
-        if not isinstance(role, Split):
-            return role.holds_once
-        held = sorted(interval for interval in role.intervals if interval[0] < interval[1])
-        inside = not held or (held[0][0] >= 0 and held[-1][1] <= self.global_shape[role.axis])
-        return inside and all(left[1] <= right[0] for left, right in itertools.pairwise(held))
-
-    @property
-    def is_partition(self) -> bool:
-        """Whether every tensor entry lies on one rank, and nothing else does: ``E E* = I`` and ``E* E = I``."""
-        return (
-            self.holds_once
-            and self.size == math.prod(self.global_shape)
-            and not any(isinstance(role, Replicated) for role in self.roles.values())
-        )
-
-    def _counted_rank(self, rank: int) -> int:
-        """Return the rank whose copy of a replicated vector counts: `rank` itself without replication."""
-        coordinates = self.grid.coordinates_of(rank)
-        if coordinates is None:
-            return rank
-        for name, role in self.roles.items():
-            if isinstance(role, Replicated):
-                coordinates[name] = 0
-        return self.grid.rank_at(coordinates)
+    def roles(self) -> dict[str, Role]:
+        """Roles by grid axis; intervals are filled in."""
+        return self.layout.roles
 
     # -- the vector space ---------------------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
         """Number of coordinates over all ranks; a replicated vector counts once."""
-        extents = list(self.global_shape)
-        copies = 1
-        for name, role in self.roles.items():
-            if isinstance(role, Split):
-                extents[role.axis] = sum(stop - start for start, stop in role.intervals)
-            elif isinstance(role, Copies):
-                copies *= self.grid.axes[name]
-        return copies * math.prod(extents)
+        return self.layout.size
 
     @property
     def counts_here(self) -> bool:
         """Whether this rank's array enters the pairing: of the stored copies of a replicated vector, only the first."""
-        return self._replica_of == self.grid.world.rank
+        return self._counted == self.grid.world.rank
 
     def dot(self, x: Array, y: Array) -> Scalar:
         """Pair coordinates over all ranks; collective. See `linop.Space.dot`."""
@@ -235,27 +127,25 @@ class DistributedSpace(Space):
 
     def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
         """Return this rank's part of the vector with these coordinates; see `linop.Space.from_coordinates`."""
-        before = sum(math.prod(self.shape_at(rank)) for rank in self._counted_ranks() if rank < self._replica_of)
+        ranks = [rank for rank in self.layout.counted_ranks() if rank < self._counted]
+        before = sum(math.prod(self.layout.shape_at(rank)) for rank in ranks)
         part = coordinates[..., before : before + math.prod(self.shape)]
         return part.reshape((*coordinates.shape[:-1], *self.shape)).copy()
 
     def locate(self, i: int) -> str:
         """Return the rank and the index of coordinate `i`."""
-        for rank in self._counted_ranks():
-            shape = self.shape_at(rank)
+        for rank in self.layout.counted_ranks():
+            shape = self.layout.shape_at(rank)
             if i < math.prod(shape):
                 return f"rank {rank}, index {tuple(int(k) for k in np.unravel_index(i, shape))}"
             i -= math.prod(shape)
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
-    def _counted_ranks(self) -> list[int]:
-        return [rank for rank in range(self.grid.size) if self._counted_rank(rank) == rank]
-
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
         bits = arrays.to_numpy(arrays.copy(x + 0))  # adding zero makes -0 and +0 the same bits
         digests = self.grid.world.allgather(hashlib.sha256(bits.tobytes()).digest(), "consistent")
-        return all(digests[rank] == digests[self._counted_rank(rank)] for rank in range(self.grid.size))
+        return all(digests[rank] == digests[self.layout.counted_rank(rank)] for rank in range(self.grid.size))
 
     def check(self, x: Array, operator: object = None) -> None:
         """Raise on every rank unless `x` is a vector of this space, with the same batch and dtype on all of them.
@@ -283,7 +173,7 @@ class DistributedSpace(Space):
     def _generator(self, seed: Seed) -> np.random.Generator:
         """Return a stream of its own for every rank, and the same for all replicas of a vector."""
         seeds = seed if isinstance(seed, tuple) else (seed,)
-        return np.random.default_rng((*seeds, self._replica_of))
+        return np.random.default_rng((*seeds, self._counted))
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
@@ -310,7 +200,7 @@ class DistributedSpace(Space):
         if len(shape) < ndim or shape[len(shape) - ndim :] != self.global_shape:
             raise SpaceError(f"{self}: expected a tensor that ends in shape {self.global_shape}, found shape {shape}")
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
-        pieces = self.pieces_at(self.grid.world.rank)
+        pieces = self.layout.pieces_at(self.grid.world.rank)
         if pieces is not None:
             for index in np.ndindex(*(len(axis) for axis in pieces)):
                 box = [axis[k] for axis, k in zip(pieces, index, strict=True)]
@@ -337,12 +227,11 @@ class DistributedSpace(Space):
             On every rank, when `x` is not the layout of one tensor: copies differ, say. (The adjoint of the embedding,
             a `Movement` to a replicated space, adds them up instead.)
         """
-        from distdl_ops.movement.plan import Plan
-
         self.check(x, "to_global")
-        tensor = Plan(self, self.everywhere()).run(x, "to_global", accumulate=False)
+        world, everywhere = self.grid.world, self.everywhere()
+        tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, "to_global", accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        verdicts = self.grid.world.allgather(same, "to_global")
+        verdicts = world.allgather(same, "to_global")
         if not all(verdicts):
             told = tell_apart([f"{'agrees' if v else 'differs'}" for v in verdicts])
             raise AgreementError(f"{self}: to_global: the vector is not the layout of one tensor: {told}")
@@ -360,45 +249,10 @@ class DistributedSpace(Space):
     # -- equality and printing ----------------------------------------------------------------------------------------
 
     def _key(self) -> tuple[object, ...]:
-        return (self.grid, self.global_shape, self.dtype, tuple(self.roles.items()))
+        return (self.grid, self.layout, self.dtype)
 
     def __repr__(self) -> str:
         return f"DistributedSpace({self.grid!r}, {self.dtype}, {self.layout})"
-
-    @property
-    def layout(self) -> str:
-        """The shape of the tensor and the roles, for tables: ``(6, 28) rows=Split(0) cols=At(0)``."""
-        return " ".join([str(self.global_shape), *(f"{name}={self._show(role)}" for name, role in self.roles.items())])
-
-    def _show(self, role: Role) -> str:
-        """Return a role in words; balanced intervals go without saying."""
-        if isinstance(role, Split) and role.intervals == balanced(self.global_shape[role.axis], len(role.intervals)):
-            return repr(Split(role.axis, boundary=role.boundary))
-        return repr(role)
-
-
-def runs(interval: Interval, extent: int, boundary: Boundary) -> list[Piece]:
-    """Return the tensor entries in an interval as runs: what lies inside, or, when periodic, every time around.
-
-    Examples
-    --------
-    >>> runs((-1, 3), 5, "zero")
-    [Piece(local=1, start=0, length=3)]
-    >>> runs((-1, 3), 5, "periodic")
-    [Piece(local=0, start=4, length=1), Piece(local=1, start=0, length=3)]
-    """
-    start, stop = interval
-    if boundary == "zero":
-        first, last = max(start, 0), min(stop, extent)
-        return [Piece(first - start, first, last - first)] if last > first else []
-    pieces = []
-    position = start
-    while position < stop:
-        inside = position % extent
-        length = min(extent - inside, stop - position)
-        pieces.append(Piece(position - start, inside, length))
-        position += length
-    return pieces
 
 
 def _name(dtype: Any) -> str:

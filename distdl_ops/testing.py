@@ -1,4 +1,4 @@
-"""Hypothesis strategies for layouts, their dense embeddings, and one way to run a property on both engines.
+"""Hypothesis strategies for drafts, their dense embeddings, and one way to run a property on both engines.
 
 A property is a function of a world. `on_ranks` runs it on simulated ranks, or, in a process that ``mpiexec`` started,
 on the ranks of MPI, and settles the verdict between them.
@@ -28,7 +28,7 @@ MAX_SIMULATED = 4
 
 
 @dataclass(frozen=True)
-class Layout:
+class Draft:
     """A `DistributedSpace` before there is a world: what hypothesis draws.
 
     Attributes
@@ -147,7 +147,7 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
 
 
 @st.composite
-def layouts(
+def drafts(
     draw: st.DrawFn,
     axes: dict[str, int],
     shape: tuple[int, ...],
@@ -155,8 +155,8 @@ def layouts(
     *,
     roles: tuple[type[Role], ...] = (At, Split, Copies, Replicated),
     once: bool = False,
-) -> Layout:
-    """Return layouts of a tensor over a grid: any role along any axis.
+) -> Draft:
+    """Return drafts of a tensor over a grid: any role along any axis.
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ def layouts(
             chosen[name] = draw(splits(axis, shape[axis], length, once=once))
         else:
             chosen[name] = kind()
-    return Layout(axes, shape, dtype, chosen)
+    return Draft(axes, shape, dtype, chosen)
 
 
 @st.composite
-def layout_pairs(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Layout, ...]:
-    """Return several layouts of one tensor over at most `size` ranks, on the same grid or on different ones."""
+def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
+    """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones."""
     shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
     axes = draw(grids(size))
     if not shape:
@@ -195,5 +195,5 @@ def layout_pairs(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool 
     for _ in range(count):
         if shape and not same_grid and draw(st.booleans()):
             axes = draw(grids(size))
-        found.append(draw(layouts(axes, shape, dtype)))
+        found.append(draw(drafts(axes, shape, dtype)))
     return tuple(found)

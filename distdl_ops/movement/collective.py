@@ -7,15 +7,14 @@ these axes. Everything else goes through the sparse exchange of a `Plan`, which 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from distdl_ops.grid import rank_at
 from distdl_ops.roles import At, Copies, Replicated, Role
+from distdl_ops.spaces import DistributedSpace
+from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
-
-if TYPE_CHECKING:
-    from distdl_ops.spaces import DistributedSpace
-    from distdl_ops.worlds import World
 
 Kind = Literal["broadcast", "reduce", "allreduce"]
 
@@ -34,19 +33,16 @@ class Collective:
         Who sends, or receives, among them.
     shape : tuple of int
         What this rank holds afterwards.
-    ndim : int
-        Number of axes of the tensor.
     """
 
     kind: Kind
     world: World | None
     root: int
     shape: tuple[int, ...]
-    ndim: int
 
     def run(self, x: Array, what: str) -> Array:
         """Move a vector; see `Plan.run`."""
-        batch = arrays.split_batch(x, self.ndim)
+        batch = arrays.split_batch(x, len(self.shape))
         if self.world is None:
             return arrays.zeros((*batch, *self.shape), like=x)
         if self.kind == "broadcast":
@@ -65,23 +61,18 @@ def collective(source: DistributedSpace, target: DistributedSpace) -> Collective
     """Return the collective that is ``M(S, T)``; None where the roles name none."""
     if source.grid != target.grid:
         return None
-    kinds: set[Kind | None] = set()
-    axes, root = [], {}
-    for name, role in source.roles.items():
-        if role == target.roles[name] and source.holds_once_along(name):
-            continue  # along this axis, nothing moves
-        axes.append(name)
-        kind, root[name] = _kind(role, target.roles[name])
-        kinds.add(kind)
-    if len(kinds) != 1 or None in kinds:
+    axes = source.layout.moving_axes(target.layout)
+    found = [_kind(source.roles[axis], target.roles[axis]) for axis in axes]
+    kinds = {kind for kind, _ in found}
+    if len(kinds) != 1:
         return None
     (kind,) = kinds
-    assert kind is not None
-    grid = source.grid
-    rank = 0
-    for name in axes:
-        rank = rank * grid.axes[name] + root[name]
-    return Collective(kind, grid.line(tuple(axes)), rank, target.shape, len(source.global_shape))
+    if kind is None:
+        return None
+    root = rank_at(
+        {axis: source.grid.axes[axis] for axis in axes}, {a: k for a, (_, k) in zip(axes, found, strict=True)}
+    )
+    return Collective(kind, source.grid.line(tuple(axes)), root, target.shape)
 
 
 def _kind(source: Role, target: Role) -> tuple[Kind | None, int]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import final
 
 from distdl_ops.movement.collective import Collective, collective
-from distdl_ops.movement.plan import Plan
+from distdl_ops.plan import Plan
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds.agreement import agreed
@@ -129,11 +129,14 @@ class _Executor:
     """What carries ``M(S, T)`` out: a collective, or the sparse exchange; and the name under which it communicates."""
 
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
-        self.way: Collective | Plan = collective(source, target) or Plan(source, target)
+        self.world = source.grid.world
+        self.way: Collective | Plan = collective(source, target) or Plan(source.layout, target.layout, self.world.rank)
         self.label = f"{name_movement(source, target)} : {source} -> {target}"
 
     def run(self, x: Array) -> Array:
-        return self.way.run(x, self.label)
+        if isinstance(self.way, Collective):
+            return self.way.run(x, self.label)
+        return self.way.run(x, self.world, self.label)
 
 
 def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
@@ -152,14 +155,11 @@ def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
     if source.grid != target.grid:
         return "Movement"
     names: dict[str, list[str]] = {}
-    for axis in source.roles:
-        s, t = source.roles[axis], target.roles[axis]
-        if s == t and source.holds_once_along(axis):
-            continue
-        name = NAMES[type(s), type(t)]
-        if name == "Repartition" and not target.holds_once_along(axis):
+    for axis in source.layout.moving_axes(target.layout):
+        name = NAMES[type(source.roles[axis]), type(target.roles[axis])]
+        if name == "Repartition" and not target.layout.holds_once_along(axis):
             name = "HaloExchange"
-        elif name == "Repartition" and not source.holds_once_along(axis):
+        elif name == "Repartition" and not source.layout.holds_once_along(axis):
             name = "HaloExchange.H"
         names.setdefault(name, []).append(axis)
     if not names:

@@ -50,11 +50,7 @@ def roles_named(name: str, source: DistributedSpace, target: DistributedSpace) -
     def fits() -> str | None:
         if source.grid != target.grid:
             return f"expected one grid, found {source.grid} and {target.grid}"
-        moving = [
-            axis
-            for axis, role in source.roles.items()
-            if role != target.roles[axis] or not source.holds_once_along(axis)
-        ]
+        moving = source.layout.moving_axes(target.layout)
         others = [axis for axis in moving if _name(source.roles[axis], target.roles[axis]) != name]
         if others:
             roles = f"{source.roles[others[0]]!r} to {target.roles[others[0]]!r}"

@@ -40,7 +40,7 @@ def Repartition(source: DistributedSpace, target: DistributedSpace) -> Movement:
 
     def fits() -> str | None:
         for space in (source, target):
-            if not space.is_partition:
+            if not space.layout.is_partition:
                 return f"expected two partitions, each entry on one rank; {space} is none"
         return None
 

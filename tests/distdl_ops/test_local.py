@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Local, Movement, Replicated, Split, World
-from distdl_ops.testing import Layout, layout_pairs, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import Euclidean, Identity, LinearOperator, Matrix, SpaceError, check_adjoint, matrix
 
 
@@ -20,13 +20,13 @@ def scaling(space: DistributedSpace, seed: int) -> Local:
 
 
 @st.composite
-def chains(draw: st.DrawFn) -> tuple[int, tuple[Layout, ...], int]:
+def chains(draw: st.DrawFn) -> tuple[int, tuple[Draft, ...], int]:
     size = draw(world_sizes())
-    return size, draw(layout_pairs(size, draw(st.integers(2, 4)))), draw(st.integers(0, 99))
+    return size, draw(drafts_of_one_tensor(size, draw(st.integers(2, 4)))), draw(st.integers(0, 99))
 
 
 @given(chains())
-def test_random_expressions(drawn: tuple[int, tuple[Layout, ...], int]) -> None:
+def test_random_expressions(drawn: tuple[int, tuple[Draft, ...], int]) -> None:
     """Movements, local operators, scalars and sums in one expression: the dense product, and the right adjoint."""
     size, layouts, seed = drawn
 

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from distdl_ops import At, Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
 from distdl_ops.movement.collective import Collective
-from distdl_ops.movement.plan import Plan
-from distdl_ops.testing import Layout, layout_pairs, on_ranks, world_sizes
+from distdl_ops.plan import Plan
+from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError, check_adjoint, matrix
 
 
 @st.composite
-def worlds_and_layouts(draw: st.DrawFn, count: int = 2, **options: Any) -> tuple[int, tuple[Layout, ...]]:
+def worlds_and_layouts(draw: st.DrawFn, count: int = 2, **options: Any) -> tuple[int, tuple[Draft, ...]]:
     size = draw(world_sizes())
-    return size, draw(layout_pairs(size, count, **options))
+    return size, draw(drafts_of_one_tensor(size, count, **options))
 
 
 @given(worlds_and_layouts())
-def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """The matrix of M(S, T) is E_T E_S*, built from the definition; its adjoint's is the transpose."""
     size, (s, t) = drawn
     oracle = t.embedding() @ s.embedding().T
@@ -38,7 +38,7 @@ def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Layout, ...]]) -> No
 
 
 @given(worlds_and_layouts())
-def test_adjoint_is_exact(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+def test_adjoint_is_exact(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """dot(A x, y) == dot(x, A* y) with ==, by matrices and by integer vectors, and replicas agree bit by bit."""
     size, (s, t) = drawn
 
@@ -50,7 +50,7 @@ def test_adjoint_is_exact(drawn: tuple[int, tuple[Layout, ...]]) -> None:
 
 
 @given(worlds_and_layouts(), st.sampled_from([(), (2,), (0,), (2, 3)]))
-def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Layout, ...]], batch: tuple[int, ...]) -> None:
+def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], batch: tuple[int, ...]) -> None:
     """A batch is moved as one by one; the argument is neither changed nor aliased; the dtype stays."""
     size, (s, t) = drawn
 
@@ -74,7 +74,7 @@ def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Layout, ...]],
 
 
 @given(worlds_and_layouts(3))
-def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """M(S, T) M(R, S) = c_S M(R, T), where no two intervals of S overlap and S holds every entry."""
     size, (r, s, t) = drawn
     multiplicities = np.diag(s.embedding().T @ s.embedding())
@@ -90,7 +90,7 @@ def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Layout, .
 
 
 @given(worlds_and_layouts(same_grid=True))
-def test_collective_equals_exchange(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+def test_collective_equals_exchange(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Where a collective serves, it gives what the sparse exchange gives."""
     size, (s, t) = drawn
 
@@ -98,7 +98,7 @@ def test_collective_equals_exchange(drawn: tuple[int, tuple[Layout, ...]]) -> No
         S, T = s.on(world), t.on(world)
         A = Movement(S, T)
         x = S.integers(3, (2,))
-        return np.array_equal(A(x), Plan(S, T).run(x, "exchange"))
+        return np.array_equal(A(x), Plan(S.layout, T.layout, world.rank).run(x, world, "exchange"))
 
     assert all(on_ranks(size, main))
 

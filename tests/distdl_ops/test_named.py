@@ -26,7 +26,7 @@ from distdl_ops import (
     World,
     balanced,
 )
-from distdl_ops.testing import Layout, grids, layouts, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
 from linop import SpaceError, check_adjoint, matrix
 from linop.testing import DTYPES
 
@@ -39,8 +39,8 @@ class Case:
 
     size: int
     operator: Callable[[World], Movement]
-    source: Layout
-    target: Layout
+    source: Draft
+    target: Draft
 
 
 @st.composite
@@ -50,7 +50,7 @@ def along_some_axes(draw: st.DrawFn, named: Named, pairs: list[tuple[type[Role],
     axes = draw(grids(size))
     shape = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
-    still = draw(layouts(axes, shape, dtype, roles=(At, Split, Replicated), once=True))
+    still = draw(drafts(axes, shape, dtype, roles=(At, Split, Replicated), once=True))
     moving = draw(st.sets(st.sampled_from(sorted(axes)), min_size=1))
     source, target = dict(still.roles), dict(still.roles)
     for name in sorted(moving):  # the order of a set differs from rank to rank
@@ -58,7 +58,7 @@ def along_some_axes(draw: st.DrawFn, named: Named, pairs: list[tuple[type[Role],
         source[name], target[name] = (
             At(draw(st.integers(0, axes[name] - 1))) if kind is At else kind() for kind in kinds
         )
-    s, t = Layout(axes, shape, dtype, source), Layout(axes, shape, dtype, target)
+    s, t = Draft(axes, shape, dtype, source), Draft(axes, shape, dtype, target)
     return Case(size, lambda world: named(s.on(world), t.on(world)), s, t)
 
 
@@ -68,11 +68,11 @@ def repartitions(draw: st.DrawFn) -> Case:
     size = draw(world_sizes())
     shape = tuple(draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
-    s, t = (draw(layouts(draw(grids(size)), shape, dtype, roles=(At, Split), once=True)) for _ in range(2))
+    s, t = (draw(drafts(draw(grids(size)), shape, dtype, roles=(At, Split), once=True)) for _ in range(2))
     single = [layout for layout in (s, t) if Copies in map(type, layout.roles.values())]
     if single:  # more grid axes than tensor axes, and no At was drawn: let one rank of the axis hold it
         s, t = (
-            Layout(a.axes, shape, dtype, {n: At(0) if isinstance(r, Copies) else r for n, r in a.roles.items()})
+            Draft(a.axes, shape, dtype, {n: At(0) if isinstance(r, Copies) else r for n, r in a.roles.items()})
             for a in (s, t)
         )
     return Case(size, lambda world: Repartition(s.on(world), t.on(world)), s, t)
@@ -85,7 +85,7 @@ def halo_exchanges(draw: st.DrawFn) -> Case:
     axes = draw(grids(size))
     shape = tuple(draw(st.lists(st.integers(0, 6), min_size=len(axes), max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
-    s = draw(layouts(axes, shape, dtype, roles=(Split,), once=True))
+    s = draw(drafts(axes, shape, dtype, roles=(Split,), once=True))
     boundary = draw(st.sampled_from(["zero", "periodic"])) if min(shape) else "zero"
     widths, wider = {}, {}
     for name, role in s.roles.items():
@@ -94,7 +94,7 @@ def halo_exchanges(draw: st.DrawFn) -> Case:
         intervals = role.intervals or balanced(shape[role.axis], axes[name])
         halo = [(a - below, b + above) if b > a else (a, b) for a, b in intervals]
         wider[name] = Split(role.axis, halo, boundary)
-    t = Layout(axes, shape, dtype, wider)
+    t = Draft(axes, shape, dtype, wider)
     return Case(size, lambda world: HaloExchange(s.on(world), widths, boundary), s, t)
 
 

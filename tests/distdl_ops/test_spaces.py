@@ -18,18 +18,18 @@ from distdl_ops import (
     World,
     balanced,
 )
-from distdl_ops.testing import Layout, layout_pairs, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError
 
 
 @st.composite
-def layouts_on_ranks(draw: st.DrawFn) -> tuple[int, Layout]:
+def layouts_on_ranks(draw: st.DrawFn) -> tuple[int, Draft]:
     size = draw(world_sizes())
-    return size, draw(layout_pairs(size, 1))[0]
+    return size, draw(drafts_of_one_tensor(size, 1))[0]
 
 
 @given(layouts_on_ranks())
-def test_embedding(drawn: tuple[int, Layout]) -> None:
+def test_embedding(drawn: tuple[int, Draft]) -> None:
     """from_global is the embedding of the definition, and size counts its rows."""
     size, layout = drawn
     extent = int(np.prod(layout.shape, dtype=int))
@@ -46,7 +46,7 @@ def test_embedding(drawn: tuple[int, Layout]) -> None:
 
 
 @given(layouts_on_ranks(), st.sampled_from([(), (2,), (0,)]))
-def test_there_and_back(drawn: tuple[int, Layout], batch: tuple[int, ...]) -> None:
+def test_there_and_back(drawn: tuple[int, Draft], batch: tuple[int, ...]) -> None:
     """to_global returns the tensor, on every rank of the world, where every entry is held."""
     size, layout = drawn
     extent = int(np.prod(layout.shape, dtype=int))
@@ -63,7 +63,7 @@ def test_there_and_back(drawn: tuple[int, Layout], batch: tuple[int, ...]) -> No
 
 
 @given(layouts_on_ranks())
-def test_dot_counts_replicas_once(drawn: tuple[int, Layout]) -> None:
+def test_dot_counts_replicas_once(drawn: tuple[int, Draft]) -> None:
     """The pairing is that of the coordinates, the same number on every rank, for batches too."""
     size, layout = drawn
 
@@ -79,7 +79,7 @@ def test_dot_counts_replicas_once(drawn: tuple[int, Layout]) -> None:
 
 
 @given(layouts_on_ranks())
-def test_coordinates_and_sampling(drawn: tuple[int, Layout]) -> None:
+def test_coordinates_and_sampling(drawn: tuple[int, Draft]) -> None:
     """Coordinates go there and back; replicas are drawn alike, other ranks differently."""
     size, layout = drawn
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Split, World
-from distdl_ops.testing import Layout, layout_pairs, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import Euclidean, Matrix
 from linop.testing import Expression, expressions
 from torch_bridge import Operator, as_function
@@ -84,13 +84,13 @@ def test_jacobian() -> None:
 
 
 @st.composite
-def movements(draw: st.DrawFn) -> tuple[int, tuple[Layout, ...]]:
+def movements(draw: st.DrawFn) -> tuple[int, tuple[Draft, ...]]:
     size = draw(world_sizes())
-    return size, draw(layout_pairs(size))
+    return size, draw(drafts_of_one_tensor(size))
 
 
 @given(movements())
-def test_gradient_of_a_movement(drawn: tuple[int, tuple[Layout, ...]]) -> None:
+def test_gradient_of_a_movement(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Across ranks: the gradient of M(S, T) is M(T, S) of the cotangent, exactly, and replicas agree."""
     size, (s, t) = drawn
 

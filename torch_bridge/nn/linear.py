@@ -78,7 +78,7 @@ class Linear(Layer):
 def _split_like(space: DistributedSpace, axis: str) -> Split:
     """Return how features are split along a grid axis: as the space does, if it does, else balanced."""
     role = space.roles[axis]
-    return role if isinstance(role, Split) and space.holds_once_along(axis) else Split(0)
+    return role if isinstance(role, Split) and space.layout.holds_once_along(axis) else Split(0)
 
 
 def _check(

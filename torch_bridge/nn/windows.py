@@ -78,7 +78,7 @@ def window_spaces(
     seen: dict[str, Role] = {}
     left: dict[str, Role] = {}
     for axis, role in domain.roles.items():
-        if not domain.holds_once_along(axis):
+        if not domain.layout.holds_once_along(axis):
             raise SpaceError(f"{name}: expected each entry once, found {axis}={role} in {domain}")
         seen[axis], left[axis] = role, role
         if isinstance(role, Split):

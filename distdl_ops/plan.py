@@ -13,14 +13,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from distdl_ops.grid import coordinates_of, rank_at
+from distdl_ops.layout import Layout, Piece, runs
 from distdl_ops.roles import At, Replicated, Split
+from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
-
-if TYPE_CHECKING:
-    from distdl_ops.spaces import DistributedSpace, Piece
 
 Box = tuple[slice, ...]
 """What part of a rank's array: one slice for each tensor axis."""
@@ -31,8 +30,10 @@ class Plan:
 
     Parameters
     ----------
-    source, target : DistributedSpace
-        S and T, on the same world.
+    source, target : Layout
+        Of S and T.
+    rank : int
+        This rank.
 
     Attributes
     ----------
@@ -42,32 +43,32 @@ class Plan:
         What comes from whom, in boxes of this rank's array of T; this rank itself may be among them.
     """
 
-    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
-        self.world = source.grid.world
-        self.shape = target.shape
-        self.ndim = len(source.global_shape)
-        me = self.world.rank
+    def __init__(self, source: Layout, target: Layout, rank: int) -> None:
+        self.rank = me = rank
+        self.shape = target.shape_at(me)
         mine = source.pieces_at(me)
         self.sends: list[tuple[int, list[Box]]] = []
-        for rank in _partners(target, mine):
-            if _sends_to(source, me, rank):
-                boxes = [box for box, _ in _common(mine, target.pieces_at(rank))]
+        for other in _partners(target, mine):
+            if _sends_to(source, me, other):
+                boxes = [box for box, _ in _common(mine, target.pieces_at(other))]
                 if boxes:
-                    self.sends.append((rank, boxes))
+                    self.sends.append((other, boxes))
         mine = target.pieces_at(me)
         self.receives: list[tuple[int, list[Box]]] = []
-        for rank in _partners(source, mine, seen_from=me):
-            boxes = [box for _, box in _common(source.pieces_at(rank), mine)]
+        for other in _partners(source, mine, seen_from=me):
+            boxes = [box for _, box in _common(source.pieces_at(other), mine)]
             if boxes:
-                self.receives.append((rank, boxes))
+                self.receives.append((other, boxes))
 
-    def run(self, x: Array, what: str, *, accumulate: bool = True) -> Array:
+    def run(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Array:
         """Move a vector.
 
         Parameters
         ----------
         x : array, shape (*batch, *source.shape)
             What this rank holds of it.
+        world : World
+            Whose ranks the plan is for.
         what : str
             Who asks, for errors.
         accumulate : bool, optional
@@ -78,10 +79,10 @@ class Plan:
         array, shape (*batch, *target.shape)
             Fresh.
         """
-        me, batch = self.world.rank, arrays.split_batch(x, self.ndim)
+        me, batch = self.rank, arrays.split_batch(x, len(self.shape))
         sends = [(rank, _pack(x, boxes)) for rank, boxes in self.sends if rank != me]
         buffers = {rank: _room(x, batch, boxes) for rank, boxes in self.receives if rank != me}
-        exchange = self.world.exchange(sends, list(buffers.items()), what)
+        exchange = world.exchange(sends, list(buffers.items()), what)
         y = arrays.zeros((*batch, *self.shape), like=x)
         exchange.finish()
         kept = [box for rank, boxes in self.sends if rank == me for box in boxes]
@@ -95,38 +96,38 @@ class Plan:
         return y
 
 
-def _partners(space: DistributedSpace, pieces: list[list[Piece]] | None, seen_from: int | None = None) -> list[int]:
-    """Return the ranks of a space whose boxes meet these pieces, in order.
+def _partners(layout: Layout, pieces: list[list[Piece]] | None, seen_from: int | None = None) -> list[int]:
+    """Return the ranks of a layout whose boxes meet these pieces, in order.
 
     Of the replicas of a vector only one sends: the one nearest to the rank that asks, `seen_from`.
     """
     if pieces is None:
         return []
     candidates: list[list[int]] = []
-    for name, role in space.roles.items():
-        length = space.grid.axes[name]
+    for name, role in layout.roles.items():
+        length = layout.axes[name]
         if isinstance(role, At):
             candidates.append([role.index])
         elif isinstance(role, Split):
-            candidates.append([k for k in range(length) if _meets(space, role, k, pieces)])
+            candidates.append([k for k in range(length) if _meets(layout, role, k, pieces)])
         elif isinstance(role, Replicated) and seen_from is not None:
-            candidates.append([_nearest_replica(space, name, seen_from)])
+            candidates.append([_nearest_replica(layout, name, seen_from)])
         else:
             candidates.append(list(range(length)))
-    return [space.grid.rank_at(dict(zip(space.roles, found, strict=True))) for found in itertools.product(*candidates)]
+    return [
+        rank_at(layout.axes, dict(zip(layout.axes, found, strict=True))) for found in itertools.product(*candidates)
+    ]
 
 
-def _meets(space: DistributedSpace, role: Split, coordinate: int, pieces: list[list[Piece]]) -> bool:
+def _meets(layout: Layout, role: Split, coordinate: int, pieces: list[list[Piece]]) -> bool:
     """Say whether the interval at a coordinate of a grid axis has an entry in common with these pieces."""
-    from distdl_ops.spaces import runs
-
-    found = runs(role.intervals[coordinate], space.global_shape[role.axis], role.boundary)
+    found = runs(role.intervals[coordinate], layout.shape[role.axis], role.boundary)
     return any(True for _ in _overlaps(found, pieces[role.axis]))
 
 
-def _sends_to(source: DistributedSpace, sender: int, receiver: int) -> bool:
+def _sends_to(source: Layout, sender: int, receiver: int) -> bool:
     """Say whether `sender` is the replica that sends to `receiver`; so it is where nothing is replicated."""
-    coordinates = source.grid.coordinates_of(sender)
+    coordinates = coordinates_of(source.axes, sender)
     return coordinates is not None and all(
         coordinates[name] == _nearest_replica(source, name, receiver)
         for name, role in source.roles.items()
@@ -134,10 +135,10 @@ def _sends_to(source: DistributedSpace, sender: int, receiver: int) -> bool:
     )
 
 
-def _nearest_replica(space: DistributedSpace, name: str, rank: int) -> int:
+def _nearest_replica(layout: Layout, name: str, rank: int) -> int:
     """Return the coordinate, along a replicated axis, of the replica that serves a rank: its own if it stands there."""
-    coordinates = space.grid.coordinates_of(rank)
-    return rank % space.grid.axes[name] if coordinates is None else coordinates[name]
+    coordinates = coordinates_of(layout.axes, rank)
+    return rank % layout.axes[name] if coordinates is None else coordinates[name]
 
 
 def _common(source: list[list[Piece]] | None, target: list[list[Piece]] | None) -> Iterator[tuple[Box, Box]]:
