@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from distdl_ops.roles import Replicated
-from distdl_ops.spaces import DistributedSpace
+from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError
 from linop.arrays import Array
@@ -55,6 +55,7 @@ class Local(LinearOperator):
     codomain: DistributedSpace
 
     def __init__(self, domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
+        require_spaces("Local", domain, codomain)
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         claims = world.allgather((operator.exact, operator.roundings), "Local")
@@ -85,9 +86,6 @@ class Local(LinearOperator):
     def _apply(self, x: Array) -> Array:
         return self.operator._apply(x)
 
-    def _apply_dual(self, y: Array) -> Array:
-        return self.operator._apply_dual(y)
-
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain, self.operator)
 
@@ -97,9 +95,6 @@ class Local(LinearOperator):
 
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
     """Raise unless the operator maps what this rank holds of one space to what it holds of the other."""
-    for space in (domain, codomain):
-        if not isinstance(space, DistributedSpace):
-            raise TypeError(f"Local: expected two distributed spaces, found {space!r}")
     where = f"Local : {domain} -> {codomain}"
     if domain.grid != codomain.grid:
         raise SpaceError(f"{where}: expected one grid, found {domain.grid} and {codomain.grid}")

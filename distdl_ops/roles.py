@@ -13,6 +13,7 @@ role               what rank i of the axis holds                its pairing     
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
@@ -42,6 +43,9 @@ class At(Role):
     """
 
     index: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", operator.index(self.index))
 
     def __repr__(self) -> str:
         return f"At({self.index})"
@@ -86,7 +90,7 @@ class Split(Role):
     boundary: Boundary = "zero"
 
     def __init__(self, axis: int, intervals: Sequence[Sequence[int]] = (), boundary: Boundary = "zero") -> None:
-        object.__setattr__(self, "axis", axis)
+        object.__setattr__(self, "axis", operator.index(axis))
         object.__setattr__(self, "intervals", tuple(_interval(i) for i in intervals))
         object.__setattr__(self, "boundary", boundary)
         if boundary not in ("zero", "periodic"):
@@ -113,7 +117,7 @@ def balanced(length: int, parts: int) -> tuple[Interval, ...]:
 def _interval(found: Sequence[int]) -> Interval:
     """Return an interval as a pair of integers; raise where it is none."""
     try:
-        start, stop = (int(k) for k in found)
+        start, stop = (operator.index(k) for k in found)
     except (TypeError, ValueError):
         raise ValueError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
     if stop < start:

@@ -14,6 +14,7 @@ checked before training begins.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections import OrderedDict
@@ -30,6 +31,7 @@ from tqdm import tqdm
 from distdl_ops import At, DistributedSpace, Grid, Repartition, Split, World, balanced, simulate, world
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.start import under_mpi
+from distdl_ops.worlds.threads import MOST_RANKS
 from linop import check_adjoint
 from torch_bridge import Operator
 from torch_bridge.nn import Conv2d, CrossEntropyLoss, Linear, MaxPool2d, gather_state, load_state, movements
@@ -230,8 +232,11 @@ def prepare(world: World, options: Options) -> tuple[tuple[datasets.Digits, data
     if options.ranks not in (None, world.size):
         raise ValueError(f"--ranks {options.ranks}: mpiexec started {world.size}")
     grid = Grid(world, rows=2, cols=2)
-    if not Path(options.picture).absolute().parent.is_dir():
-        raise ValueError(f"--picture {options.picture}: there is no such folder")
+    picture = Path(options.picture)
+    if not picture.absolute().parent.is_dir() or picture.is_dir():
+        raise ValueError(f"--picture {picture}: expected a file in a folder that exists")
+    if picture.suffix not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"--picture {picture}: expected a name that ends in .png, .pdf or .svg")
     if options.data == "mnist":
         on_rank_0(world, datasets.download)
     data = agreed(
@@ -259,7 +264,7 @@ def on_rank_0(world: World, action: Callable[[], None]) -> None:
 def compare(distributed: History, sequential: History, options: Options) -> list[str]:
     """Print how far the two networks differ, and return what should not be."""
     differences = [abs(d - s) / abs(s) for d, s in zip(distributed.losses, sequential.losses, strict=True)]
-    first, worst = max(differences[:FIRST_STEPS]), max(differences)
+    first, worst = (float(torch.tensor(d).max()) for d in (differences[:FIRST_STEPS], differences))  # keeps NaN
     same = int((distributed.predictions == sequential.predictions).sum())
     print(f"\nlosses differ by {first:.1e} in the first {FIRST_STEPS} steps, by {worst:.1e} at most (relative)")
     print(f"predictions agree on {same} of {len(sequential.predictions)} test images")
@@ -268,6 +273,8 @@ def compare(distributed: History, sequential: History, options: Options) -> list
     problems = []
     if not first <= TOLERANCE[options.dtype]:
         problems.append(f"the losses differ by more than {TOLERANCE[options.dtype]:.0e} in the first steps")
+    if not all(math.isfinite(loss) for loss in distributed.losses + sequential.losses):
+        problems.append("a loss is not finite")
     if not abs(distributed.accuracy - sequential.accuracy) <= 0.002:
         problems.append("the accuracies differ by more than 0.2 points")
     return problems
@@ -281,11 +288,12 @@ def draw(distributed: History, sequential: History, options: Options) -> None:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     above.plot(sequential.losses, color="tab:orange", linewidth=3, alpha=0.6, label="sequential")
     above.plot(distributed.losses, color="tab:blue", linewidth=1, label="distributed, 2 x 2 ranks")
-    above.set(yscale="log", ylabel="training loss", title=f"LeNet-5 on {Path(options.data).name}, {options.dtype}")
+    scale = "log" if all(0 < loss < math.inf for loss in distributed.losses + sequential.losses) else "linear"
+    above.set(yscale=scale, ylabel="training loss", title=f"LeNet-5 on {Path(options.data).name}, {options.dtype}")
     above.legend()
     differences = [abs(d - s) / abs(s) for d, s in zip(distributed.losses, sequential.losses, strict=True)]
     below.plot(differences, color="black", linewidth=1)
-    below.set(yscale="log", xlabel="step", ylabel="relative difference")
+    below.set(yscale=scale, xlabel="step", ylabel="relative difference")
     figure.savefig(options.picture, dpi=150)
     print(f"loss curves: {options.picture}")
 
@@ -324,6 +332,11 @@ def parse(arguments: list[str] | None) -> Options:
             raise ValueError
         return float(text)
 
+    def seed(text: str) -> int:
+        if not 0 <= int(text) < 2**63:
+            raise ValueError
+        return int(text)
+
     at_least_one.__name__, positive.__name__ = "positive whole number", "positive number"
     parser = Parser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--ranks", type=at_least_one, help="simulated ranks (default: 4); under mpiexec, its ranks")
@@ -331,7 +344,7 @@ def parse(arguments: list[str] | None) -> Options:
     parser.add_argument("--epochs", type=at_least_one, default=10)
     parser.add_argument("--batch-size", type=at_least_one, default=64)
     parser.add_argument("--lr", type=positive, default=1e-3, help="learning rate of Adam")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of images")
+    parser.add_argument("--seed", type=seed, default=0, help="of the weights and of the order of images")
     parser.add_argument("--dtype", choices=sorted(TOLERANCE), default="float64")
     parser.add_argument("--picture", default="lenet5.png", help="where the loss curves are saved")
     return parser.parse_args(arguments, namespace=Options())
@@ -348,6 +361,9 @@ def main(arguments: list[str] | None = None) -> int:
     if under_mpi():
         return run(world(), options)
     options.ranks = options.ranks or 4
+    if options.ranks > MOST_RANKS:
+        print(f"lenet5: error: --ranks {options.ranks}: at most {MOST_RANKS} are simulated", file=sys.stderr)
+        return 2
     return max(simulate(options.ranks, lambda world: run(world, options)))
 
 

@@ -1,8 +1,9 @@
 """What a linear operator is.
 
 An author writes two methods, `LinearOperator._apply` and `LinearOperator._apply_dual`: unchecked, pure (they never
-change or alias the argument) and deterministic. Everything else follows: the checked call ``A(x)``, the adjoint, the
-algebra, equality and printing. `linop.check_adjoint` says whether the two methods belong together.
+change or alias the argument) and deterministic. Where the adjoint has a formula of its own, `LinearOperator.dual` is
+written in place of the second. Everything else follows: the checked call ``A(x)``, the algebra, equality and printing.
+`linop.check_adjoint` says whether the two belong together.
 """
 
 from __future__ import annotations
@@ -59,9 +60,15 @@ class LinearOperator(ABC):
     def _apply(self, x: Array) -> Array:
         """Return ``A x`` for a vector that was checked: fresh, with the batch axes of `x`."""
 
-    @abstractmethod
     def _apply_dual(self, y: Array) -> Array:
         """Return ``A* y`` with respect to `Space.dot` for a vector that was checked."""
+        return self.dual._apply(y)
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class that has no adjoint: `dual` and `_apply_dual` stand for each other until one is written."""
+        super().__init_subclass__()
+        if cls._apply_dual is LinearOperator._apply_dual and cls.dual is LinearOperator.dual:
+            raise TypeError(f"{cls.__name__}: a linear operator needs its adjoint; write _apply_dual, or dual")
 
     @final
     def __call__(self, x: Array) -> Array:

@@ -13,6 +13,7 @@ spread over many processes.
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from typing import Any, final
 
@@ -239,7 +240,7 @@ class Euclidean(Space):
     """
 
     def __init__(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> None:
-        super().__init__((shape,) if isinstance(shape, int) else shape, dtype)
+        super().__init__((shape,) if isinstance(shape, int | np.integer) else shape, dtype)
 
     @property
     def size(self) -> int:
@@ -273,9 +274,9 @@ class Euclidean(Space):
 def _checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return a shape as a tuple of Python integers; raise where it is none."""
     try:
-        found = tuple(int(n) for n in shape)
+        found = tuple(operator.index(n) for n in shape)
     except (TypeError, ValueError):
         raise SpaceError(f"a shape is a tuple of integers, found {shape!r}") from None
-    if found != tuple(shape) or min(found, default=0) < 0:
+    if min(found, default=0) < 0:
         raise SpaceError(f"a shape has integers that are zero or more, found {shape!r}")
     return found

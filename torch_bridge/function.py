@@ -86,6 +86,8 @@ def as_function(operator: LinearOperator) -> Function:
     """
 
     def function(x: torch.Tensor) -> torch.Tensor:
+        if operator.domain.field == "complex" and not x.is_complex():
+            x = x.to(x.dtype.to_complex())  # its gradient is the real part
         return _apply(x, operator)
 
     return function

@@ -11,12 +11,13 @@ Cropping the halo instead of adding it back is a common wrong adjoint.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
 from distdl_ops.roles import Boundary, Interval, Role, Split
-from distdl_ops.spaces import DistributedSpace
+from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 
@@ -40,7 +41,7 @@ def HaloExchange(
     Raises
     ------
     SpaceError
-        When an axis is not split, or a width is no whole number of zero or more.
+        When an axis is not split, a width is no whole number of zero or more, or the space holds an entry twice.
 
     Examples
     --------
@@ -54,6 +55,7 @@ def HaloExchange(
     >>> simulate(2, main)
     [([0.0, 1.0, 2.0, 3.0], [1.0, 4.0]), ([2.0, 3.0, 4.0, 0.0], [6.0, 4.0])]
     """
+    require_spaces("HaloExchange", space)
     widened = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
     return require("HaloExchange", space, space.with_roles(**widened), lambda: None)
 
@@ -61,13 +63,16 @@ def HaloExchange(
 def _widen(space: DistributedSpace, widths: Mapping[int, tuple[int, int]], boundary: Boundary) -> dict[str, Role]:
     """Return the roles with wider intervals."""
     here = f"HaloExchange({space}, {dict(widths)})"
+    copied = [name for name, role in space.roles.items() if not space.layout.holds_once_along(name)]
+    if copied:
+        raise SpaceError(f"{here}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
     splits = {role.axis: (name, role) for name, role in space.roles.items() if isinstance(role, Split)}
     widened: dict[str, Role] = {}
     for axis, found in widths.items():
         if axis not in splits:
             raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
         try:
-            below, above = (int(width) for width in found)
+            below, above = (operator.index(width) for width in found)
         except (TypeError, ValueError):
             raise SpaceError(f"{here}: expected a pair of widths for axis {axis}, found {found!r}") from None
         if min(below, above) < 0:

@@ -29,7 +29,7 @@ from typing import final
 from distdl_ops.movement.collective import Collective, collective
 from distdl_ops.plan import Plan
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
-from distdl_ops.spaces import DistributedSpace
+from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError
 from linop.arrays import Array
@@ -88,6 +88,7 @@ class Movement(LinearOperator):
     codomain: DistributedSpace
 
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        require_spaces("Movement", source, target)
         world = source.grid.world
         agreed(world, "Movement", lambda: _check(source, target), describe=lambda _: f"{source!r} -> {target!r}")
         super().__init__(source, target)
@@ -114,9 +115,6 @@ class Movement(LinearOperator):
 
     def _apply(self, x: Array) -> Array:
         return self._forward.run(x)
-
-    def _apply_dual(self, y: Array) -> Array:
-        return self._backward.run(y)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)
@@ -173,9 +171,6 @@ def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
 
 def _check(source: DistributedSpace, target: DistributedSpace) -> None:
     """Raise unless the two spaces lay out the same tensor over the same world."""
-    for space in (source, target):
-        if not isinstance(space, DistributedSpace):
-            raise TypeError(f"Movement: expected two distributed spaces, found {space!r}")
     where = f"Movement : {source} -> {target}"
     if source.grid.world is not target.grid.world:
         raise SpaceError(f"{where}: the two grids are laid over different worlds")

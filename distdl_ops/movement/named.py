@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from distdl_ops.movement.movement import NAMES, Movement, name_movement
 from distdl_ops.roles import Role
-from distdl_ops.spaces import DistributedSpace
+from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 
@@ -28,11 +28,9 @@ def require(name: str, source: DistributedSpace, target: DistributedSpace, fits:
     SpaceError
         On every rank, when the roles are others: with what was expected, and which movement it would be.
     """
+    require_spaces(name, source, target)
 
     def check() -> None:
-        for space in (source, target):
-            if not isinstance(space, DistributedSpace):
-                raise TypeError(f"{name}: expected two distributed spaces, found {space!r}")
         fault = fits()
         if fault is not None:
             found = name_movement(source, target)

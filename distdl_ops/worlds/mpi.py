@@ -39,14 +39,12 @@ class MPIWorld(World):
         Whose ranks they are; duplicated.
     timeout : float
         Seconds after which waiting for other ranks is an error.
-    debug : bool, optional
-        Agree on the arguments of operators at every call.
     """
 
-    def __init__(self, communicator: Any, *, timeout: float, debug: bool = False) -> None:
+    def __init__(self, communicator: Any, *, timeout: float) -> None:
         self._data = communicator.Dup()
         self._control = communicator.Dup()
-        self.rank, self.size, self.debug = communicator.Get_rank(), communicator.Get_size(), debug
+        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         self.timeout = timeout
         self.traffic = Traffic()
         self._subs: dict[tuple[int, ...], MPIWorld] = {}
@@ -58,7 +56,7 @@ class MPIWorld(World):
             return None
         if key not in self._subs:
             communicator = self._control.Create_group(self._control.Get_group().Incl(key))
-            self._subs[key] = MPIWorld(communicator, timeout=self.timeout, debug=self.debug)
+            self._subs[key] = MPIWorld(communicator, timeout=self.timeout)
             self._subs[key].traffic = self.traffic
         return self._subs[key]
 
@@ -66,10 +64,13 @@ class MPIWorld(World):
         self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
     ) -> Exchange:
         """Start to send and receive pieces; see `World.exchange`."""
-        requests = [self._data.Irecv(_memory(buffer), sender) for sender, buffer in receives]
-        requests += [self._data.Isend(_memory(buffer), receiver) for receiver, buffer in sends]
+        # All memory is found before the first request is posted: nothing can fail between the two.
+        incoming = [(sender, _memory(buffer)) for sender, buffer in receives]
+        outgoing = [(receiver, _memory(buffer)) for receiver, buffer in sends]
+        requests = [self._data.Irecv(memory, sender) for sender, memory in incoming]
+        requests += [self._data.Isend(memory, receiver) for receiver, memory in outgoing]
         self.traffic.messages += len(sends)
-        self.traffic.bytes += sum(buffer.nbytes for _, buffer in sends)
+        self.traffic.bytes += sum(memory.nbytes for _, memory in outgoing)
         return _MPIExchange(self, requests, [sender for sender, _ in receives], what)
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
@@ -85,6 +86,12 @@ class MPIWorld(World):
     def allreduce(self, buffer: Array, what: str) -> None:
         """Replace everyone's buffer by the sum; see `World.allreduce`."""
         self._collective([self._data.Iallreduce(MPI.IN_PLACE, _memory(buffer), MPI.SUM)], what)
+
+    def agree(self, number: int, what: str) -> bool:
+        """Say whether everyone has the same number; see `World.agree`."""
+        extremes = np.array([number, -number], np.int64)
+        self._wait([self._control.Iallreduce(MPI.IN_PLACE, extremes, MPI.MAX)], what, list(range(self.size)))
+        return bool(extremes[0] == -extremes[1])
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""

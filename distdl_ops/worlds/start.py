@@ -21,16 +21,17 @@ TIMEOUT = 1800.0
 """Seconds that a rank waits for another one by default."""
 
 
-def world(*, timeout: float | None = None, debug: bool = False) -> World:
+def world(*, timeout: float | None = None) -> World:
     """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
+
+    Under MPI, an exception that nobody catches on one rank ends the job of all. A rank that leaves in another way, by
+    ``sys.exit``, is waited for until the timeout.
 
     Parameters
     ----------
     timeout : float, optional
         Seconds after which waiting for another rank is an error; the variable DISTDL_OPS_TIMEOUT, or half an hour, by
         default.
-    debug : bool, optional
-        Agree on the arguments of operators at every call.
 
     Returns
     -------
@@ -44,7 +45,7 @@ def world(*, timeout: float | None = None, debug: bool = False) -> World:
     """
     if timeout is None:
         timeout = float(os.environ.get("DISTDL_OPS_TIMEOUT", TIMEOUT))
-    return _start(timeout, debug)
+    return _start(timeout)
 
 
 def under_mpi() -> bool:
@@ -53,12 +54,12 @@ def under_mpi() -> bool:
 
 
 @functools.cache
-def _start(timeout: float, debug: bool) -> World:
+def _start(timeout: float) -> World:
     """Return the one world that is started with these settings."""
-    return _mpi_world(timeout, debug) if under_mpi() else single_rank(debug=debug)
+    return _mpi_world(timeout) if under_mpi() else single_rank()
 
 
-def _mpi_world(timeout: float, debug: bool) -> World:
+def _mpi_world(timeout: float) -> World:
     try:
         from mpi4py import MPI
     except ImportError as error:
@@ -68,7 +69,7 @@ def _mpi_world(timeout: float, debug: bool) -> World:
     from distdl_ops.worlds.mpi import MPIWorld
 
     _end_job_on_exception(MPI.COMM_WORLD)
-    return MPIWorld(MPI.COMM_WORLD, timeout=timeout, debug=debug)
+    return MPIWorld(MPI.COMM_WORLD, timeout=timeout)
 
 
 def _end_job_on_exception(communicator: Any) -> None:

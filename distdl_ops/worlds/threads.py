@@ -7,6 +7,8 @@ raises, told who waited for what.
 
 from __future__ import annotations
 
+import operator
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +21,9 @@ from linop.arrays import Array
 
 T = TypeVar("T")
 
+MOST_RANKS = 1024
+"""How many ranks are simulated at most: each is a thread."""
+
 
 class RankFailedError(RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
@@ -28,7 +33,7 @@ class DeadlockError(RuntimeError):
     """No simulated rank can go on: each waits for a message that nobody will send."""
 
 
-def simulate(size: int, main: Callable[[World], T], *, debug: bool = False) -> list[T]:
+def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on simulated ranks in this process.
 
     Parameters
@@ -37,8 +42,6 @@ def simulate(size: int, main: Callable[[World], T], *, debug: bool = False) -> l
         Number of ranks.
     main : callable
         The program of every rank. It takes the rank's `World`.
-    debug : bool, optional
-        Agree on the arguments of operators at every call.
 
     Returns
     -------
@@ -57,17 +60,21 @@ def simulate(size: int, main: Callable[[World], T], *, debug: bool = False) -> l
     >>> simulate(3, lambda world: world.rank)
     [0, 1, 2]
     """
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"simulate: the number of ranks must be a whole number of one or more, found {size!r}")
+    try:
+        size = operator.index(size)
+    except TypeError:
+        raise ValueError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
+    if not 1 <= size <= MOST_RANKS:
+        raise ValueError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
     if size == 1:
-        return [main(single_rank(debug=debug))]
+        return [main(single_rank())]
     simulation = _Simulation(size)
     results: dict[int, T] = {}
 
     def run(rank: int) -> None:
         try:
             simulation.wait_for_turn(rank)
-            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, debug))
+            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank))
         except BaseException as error:  # it is raised again below, in the caller's thread
             simulation.fail(rank, error)
         finally:
@@ -87,9 +94,9 @@ def simulate(size: int, main: Callable[[World], T], *, debug: bool = False) -> l
     return [results[rank] for rank in range(size)]
 
 
-def single_rank(*, debug: bool = False) -> World:
+def single_rank() -> World:
     """Return a world of one rank, in the calling thread."""
-    return _ThreadWorld(_Simulation(1), (0,), 0, debug)
+    return _ThreadWorld(_Simulation(1), (0,), 0)
 
 
 class _Simulation:
@@ -201,10 +208,10 @@ class _ThreadExchange(Exchange):
 class _ThreadWorld(World):
     """A group of simulated ranks, seen by one of them."""
 
-    def __init__(self, simulation: _Simulation, ranks: tuple[int, ...], rank: int, debug: bool) -> None:
+    def __init__(self, simulation: _Simulation, ranks: tuple[int, ...], rank: int) -> None:
         self._simulation = simulation
         self._ranks = ranks
-        self.rank, self.size, self.debug = rank, len(ranks), debug
+        self.rank, self.size = rank, len(ranks)
         self.traffic = Traffic()
         self._subs: dict[tuple[int, ...], _ThreadWorld] = {}
 
@@ -215,7 +222,7 @@ class _ThreadWorld(World):
             return None
         if key not in self._subs:
             globally = tuple(self._ranks[rank] for rank in key)
-            self._subs[key] = _ThreadWorld(self._simulation, globally, key.index(self.rank), self.debug)
+            self._subs[key] = _ThreadWorld(self._simulation, globally, key.index(self.rank))
             self._subs[key].traffic = self.traffic
         return self._subs[key]
 
@@ -226,7 +233,7 @@ class _ThreadWorld(World):
         for receiver, buffer in sends:
             self.post(receiver, what, arrays.copy(buffer))
             self.traffic.messages += 1
-            self.traffic.bytes += buffer.nbytes
+            self.traffic.bytes += arrays.to_numpy(buffer).nbytes
         return _ThreadExchange(self, receives, what)
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
@@ -253,11 +260,18 @@ class _ThreadWorld(World):
             self.post(other, what, arrays.copy(buffer))
         self._add_up(buffer, what)
 
+    def agree(self, number: int, what: str) -> bool:
+        """Say whether everyone has the same number; see `World.agree`."""
+        for other in self._others():
+            self.post(other, what, number)
+        return {number, *(self.take(other, what) for other in self._others())} == {number}
+
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
+        pickled = pickle.dumps(value)  # as between processes: everyone gets an object of their own
         for other in self._others():
-            self.post(other, what, value)
-        return [value if rank == self.rank else self.take(rank, what) for rank in range(self.size)]
+            self.post(other, what, pickled)
+        return [pickle.loads(pickled if rank == self.rank else self.take(rank, what)) for rank in range(self.size)]
 
     def post(self, receiver: int, what: str, item: object) -> None:
         """Leave an item for another rank of this group."""

@@ -51,15 +51,12 @@ class World(ABC):
         This rank, from 0.
     size : int
         How many ranks there are.
-    debug : bool
-        Whether arguments of operators are agreed on at every call, and not only the first time a shape and dtype occur.
     traffic : Traffic
         What this rank has sent in this world and its sub-worlds.
     """
 
     rank: int
     size: int
-    debug: bool
     traffic: Traffic
 
     @abstractmethod
@@ -103,6 +100,10 @@ class World(ABC):
     @abstractmethod
     def allreduce(self, buffer: Array, what: str) -> None:
         """Replace everyone's buffer by the sum, the same bits on every rank."""
+
+    @abstractmethod
+    def agree(self, number: int, what: str) -> bool:
+        """Say whether everyone has the same number of 32 bits: the same answer everywhere, with little traffic."""
 
     @abstractmethod
     def allgather(self, value: T, what: str) -> list[T]:

@@ -66,11 +66,6 @@ class Compose(LinearOperator):
             x = factor._apply(x)
         return x
 
-    def _apply_dual(self, y: Array) -> Array:
-        for factor in self.factors:
-            y = factor._apply_dual(y)
-        return y
-
     def _key(self) -> tuple[object, ...]:
         return self.factors
 
@@ -79,7 +74,7 @@ class Compose(LinearOperator):
 
 
 def compose(left: LinearOperator, right: LinearOperator) -> LinearOperator:
-    """Return ``left @ right``: flat, without identities, scalars in front, zero where a factor is zero."""
+    """Return ``left @ right``: flat, without identities, a scalar on the left in front, zero where a factor is."""
     product = Compose(left, right)  # raises where the spaces do not meet
     if isinstance(left, Identity):
         return right

@@ -2,7 +2,7 @@
 
 =========  ==========================================
 map        ``(c A) x = c (A x)``
-adjoint    ``(c A)* y = A* (conj(c) y)``
+adjoint    ``(c A)* = conj(c) A*``
 matrix     c times the matrix
 =========  ==========================================
 """
@@ -59,14 +59,11 @@ class Scale(LinearOperator):
 
     @property
     def dual(self) -> LinearOperator:
-        """The adjoint after the conjugate scalar, which goes in first."""
+        """The conjugate scalar times the adjoint."""
         return Scale(self.scalar.conjugate(), self.operator.dual)
 
     def _apply(self, x: Array) -> Array:
         return self.scalar * self.operator._apply(x)
-
-    def _apply_dual(self, y: Array) -> Array:
-        return self.operator._apply_dual(self.scalar.conjugate() * y)
 
     def _key(self) -> tuple[object, ...]:
         return (self.scalar, self.operator)

@@ -61,12 +61,6 @@ class Sum(LinearOperator):
             total = total + term._apply(x)
         return total
 
-    def _apply_dual(self, y: Array) -> Array:
-        total = self.terms[0]._apply_dual(y)
-        for term in self.terms[1:]:
-            total = total + term._apply_dual(y)
-        return total
-
     def _key(self) -> tuple[object, ...]:
         return self.terms
 

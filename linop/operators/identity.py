@@ -55,8 +55,5 @@ class Identity(LinearOperator):
     def _apply(self, x: Array) -> Array:
         return arrays.copy(x)
 
-    def _apply_dual(self, y: Array) -> Array:
-        return arrays.copy(y)
-
     def _key(self) -> tuple[object, ...]:
         return (self.domain,)

@@ -55,8 +55,5 @@ class Zero(LinearOperator):
     def _apply(self, x: Array) -> Array:
         return self.codomain.zeros(arrays.split_batch(x, self.domain.ndim), like=x)
 
-    def _apply_dual(self, y: Array) -> Array:
-        return self.domain.zeros(arrays.split_batch(y, self.codomain.ndim), like=y)
-
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)

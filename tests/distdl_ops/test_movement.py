@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import array_api_strict
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,3 +217,58 @@ def test_spaces_that_do_not_match_are_refused(ranks: int) -> None:
 
     results = on_ranks(ranks, main)
     assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_ranks_that_disagree_later(ranks: int) -> None:
+    """Another batch or dtype on one rank is an error on all of them, also where each was seen before; none hangs."""
+
+    def main(world: World) -> list[str]:
+        S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Copies())
+        A, B = Movement(S, S), Movement(S, S.with_roles(rows=At(0)))
+        vectors = [np.ones((8, 3)), np.ones((4, 3)), np.ones((4, 3), np.float32)]
+        for x in vectors:
+            A(x)
+        messages = []
+        for first, second in ((0, 1), (1, 2), (2, 0)):
+            with pytest.raises(SpaceError, match="rank 0: batch") as caught:
+                A(vectors[first if world.rank == 0 else second])
+            messages.append(str(caught.value))
+        with pytest.raises(SpaceError, match="rank 0: batch") as caught:
+            (B.H if world.rank == 0 else A)(np.ones(B.codomain.shape if world.rank == 0 else (3,)))
+        assert A(vectors[0]).sum() == 24 * ranks
+        return messages
+
+    results = on_ranks(ranks, main)
+    assert all(result == results[0] for result in results)
+
+
+def test_gradients_do_not_stay_on_their_rank(ranks: int) -> None:
+    """A tensor that records gradients is refused: its graph would end at this rank, and its gradient would be wrong."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Copies())
+        A = Movement(S, S.with_roles(rows=Replicated()))
+        x = torch.ones(3, dtype=torch.float64, requires_grad=True)
+        with pytest.raises(SpaceError, match=r"use torch_bridge\.as_function"):
+            A(x)
+        assert A(x.detach()).tolist() == [ranks] * 3
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("library", [torch, array_api_strict])
+def test_any_array_library(ranks: int, library: Any) -> None:
+    """Arrays of torch and of the strict array API are moved as NumPy's are, and stay in their library."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=ranks), (5, 2), rows=Split(0))
+        for role in (Copies(), Split(1), At(0), Replicated()):
+            A = Movement(S, S.with_roles(rows=role))
+            x = S.integers(0, (2,))
+            y = A(library.asarray(x))
+            assert type(y) is type(library.asarray(x))
+            np.testing.assert_array_equal(np.from_dlpack(y), A(x))
+            assert A.H(y).shape == (2, *S.shape)
+
+    on_ranks(ranks, main)

@@ -25,6 +25,7 @@ from distdl_ops import (
     SumReduce,
     World,
     balanced,
+    world,
 )
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
 from linop import SpaceError, check_adjoint, matrix
@@ -212,7 +213,7 @@ def test_other_roles_are_refused(ranks: int, named: Named, source: Role, target:
     assert would_be in first
 
 
-@pytest.mark.parametrize("widths", [{1: (1, 1)}, {0: (-1, 0)}, {0: 1}, {0: (1, 2, 3)}, {0: ("a", 1)}])
+@pytest.mark.parametrize("widths", [{1: (1, 1)}, {0: (-1, 0)}, {0: 1}, {0: (1, 2, 3)}, {0: ("a", 1)}, {0: (0.9, 1.9)}])
 def test_halos_that_do_not_exist_are_refused(ranks: int, widths: Any) -> None:
     """A halo needs a split axis and a pair of widths of zero or more."""
 
@@ -223,6 +224,26 @@ def test_halos_that_do_not_exist_are_refused(ranks: int, widths: Any) -> None:
         return str(caught.value)
 
     assert len(set(on_ranks(ranks, main))) == 1
+
+
+def test_halos_of_copies_are_refused(ranks: int) -> None:
+    """They would be summed on the way."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=1, cols=ranks), (6,), rows=Split(0), cols=Copies())
+        with pytest.raises(SpaceError, match="expected each entry once, found cols=Copies"):
+            HaloExchange(S, {0: (1, 1)})
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("named", [Movement, Broadcast, SumReduce, AllSumReduce, Repartition])
+def test_what_is_no_space_is_refused(named: Any) -> None:
+    """The error names the operator, and what was found."""
+    S = DistributedSpace(Grid(world(), rows=1), (6,), rows=Split(0))
+    for spaces in ((None, S), (S, None)):
+        with pytest.raises(TypeError, match=f"{named.__name__}: expected a DistributedSpace, found None"):
+            named(*spaces)
 
 
 def test_names(ranks: int) -> None:

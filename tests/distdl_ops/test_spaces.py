@@ -264,10 +264,12 @@ def test_balanced(length: int, parts: int) -> None:
     assert max(lengths) - min(lengths) <= 1
 
 
-@pytest.mark.parametrize("interval", [(3, 1), (1,), 5, ("a", 2)])
+@pytest.mark.parametrize("interval", [(3, 1), (1,), 5, ("a", 2), (0.5, 2)])
 def test_what_is_no_interval_is_refused(interval: Any) -> None:
     """An interval is a pair of integers in order."""
     with pytest.raises(ValueError, match="interval"):
         Split(0, [interval])
     with pytest.raises(ValueError, match="boundary"):
         Split(0, boundary="reflect")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        At(0.5)  # type: ignore[arg-type]

@@ -39,7 +39,12 @@ def test_collectives_and_exchange(ranks: int, library: object, dtype: str) -> No
         exchange = world.exchange([((me + 1) % p, buffer(me))], [((me - 1) % p, received)], "test")
         exchange.finish()
         assert received.tolist() == [(me - 1) % p] * 3  # type: ignore[attr-defined]
+        everyone = world.allgather({"rank": me}, "test")
+        everyone[0]["rank"] = 77  # an object of our own: the other ranks' stay as they are
         assert world.allgather({"rank": me}, "test") == [{"rank": rank} for rank in range(p)]
+        assert everyone[1:] == [{"rank": rank} for rank in range(1, p)]
+        assert world.agree(5, "test")
+        assert world.agree(2**32 - 1 - me, "test") == (p == 1)
 
     on_ranks(ranks, main)
 
@@ -163,7 +168,7 @@ def test_runs_are_deterministic() -> None:
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("size", [0, -1, 2.5, "four"])
+@pytest.mark.parametrize("size", [0, -1, 2.5, "four", 10**8])
 def test_ranks_that_cannot_be_simulated(size: object) -> None:
     """The number of ranks is a whole number of one or more."""
     with pytest.raises(ValueError, match="number of ranks"):

@@ -72,6 +72,13 @@ def test_a_wrong_network_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "FAILED: the losses differ" in capsys.readouterr().out
 
 
+def test_losses_that_are_not_numbers_fail(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A learning rate that is far too large ends in NaN for both networks, and in a status that is not zero."""
+    options = ["--epochs", "1", "--batch-size", "512", "--lr", "1e300", "--picture", str(tmp_path / "losses.png")]
+    assert lenet5.main(options) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -80,7 +87,9 @@ def test_a_wrong_network_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["--epochs", "0"], "--epochs"),
         (["--dtype", "int8"], "--dtype"),
         (["--picture", "/nowhere/losses.png"], "--picture"),
+        (["--picture", "losses.xyz"], "--picture"),
         (["--lr", "nan"], "--lr"),
+        (["--seed", "99999999999999999999999"], "--seed"),
     ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
@@ -102,6 +111,12 @@ def test_rank_counts_that_the_grid_cannot_take(engine: str, ranks: str) -> None:
     job = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert job.returncode != 0
     assert job.stderr.splitlines() == [f"lenet5: error: Grid(rows=2, cols=2) needs 4 ranks, the world has {ranks}"]
+
+
+def test_more_ranks_than_are_simulated(capsys: pytest.CaptureFixture) -> None:
+    """A hundred million threads are not begun."""
+    assert lenet5.main(["--ranks", "100000000"]) == 2
+    assert capsys.readouterr().err.startswith("lenet5: error: --ranks 100000000")
 
 
 def test_ranks_that_mpiexec_did_not_start() -> None:

@@ -162,9 +162,6 @@ def test_fractions_stay_exact() -> None:
 
 def test_numbers_that_outgrow_the_significand_fall_back() -> None:
     """Where integers do not stay exact, the floating mode takes over, says so, and passes what is right."""
-    A = 1024 * (1024 * shift(600, "float32", lambda y: y)).H.H
-    B = A @ A @ A
-    assert B.exact is False or check_adjoint(B).mode == "floating"
     big = FunctionOperator(
         Euclidean(600, "float32"),
         Euclidean(600, "float32"),
@@ -222,3 +219,75 @@ def test_conjugation_is_not_linear_over_the_complex_numbers(mode: str) -> None:
     X = Euclidean(3, complex)
     assert not check_adjoint(FunctionOperator(X, X, np.conj, np.conj, exact=True), mode=mode)
     assert not check_adjoint(FunctionOperator(X, X, np.copy, np.conj, exact=True), mode=mode)
+
+
+@pytest.mark.parametrize("n", [5, 1_000_000])
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 2.0])
+def test_wrong_factors_are_seen_in_float32(n: int, factor: float) -> None:
+    """In floating mode too, and with many entries, where independent vectors pair to next to nothing."""
+    X = Euclidean(n, np.float32)
+    wrong = FunctionOperator(X, X, lambda x: np.float32(2.7) * x, lambda y: np.float32(2.7 * factor) * y)
+    assert not check_adjoint(wrong, mode="floating")
+    right = FunctionOperator(X, X, lambda x: np.float32(2.7) * x, lambda y: np.float32(2.7) * y)
+    assert check_adjoint(right, mode="floating")
+
+
+@pytest.mark.parametrize("function", [np.abs, np.square, lambda x: np.maximum(x, 0)], ids=["abs", "square", "relu"])
+@pytest.mark.parametrize("n", [5, 600])
+def test_maps_that_are_not_linear_are_caught(n: int, function: Function) -> None:
+    """They may have the matrix of the identity."""
+    X = Euclidean(n)
+    report = check_adjoint(FunctionOperator(X, X, function, function, exact=True))
+    assert not report
+    assert n == 600 or "the matrices agree, but the maps are not theirs" in report.detail
+
+
+@pytest.mark.parametrize("n", [5, 600])
+def test_changing_the_argument_is_caught(n: int) -> None:
+    """An operator leaves its argument alone, and so does its adjoint."""
+
+    def double(x: np.ndarray) -> np.ndarray:
+        x *= 2
+        return x
+
+    def honest(x: np.ndarray) -> np.ndarray:
+        return 2 * x
+
+    X = Euclidean(n)
+    for forward, backward in ((double, honest), (honest, double)):
+        report = check_adjoint(FunctionOperator(X, X, forward, backward, exact=True))
+        assert not report
+        assert "changed its argument" in report.detail or "trial 0" in report.detail
+
+
+@pytest.mark.parametrize("n", [5, 600])
+@pytest.mark.parametrize("size", [1e-200, 1e-100, 1e100, 1e200])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_tiny_and_huge_operators(n: int, size: float) -> None:
+    """A wrong sign is caught at any scale; what is too small or too large to be paired is not passed in silence."""
+    X = Euclidean(n)
+    wrong = FunctionOperator(X, X, lambda x: size * x, lambda y: -size * y)
+    assert not check_adjoint(wrong)
+    right = FunctionOperator(X, X, lambda x: size * x, lambda y: size * y, roundings=1)
+    report = check_adjoint(right)
+    assert report or "to be compared" in report.detail
+    assert not report.vacuous
+    assert bool(report) == (1e-150 < size < 1e150)
+
+
+def test_products_that_outgrow_float32_are_no_false_alarm() -> None:
+    """Integer matrices whose product does not fit the significand are compared with a tolerance."""
+    generator = np.random.default_rng(0)
+    A, B, C = (Matrix(generator.integers(-1000, 1001, (20, 20)).astype("float32")) for _ in range(3))
+    assert (A @ B @ C).exact
+    assert check_adjoint(A @ B @ C)
+    assert check_adjoint(Matrix(generator.integers(-1000, 1001, (20, 20))) ** 6)
+
+
+def test_an_operator_without_an_adjoint_is_refused() -> None:
+    """It cannot be defined: neither of the two ways to write the adjoint is there."""
+    with pytest.raises(TypeError, match="Half: a linear operator needs its adjoint"):
+
+        class Half(LinearOperator):
+            def _apply(self, x: np.ndarray) -> np.ndarray:
+                return x / 2

@@ -160,3 +160,13 @@ def test_module(ranks: int) -> None:
         assert torch.equal(module(x), as_function(A)(x))
 
     on_ranks(ranks, main)
+
+
+@pytest.mark.serial
+def test_real_vectors_of_a_complex_space() -> None:
+    """They are taken for complex ones; the gradient is the real part of the adjoint."""
+    entries = np.array([[1 + 2j, 3j], [2, 1 - 1j]])
+    x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    y = as_function(Matrix(entries))(x)
+    y.backward(torch.tensor([1j, 2], dtype=torch.complex128))
+    np.testing.assert_array_equal(x.grad.numpy(), (entries.conj().T @ np.array([1j, 2])).real)

@@ -321,3 +321,42 @@ def test_features_that_do_not_fit(ranks: int) -> None:
             load_state(layer, {"weight": torch.zeros(3, 4), "bias": torch.zeros(4)})
 
     on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"in_channels": 3}, SpaceError),
+        ({"groups": 3}, ValueError),
+        ({"stride": 0}, SpaceError),
+        ({"kernel_size": (3, 0)}, SpaceError),
+        ({"kernel_size": (3, 3, 3)}, SpaceError),
+        ({"padding": "same"}, SpaceError),
+        ({"padding": -1}, SpaceError),
+        ({"dilation": 1.5}, SpaceError),
+    ],
+)
+def test_sizes_that_do_not_fit(ranks: int, arguments: dict[str, Any], error: type[Exception]) -> None:
+    """A layer that cannot be is refused when it is built, on every rank."""
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, rows=ranks), (2, 8, 8), rows=Split(1))
+        with pytest.raises(error):
+            Conv2d(**{"in_channels": 2, "out_channels": 4, "kernel_size": 3, **arguments}, domain=domain)
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_any_batch_axes(ranks: int, batch: tuple[int, ...]) -> None:
+    """Images may have no batch axes, or several: every rank takes part, also one that holds nothing."""
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, rows=ranks), (1, 3, 8), rows=Split(1))
+        conv = Conv2d(1, 2, (1, 3), domain=domain)
+        pool = MaxPool2d((1, 2), domain=conv.codomain)
+        y = pool(conv(torch.zeros((*batch, *domain.shape), dtype=torch.float64)))
+        assert tuple(y.shape) == (*batch, *pool.codomain.shape)
+        y.sum().backward()
+
+    on_ranks(ranks, main)

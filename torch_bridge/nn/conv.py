@@ -14,11 +14,10 @@ from typing import final
 import torch
 
 from distdl_ops import DistributedSpace, Movement, Split
+from linop import SpaceError
 from torch_bridge.module import Operator
 from torch_bridge.nn.layer import Layer, nothing, shared_parameter
-from torch_bridge.nn.windows import Window, window_spaces
-
-Pair = int | tuple[int, int]
+from torch_bridge.nn.windows import Pair, window_pair, window_spaces
 
 
 @final
@@ -40,7 +39,7 @@ class Conv2d(Layer):
     Raises
     ------
     SpaceError
-        When the input does not fit the layer.
+        When the input does not fit the layer, or a size is out of range.
     """
 
     def __init__(
@@ -57,23 +56,28 @@ class Conv2d(Layer):
         domain: DistributedSpace,
     ) -> None:
         super().__init__()
-        self.stride, self.dilation, self.groups = pair(stride), pair(dilation), groups
-        kernel = pair(kernel_size)
-        sizes = zip(kernel, self.stride, pair(padding), self.dilation, strict=True)
-        height, width = (Window(*size) for size in sizes)
-        seen, self.codomain = window_spaces("Conv2d", domain, out_channels, (height, width))
+        windows = window_pair("Conv2d", kernel_size, stride, padding, dilation)
+        seen, self.codomain = window_spaces("Conv2d", domain, out_channels, windows)
+        if domain.global_shape[0] != in_channels:
+            raise SpaceError(f"Conv2d: expected images with {in_channels} channels, found {domain}")
+        self.groups = groups
+        self.stride = tuple(window.stride for window in windows)
+        self.dilation = tuple(window.dilation for window in windows)
         split = {role.axis for role in domain.roles.values() if isinstance(role, Split)}
         # Along a split axis the halo exchange has padded already: zeros are what it finds outside the tensor.
-        self.padding = tuple(0 if axis in split else p for axis, p in zip((1, 2), pair(padding), strict=True))
+        self.padding = tuple(0 if axis in split else w.padding for axis, w in zip((1, 2), windows, strict=True))
         self.exchange_halo = Operator(Movement(domain, seen))
+        kernel = windows[0].kernel, windows[1].kernel
+
+        def sequential(device: str) -> torch.nn.Module:
+            return torch.nn.Conv2d(in_channels, out_channels, kernel, groups=groups, bias=bias, device=device)
+
+        sequential("meta")  # raises where the channels do not fit the groups
         weight, self.copy_weight = shared_parameter(domain, (out_channels, in_channels // groups, *kernel))
         parameters = {"weight": weight}
         if bias:
             parameters["bias"], self.copy_bias = shared_parameter(domain, (out_channels,))
-        self.add_parameters(
-            parameters,
-            lambda: torch.nn.Conv2d(in_channels, out_channels, kernel, groups=groups, bias=bias),
-        )
+        self.add_parameters(parameters, sequential)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the convolution: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
@@ -82,9 +86,6 @@ class Conv2d(Layer):
         if x.numel() == 0:
             held = (x, weight) if bias is None else (x, weight, bias)
             return nothing((*x.shape[:-3], *self.codomain.shape), *held)
-        return torch.nn.functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-
-def pair(size: Pair) -> tuple[int, int]:
-    """Return a size for height and one for width."""
-    return (size, size) if isinstance(size, int) else size
+        images = x.reshape(-1, *x.shape[-3:])
+        y = torch.nn.functional.conv2d(images, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])

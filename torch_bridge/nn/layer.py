@@ -28,7 +28,7 @@ class Layer(torch.nn.Module):
         super().__init__()
         self.parameter_spaces: dict[str, DistributedSpace] = {}
 
-    def add_parameters(self, spaces: dict[str, DistributedSpace], sequential: Callable[[], torch.nn.Module]) -> None:
+    def add_parameters(self, spaces: dict[str, DistributedSpace], sequential: Callable[[str], torch.nn.Module]) -> None:
         """Make this rank's part of each parameter, with the values that the sequential layer would begin with.
 
         They are drawn on rank 0, from torch's global generator, and moved to where they belong. Collective.
@@ -38,11 +38,11 @@ class Layer(torch.nn.Module):
         spaces : dict
             The space of each parameter, by name.
         sequential : callable
-            Makes the sequential layer, with parameters of the same names.
+            Makes the sequential layer on a device, with parameters of the same names.
         """
         self.parameter_spaces = dict(spaces)
         world = next(iter(spaces.values())).grid.world
-        drawn = dict(sequential().named_parameters()) if world.rank == 0 else {}
+        drawn = dict(sequential("cpu").named_parameters()) if world.rank == 0 else {}
         for name, space in spaces.items():
             source = DistributedSpace(Grid(world, ranks=world.size), space.global_shape, space.dtype, ranks=At(0))
             dtype = torch_dtype(space)

@@ -30,7 +30,7 @@ class Linear(Layer):
     domain : DistributedSpace
         Of the input, with shape (in_features,): any roles.
     codomain : DistributedSpace
-        Of the output, with shape (out_features,), on the same grid: any roles.
+        Of the output, with shape (out_features,), on the same grid: any roles, without overlap.
     out_axis, in_axis : str
         The grid axes along which the rows and the columns of the weight lie. The grid's two axes are these.
 
@@ -67,7 +67,7 @@ class Linear(Layer):
             once = {axis: Replicated() if isinstance(r, Copies) else r for axis, r in codomain.roles.items()}
             parameters["bias"] = codomain.with_roles(**once)
             self.copy_bias = Operator(Movement(parameters["bias"], codomain))
-        self.add_parameters(parameters, lambda: torch.nn.Linear(in_features, out_features, bias))
+        self.add_parameters(parameters, lambda device: torch.nn.Linear(in_features, out_features, bias, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``W x + b``: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
@@ -94,5 +94,8 @@ def _check(
             raise SpaceError(f"Linear: expected a {name} of shape {shape}, found {space}")
         if set(space.grid.axes) != set(axes) or axes[0] == axes[1]:
             raise SpaceError(f"Linear: expected a {name} on a grid with the two axes {axes}, found {space.grid}")
+    for axis, role in codomain.roles.items():
+        if isinstance(role, Split) and not codomain.layout.holds_once_along(axis):
+            raise SpaceError(f"Linear: expected a codomain without overlap, found {axis}={role} in {codomain}")
     if domain.grid != codomain.grid or domain.dtype != codomain.dtype:
         raise SpaceError(f"Linear: expected one grid and dtype, found {domain} and {codomain}")

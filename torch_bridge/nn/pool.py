@@ -8,15 +8,15 @@ are ordinary cases: H then moves entries to the rank that needs them.
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import final
 
 import torch
 
 from distdl_ops import DistributedSpace, Movement
 from torch_bridge.module import Operator
-from torch_bridge.nn.conv import Pair, pair
 from torch_bridge.nn.layer import nothing
-from torch_bridge.nn.windows import Window, window_spaces
+from torch_bridge.nn.windows import Pair, window_pair, window_spaces
 
 
 @final
@@ -38,19 +38,16 @@ class MaxPool2d(torch.nn.Module):
     Raises
     ------
     SpaceError
-        When the input does not fit the layer.
+        When the input does not fit the layer, or a size is out of range.
     """
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, dilation: Pair = 1, *, domain: DistributedSpace
     ) -> None:
         super().__init__()
-        self.kernel, self.dilation = pair(kernel_size), pair(dilation)
-        self.stride = self.kernel if stride is None else pair(stride)
-        sizes = zip(self.kernel, self.stride, (0, 0), self.dilation, strict=True)
-        height, width = (Window(*size) for size in sizes)
+        self.windows = window_pair("MaxPool2d", kernel_size, kernel_size if stride is None else stride, 0, dilation)
         channels = domain.global_shape[0] if domain.global_shape else 0
-        seen, self.codomain = window_spaces("MaxPool2d", domain, channels, (height, width))
+        seen, self.codomain = window_spaces("MaxPool2d", domain, channels, self.windows)
         self.exchange_halo = Operator(Movement(domain, seen))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,4 +55,7 @@ class MaxPool2d(torch.nn.Module):
         x = self.exchange_halo(x)
         if x.numel() == 0:
             return nothing((*x.shape[:-3], *self.codomain.shape), x)
-        return torch.nn.functional.max_pool2d(x, self.kernel, self.stride, 0, self.dilation)
+        kernel, stride, padding, dilation = zip(*map(astuple, self.windows), strict=True)
+        images = x.reshape(-1, *x.shape[-3:])
+        y = torch.nn.functional.max_pool2d(images, kernel, stride, padding, dilation)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])

@@ -14,6 +14,9 @@ from distdl_ops import DistributedSpace, Role, Split, balanced
 from distdl_ops.roles import Interval
 from linop import SpaceError
 
+Pair = int | tuple[int, int]
+"""A size for height and width, or one for each."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -40,6 +43,26 @@ class Window:
         if outputs[0] == outputs[1]:
             return first, first
         return first, (outputs[1] - 1) * self.stride - self.padding + self.dilation * (self.kernel - 1) + 1
+
+
+def window_pair(name: str, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[Window, Window]:
+    """Return the windows along height and width, from sizes as torch takes them: one number, or one for each.
+
+    Raises
+    ------
+    SpaceError
+        When a size is no whole number, padding is negative, or another one is not positive.
+    """
+    sizes = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    pairs = []
+    for size, found in sizes.items():
+        pair = (found, found) if isinstance(found, int) else found
+        least = 0 if size == "padding" else 1
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
+            raise SpaceError(f"{name}: expected {size} to be {least} or more, one number or a pair, found {found!r}")
+        pairs.append(pair)
+    height, width = (Window(*along) for along in zip(*pairs, strict=True))
+    return height, width
 
 
 def window_spaces(
