@@ -16,8 +16,8 @@ floating
     Else ``|dot(A x, y) - dot(x, A* y)| / max(|A x| |y|, |x| |A* y|)`` is compared with ``8 (1 + sqrt(d)) eps``, where d
     bounds the roundings behind one entry: their sum grows as the square root (Higham and Mary, SIAM J. Sci. Comput. 41
     (2019) A2815). The two pairings are accumulated in double precision. For independent x and y both sides are as small
-    as the tolerance when there are many entries, and a wrong sign would pass; so in every other trial, y is A x over its
-    norm.
+    as the tolerance when there are many entries, and a wrong sign would pass; so in every other trial, y is A x over
+    its norm.
 
 An operator that changes its argument, and a result whose copies differ between ranks, fail in every mode.
 """
