@@ -46,6 +46,7 @@ class MPIWorld(World):
         self._control = communicator.Dup()
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         self.timeout = timeout
+        self._abandoned: tuple[str, list[Any]] | None = None
         self.traffic = Traffic()
         self._subs: dict[tuple[int, ...], MPIWorld] = {}
 
@@ -110,6 +111,8 @@ class MPIWorld(World):
 
     def _wait(self, requests: list[Any], what: str, peers: list[int]) -> None:
         """Wait for requests to complete; raise when that takes longer than the timeout."""
+        if self._abandoned is not None:
+            raise TimeoutError(f"{what}: this world is not usable any more; {self._abandoned[0]}")
         polls, deadline = 0, 0.0
         while not MPI.Request.Testall(requests):
             polls += 1
@@ -120,9 +123,9 @@ class MPIWorld(World):
                 deadline = time.monotonic() + self.timeout
             elif time.monotonic() > deadline:
                 others = [peer for peer in peers if peer != self.rank]
-                raise TimeoutError(
-                    f"{what}: rank {self.rank} of {self.size} waited {self.timeout:g} s for {name_ranks(others)}"
-                )
+                told = f"{what}: rank {self.rank} of {self.size} waited {self.timeout:g} s for {name_ranks(others)}"
+                self._abandoned = told, requests  # they keep their buffers: a late message must not land elsewhere
+                raise TimeoutError(told)
             time.sleep(min(LONGEST_SLEEP, 1e-5 * (polls - EAGER_POLLS + 1)))
 
 
