@@ -291,3 +291,11 @@ def test_an_operator_without_an_adjoint_is_refused() -> None:
         class Half(LinearOperator):
             def _apply(self, x: np.ndarray) -> np.ndarray:
                 return x / 2
+
+
+def test_a_wrong_conjugate_is_shown_entry_by_entry() -> None:
+    """The matrix is built from i times the basis too; the report has what either gives."""
+    X = Euclidean(3, complex)
+    report = check_adjoint(FunctionOperator(X, X, np.copy, np.conj, exact=True))
+    assert "3 of 9 entries differ" in report.detail
+    assert "on i times the basis, " in report.detail
