@@ -50,13 +50,13 @@ class Plan:
         self.sends: list[tuple[int, list[Box]]] = []
         for other in _partners(target, mine):
             if _sends_to(source, me, other):
-                boxes = [box for box, _ in _common(mine, target.pieces_at(other))]
+                boxes = [box for box, _ in common_boxes(mine, target.pieces_at(other))]
                 if boxes:
                     self.sends.append((other, boxes))
         mine = target.pieces_at(me)
         self.receives: list[tuple[int, list[Box]]] = []
         for other in _partners(source, mine, seen_from=me):
-            boxes = [box for _, box in _common(source.pieces_at(other), mine)]
+            boxes = [box for _, box in common_boxes(source.pieces_at(other), mine)]
             if boxes:
                 self.receives.append((other, boxes))
 
@@ -141,7 +141,7 @@ def _nearest_replica(layout: Layout, name: str, rank: int) -> int:
     return rank % layout.axes[name] if coordinates is None else coordinates[name]
 
 
-def _common(source: list[list[Piece]] | None, target: list[list[Piece]] | None) -> Iterator[tuple[Box, Box]]:
+def common_boxes(source: list[list[Piece]] | None, target: list[list[Piece]] | None) -> Iterator[tuple[Box, Box]]:
     """Yield the boxes that two ranks have in common, as slices of the one's array and of the other's."""
     if source is None or target is None:
         return

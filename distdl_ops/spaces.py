@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.grid import Grid
-from distdl_ops.layout import Layout
-from distdl_ops.plan import Plan
+from distdl_ops.layout import Layout, runs
+from distdl_ops.plan import Plan, common_boxes
 from distdl_ops.roles import Replicated, Role
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from linop import Space, SpaceError, arrays
@@ -207,13 +207,9 @@ class DistributedSpace(Space):
         if len(shape) < ndim or shape[len(shape) - ndim :] != self.global_shape:
             raise SpaceError(f"{self}: expected a tensor that ends in shape {self.global_shape}, found shape {shape}")
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
-        pieces = self.layout.pieces_at(self.grid.world.rank)
-        if pieces is not None:
-            for index in np.ndindex(*(len(axis) for axis in pieces)):
-                box = [axis[k] for axis, k in zip(pieces, index, strict=True)]
-                target = tuple(slice(p.local, p.local + p.length) for p in box)
-                source = tuple(slice(p.start, p.start + p.length) for p in box)
-                part[(..., *target)] = tensor[(..., *source)]
+        whole = [runs((0, extent), extent, "zero") for extent in self.global_shape]
+        for there, here in common_boxes(whole, self.layout.pieces_at(self.grid.world.rank)):
+            part[(..., *here)] = tensor[(..., *there)]
         return part
 
     def to_global(self, x: Array) -> Array:
@@ -240,7 +236,7 @@ class DistributedSpace(Space):
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
         verdicts = world.allgather(same, "to_global")
         if not all(verdicts):
-            told = tell_apart([f"{'agrees' if v else 'differs'}" for v in verdicts])
+            told = tell_apart(["agrees" if agrees else "differs" for agrees in verdicts])
             raise AgreementError(f"{self}: to_global: the vector is not the layout of one tensor: {told}")
         return tensor
 

@@ -175,7 +175,7 @@ def _compare_matrices(operator: LinearOperator, seed: Seed) -> AdjointReport:
         error=float(relative.max(initial=0.0)),
         tolerance=tolerance,
         seed=seed,
-        detail=_add_consistency(operator, detail, forward_consistent, backward_consistent),
+        detail="; ".join(filter(None, (detail, _differing_copies(operator, forward_consistent, backward_consistent)))),
     )
 
 
@@ -198,14 +198,14 @@ def _compare_pairings(operator: LinearOperator, mode: Mode, trials: int, seed: S
             report = _compare_pairings(operator, "floating", trials, seed)
             return replace(report, detail=f"{report.detail}; the numbers do not stay exact")
         left, right = codomain.dot(image, y), domain.dot(x, preimage)
-        scale = max(codomain.norm(image) * codomain.norm(y), domain.norm(x) * domain.norm(preimage))
+        scale = max(size * codomain.norm(y), domain.norm(x) * domain.norm(preimage))
         zero = _is_zero(codomain, image) and _is_zero(domain, preimage)
         vacuous = vacuous and zero
         tolerance = 0.0 if mode == "exact" else _tolerance(operator, image, preimage)
         deviation = abs(left - right) / scale if scale > 0 else 0.0
         if not deviation <= error:  # also where it is not a number
             error = deviation
-        consistent = _add_consistency(operator, "", codomain.consistent(image), domain.consistent(preimage))
+        differing = _differing_copies(operator, codomain.consistent(image), domain.consistent(preimage))
         if fault:
             continue
         if not deviation <= tolerance:
@@ -214,8 +214,8 @@ def _compare_pairings(operator: LinearOperator, mode: Mode, trials: int, seed: S
             fault = f"the numbers are too {'small' if scale == 0 else 'large'} to be compared; scale the operator"
         elif not (x_kept and y_kept):
             fault = f"{operator if y_kept else adjoint} has changed its argument"
-        elif consistent:
-            fault = consistent.removeprefix("; ")
+        elif differing:
+            fault = differing
         fault = fault and f"trial {trial}: {fault}"
     compared = "equal" if mode == "exact" else f"within {tolerance:.1e}"
     return AdjointReport(
@@ -308,9 +308,9 @@ def _is_multiple(space: Space, x: np.ndarray, unit: float) -> bool:
     return bool(space.norm(x / unit - np.rint(x / unit)) == 0)
 
 
-def _add_consistency(operator: LinearOperator, detail: str, forward: bool, backward: bool) -> str:
-    """Append what was found of stored copies that differ."""
-    for name, space, consistent in (("A x", operator.codomain, forward), ("A* y", operator.domain, backward)):
-        if not consistent:
-            detail += f"; the copies of {name} in {space} differ between ranks"
-    return detail
+def _differing_copies(operator: LinearOperator, forward: bool, backward: bool) -> str:
+    """Say whose stored copies differ; nothing where they are consistent."""
+    results = (("A x", operator.codomain, forward), ("A* y", operator.domain, backward))
+    return "; ".join(
+        f"the copies of {name} in {space} differ between ranks" for name, space, consistent in results if not consistent
+    )
