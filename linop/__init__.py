@@ -15,12 +15,16 @@ from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
 from linop.errors import AdjointError, SpaceError
 from linop.operator import LinearOperator
+from linop.inverse import Inverse, inverse
+from linop.operators.diagonal import Diagonal
 from linop.operators.function import FunctionOperator
 from linop.operators.identity import Identity
 from linop.operators.matrix import Matrix
+from linop.operators.reweight import Reweight, reweight
+from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
 from linop.queries import matrix
-from linop.spaces import Euclidean, Space
+from linop.spaces import Euclidean, Product, Space, Weighted
 from linop.verify import AdjointReport, assert_adjoint, check_adjoint
 
 __all__ = [
@@ -28,17 +32,25 @@ __all__ = [
     "AdjointError",
     "AdjointReport",
     "Compose",
+    "Diagonal",
     "Euclidean",
     "FunctionOperator",
     "Identity",
+    "Inverse",
     "LinearOperator",
     "Matrix",
+    "Product",
+    "Reweight",
+    "Riesz",
     "Scale",
     "Space",
     "SpaceError",
     "Sum",
+    "Weighted",
     "Zero",
     "assert_adjoint",
     "check_adjoint",
+    "inverse",
     "matrix",
+    "reweight",
 ]

@@ -1,6 +1,7 @@
 """The few array functions that the algebra needs, for arrays of any array API library.
 
-Vectors stay in the library, on the device and in the precision they came in.
+Vectors stay in the library, on the device and in the precision they came in. NumPy's take a short way where a small
+operator would notice the long one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import numpy as np
 Array = Any
 """An array of the array API standard: `numpy.ndarray`, `torch.Tensor`, ..."""
 
+Vector = Any
+"""What a space consists of: an array, or for a product of spaces a tuple of vectors."""
+
 Scalar = Any
 """A Python or NumPy number, real or complex."""
 
@@ -26,12 +30,15 @@ def namespace(x: Array) -> Any:
     TypeError
         When `x` is not an array of the array API standard.
     """
-    return array_api_compat.array_namespace(x)
+    return _NUMPY if type(x) is np.ndarray else array_api_compat.array_namespace(x)
 
 
 def is_array(x: object) -> bool:
     """Say whether `x` is an array of the array API standard."""
     return bool(array_api_compat.is_array_api_obj(x))
+
+
+_NUMPY = array_api_compat.array_namespace(np.empty(0))
 
 
 def kind(x: Array) -> str:
@@ -54,6 +61,8 @@ def empty(shape: tuple[int, ...], like: Array) -> Array:
 
 def copy(x: Array) -> Array:
     """Return a fresh array in row-major order with the entries of `x`."""
+    if type(x) is np.ndarray:
+        return x.copy()
     y = empty(tuple(x.shape), like=x)
     y[...] = x
     return y
@@ -64,14 +73,29 @@ def match(constant: np.ndarray, like: Array) -> Array:
 
     The field is the constant's or the vector's, whichever is larger: a complex constant stays complex.
     """
+    if type(like) is np.ndarray and constant.dtype is like.dtype:
+        return constant
     xp = namespace(like)
-    if xp is array_api_compat.array_namespace(constant):
+    if xp is _NUMPY:
         found = constant
     else:
         found = xp.asarray(constant, device=array_api_compat.device(like), copy=True)
     if xp.isdtype(like.dtype, "integral") or (np.iscomplexobj(constant) and kind(like) == "real"):
         return found
     return xp.astype(found, like.dtype, copy=False)
+
+
+def match_index(index: np.ndarray, like: Array) -> Array:
+    """Bring an operator's integer indices to the library and device of a vector."""
+    if type(like) is np.ndarray:
+        return index
+    return namespace(like).asarray(index, device=array_api_compat.device(like), copy=True)
+
+
+def has_few_digits(entries: np.ndarray) -> bool:
+    """Say whether products of small integers with these numbers are exact: multiples of 2**-10 up to 2**10."""
+    parts = (entries.real, entries.imag)
+    return all(bool(np.all(np.abs(part) <= 2**10) and np.all(part * 2**10 == np.rint(part * 2**10))) for part in parts)
 
 
 def split_batch(x: Array, ndim: int) -> tuple[int, ...]:
@@ -99,5 +123,37 @@ def dot(x: Array, y: Array, ndim: int) -> Array:
 
 
 def to_numpy(x: Array) -> np.ndarray:
-    """Return the entries of `x`, an array in host memory, as a NumPy array."""
-    return np.asarray(x) if isinstance(x, np.ndarray | np.generic) else np.from_dlpack(x)
+    """Return the entries of `x` as a NumPy array; torch's bfloat16, which NumPy has not, in single precision."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np.asarray(x)
+    if "bfloat16" in str(x.dtype):
+        x = namespace(x).astype(x, namespace(x).float32)
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError, TypeError):  # not in host memory
+        return np.from_dlpack(array_api_compat.to_device(x, "cpu"))
+
+
+def cast(x: np.ndarray, like: Array) -> Array:
+    """Return a NumPy array in the library, on the device and in the precision of `like`; its field stays."""
+    xp = namespace(like)
+    found = xp.asarray(x.copy(), device=array_api_compat.device(like))
+    return xp.astype(found, like.dtype, copy=False) if kind(found) == kind(like) else found
+
+
+# -- vectors: arrays, or tuples of vectors -----------------------------------------------------------------------------
+
+
+def add(x: Vector, y: Vector) -> Vector:
+    """Return ``x + y``."""
+    return tuple(map(add, x, y)) if type(x) is tuple else x + y
+
+
+def scale(scalar: Scalar, x: Vector) -> Vector:
+    """Return ``scalar * x``."""
+    return tuple(scale(scalar, part) for part in x) if type(x) is tuple else scalar * x
+
+
+def axpy(scalar: Scalar, x: Vector, y: Vector) -> Vector:
+    """Return ``scalar * x + y``."""
+    return tuple(axpy(scalar, a, b) for a, b in zip(x, y, strict=True)) if type(x) is tuple else scalar * x + y

@@ -4,6 +4,8 @@ An author writes two methods, `LinearOperator._apply` and `LinearOperator._apply
 change or alias the argument) and deterministic. Where the adjoint has a formula of its own, `LinearOperator.dual` is
 written in place of the second. Everything else follows: the checked call ``A(x)``, the algebra, equality and printing.
 `linop.check_adjoint` says whether the two belong together.
+
+The algebra is looked up where it is called: its modules import this one.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from abc import ABC, abstractmethod
 from numbers import Complex
 from typing import final
 
-from linop.arrays import Array, Scalar
+from linop import algebra, claims
+from linop.arrays import Scalar, Vector
+from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.spaces import Space
 
@@ -33,6 +37,12 @@ class LinearOperator(ABC):
     roundings : int
         How many roundings stand behind one entry of a result, at most. The floating check derives its tolerance from
         it.
+    gain : float or None
+        How many times longer than its argument a result would be, at most, if nothing in the map or its adjoint
+        cancelled: a bound on the norm of the matrix of absolute values. None where nobody knows. The checks tell from
+        it when numbers stay exact, and when nothing but roundings is left.
+    claims : frozenset of str
+        What the operator says of itself with respect to `Space.dot`; see `linop.claims`.
     """
 
     # NumPy hands `scalar * A` and `array @ A` to the methods below instead of making an array of objects.
@@ -54,13 +64,23 @@ class LinearOperator(ABC):
         """Roundings behind one entry, at most."""
         return max(self.domain.size, self.codomain.size)
 
+    @property
+    def gain(self) -> float | None:
+        """Bound on the norm of the map, as if nothing cancelled."""
+        return None
+
+    @property
+    def claims(self) -> Claims:
+        """What the operator says of itself."""
+        return claims.NONE
+
     # -- the map and its adjoint -----------------------------------------------------------------------------------
 
     @abstractmethod
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         """Return ``A x`` for a vector that was checked: fresh, with the batch axes of `x`."""
 
-    def _apply_dual(self, y: Array) -> Array:
+    def _apply_dual(self, y: Vector) -> Vector:
         """Return ``A* y`` with respect to `Space.dot` for a vector that was checked."""
         return self.dual._apply(y)
 
@@ -71,7 +91,7 @@ class LinearOperator(ABC):
             raise TypeError(f"{cls.__name__}: a linear operator needs its adjoint; write _apply_dual, or dual")
 
     @final
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Vector) -> Vector:
         """Return ``A x``.
 
         Parameters
@@ -95,29 +115,31 @@ class LinearOperator(ABC):
     @property
     def dual(self) -> LinearOperator:
         """The adjoint with respect to `Space.dot`: what automatic differentiation needs."""
-        from linop.algebra.adjoint import Adjoint
-
-        return Adjoint(self)
+        return algebra.adjoint.Adjoint(self)
 
     @property
     @final
     def H(self) -> LinearOperator:
-        """The adjoint with respect to `Space.inner`; the same as `dual` on spaces without weights."""
-        return self.dual
+        """The adjoint with respect to `Space.inner`, ``R_X^-1 . dual . R_Y``; `dual` on spaces without weights."""
+        dual, domain, codomain = self.dual, self.domain, self.codomain
+        if not (domain.weighted or codomain.weighted):
+            return dual
+        return domain.riesz_inverse @ dual @ codomain.riesz
 
     # -- the algebra: each class has its own file in linop.algebra ---------------------------------------------------
 
     @final
     def __matmul__(self, other: object) -> LinearOperator:
-        from linop.algebra.compose import compose
-
-        return compose(self, other) if isinstance(other, LinearOperator) else NotImplemented
+        try:  # an isinstance at first would cost as much as the rest
+            return algebra.compose.compose(self, other)  # type: ignore[arg-type]
+        except AttributeError:
+            if isinstance(other, LinearOperator):
+                raise
+            return NotImplemented
 
     @final
     def __add__(self, other: object) -> LinearOperator:
-        from linop.algebra.sum import add
-
-        return add(self, other) if isinstance(other, LinearOperator) else NotImplemented
+        return algebra.sum.add(self, other) if isinstance(other, LinearOperator) else NotImplemented
 
     @final
     def __sub__(self, other: object) -> LinearOperator:
@@ -125,9 +147,7 @@ class LinearOperator(ABC):
 
     @final
     def __rmul__(self, scalar: Scalar) -> LinearOperator:
-        from linop.algebra.scale import scale
-
-        return scale(scalar, self) if isinstance(scalar, Complex) else NotImplemented
+        return algebra.scale.scale(scalar, self) if isinstance(scalar, Complex) else NotImplemented
 
     @final
     def __mul__(self, scalar: Scalar) -> LinearOperator:
@@ -143,9 +163,7 @@ class LinearOperator(ABC):
 
     @final
     def __pow__(self, exponent: int) -> LinearOperator:
-        from linop.algebra.compose import power
-
-        return power(self, exponent) if isinstance(exponent, int) else NotImplemented
+        return algebra.compose.power(self, exponent) if isinstance(exponent, int) else NotImplemented
 
     # -- equality and printing ----------------------------------------------------------------------------------------
 

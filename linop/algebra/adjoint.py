@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from typing import final
 
-from linop.arrays import Array
+from linop import claims
+from linop.arrays import Vector
+from linop.claims import Claims
 from linop.operator import LinearOperator
 
 
 @final
 class Adjoint(LinearOperator):
-    """The adjoint of `operator` with respect to `Space.dot`, made by ``A.dual`` and ``A.H``.
+    """The adjoint of `operator` with respect to `Space.dot`, made by ``A.dual``, and by ``A.H`` without weights.
 
     Parameters
     ----------
@@ -40,18 +42,29 @@ class Adjoint(LinearOperator):
         return self.operator.roundings
 
     @property
+    def gain(self) -> float | None:
+        """The operator's."""
+        return self.operator.gain
+
+    @property
+    def claims(self) -> Claims:
+        """The operator's, isometry and coisometry exchanged."""
+        return claims.mirrored(self.operator.claims)
+
+    @property
     def dual(self) -> LinearOperator:
         """The operator itself."""
         return self.operator
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         return self.operator._apply_dual(x)
 
-    def _apply_dual(self, y: Array) -> Array:
+    def _apply_dual(self, y: Vector) -> Vector:
         return self.operator._apply(y)
 
     def _key(self) -> tuple[object, ...]:
         return (self.operator,)
 
     def __str__(self) -> str:
-        return f"{self.operator}.H"
+        weighted = self.domain.weighted or self.codomain.weighted
+        return f"{self.operator}.{'dual' if weighted else 'H'}"

@@ -9,15 +9,19 @@ matrix     the product of the matrices
 
 from __future__ import annotations
 
-import itertools
+import math
 from typing import final
 
+from linop import claims
 from linop.algebra.scale import Scale, scale
 from linop.algebra.sum import Sum
-from linop.arrays import Array
+from linop.arrays import Vector
+from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
+from linop.operators.reweight import Reweight
+from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
 
 
@@ -37,8 +41,8 @@ class Compose(LinearOperator):
     """
 
     def __init__(self, *factors: LinearOperator) -> None:
-        for left, right in itertools.pairwise(factors):
-            if left.domain != right.codomain:
+        for left, right in zip(factors, factors[1:], strict=False):
+            if left.domain is not right.codomain and left.domain != right.codomain:
                 raise SpaceError(
                     f"cannot compose {left} @ {right}: {left} takes vectors of {left.domain}, "
                     f"{right} gives vectors of {right.codomain}"
@@ -57,11 +61,33 @@ class Compose(LinearOperator):
         return sum(factor.roundings for factor in self.factors)
 
     @property
+    def gain(self) -> float | None:
+        """The product of the factors'."""
+        gains = [factor.gain for factor in self.factors]
+        return None if None in gains else math.prod(gain for gain in gains if gain is not None)
+
+    @property
+    def claims(self) -> Claims:
+        """Isometries make an isometry, diagonals a diagonal; ``B* M B`` is symmetric and positive as M is."""
+        found = frozenset.intersection(
+            claims.UNITARY | {claims.DIAGONAL, claims.SELF_ADJOINT}, *(factor.claims for factor in self.factors)
+        )
+        if claims.DIAGONAL not in found:  # symmetric factors make a symmetric product where they commute
+            found -= {claims.SELF_ADJOINT}
+        half, odd = divmod(len(self.factors), 2)
+        if self.domain == self.codomain and all(self.factors[k].dual == self.factors[-1 - k] for k in range(half)):
+            found |= claims.SYMMETRY & self.factors[half].claims if odd else claims.SYMMETRY
+        return found
+
+    @property
     def dual(self) -> LinearOperator:
         """The adjoints in reverse order."""
-        return Compose(*(factor.dual for factor in reversed(self.factors)))
+        result = self.factors[0].dual
+        for factor in self.factors[1:]:
+            result = compose(factor.dual, result)
+        return result
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         for factor in reversed(self.factors):
             x = factor._apply(x)
         return x
@@ -74,34 +100,69 @@ class Compose(LinearOperator):
 
 
 def compose(left: LinearOperator, right: LinearOperator) -> LinearOperator:
-    """Return ``left @ right``: flat, without identities, a scalar on the left in front, zero where a factor is."""
-    product = Compose(left, right)  # raises where the spaces do not meet
+    """Return ``left @ right``: flat, without identities, scalars in front, zero where a factor is, ``R^-1 R = I``."""
+    before = left.factors if type(left) is Compose else (left,)
+    after = right.factors if type(right) is Compose else (right,)
+    if left.domain is not right.codomain and left.domain != right.codomain:
+        Compose(*before, *after)  # raises
+    if type(before[-1]) in _SPECIAL or type(after[0]) in _SPECIAL:
+        return _special(left, right, before, after)
+    product: Compose = object.__new__(Compose)
+    product.domain, product.codomain, product.factors = right.domain, left.codomain, before + after
+    return product
+
+
+def _special(
+    left: LinearOperator, right: LinearOperator, before: tuple[LinearOperator, ...], after: tuple[LinearOperator, ...]
+) -> LinearOperator:
+    """Apply the rules about operators that are no plain factors."""
     if isinstance(left, Identity):
         return right
     if isinstance(right, Identity):
         return left
     if isinstance(left, Zero) or isinstance(right, Zero):
         return Zero(right.domain, left.codomain)
-    if isinstance(left, Scale):
+    if isinstance(left, Scale) and left.commutes:
         return scale(left.scalar, compose(left.operator, right))
-    factors = [f for side in product.factors for f in (side.factors if isinstance(side, Compose) else (side,))]
-    return Compose(*factors)
+    if isinstance(right, Scale) and right.commutes:
+        return scale(right.scalar, compose(left, right.operator))
+    factors, k = [*before, *after], len(before)
+    while 0 < k < len(factors) and (met := _meet(factors[k - 1], factors[k])) is not None:
+        factors[k - 1 : k + 1] = [] if isinstance(met, Identity) else [met]
+        k -= 1
+    if not factors:
+        return Identity(right.domain)
+    return factors[0] if len(factors) == 1 else Compose(*factors)
+
+
+def _meet(left: LinearOperator, right: LinearOperator) -> LinearOperator | None:
+    """Return what two neighbours become where a constant-time rule applies: a Riesz map and its inverse cancel."""
+    if isinstance(left, Riesz) and left.undoes(right):
+        return Identity(left.domain)
+    if isinstance(left, Reweight) and isinstance(right, Reweight):
+        return Identity(left.codomain) if left.codomain == right.domain else Reweight(right.domain, left.codomain)
+    if isinstance(left, Scale) and isinstance(right, Scale):
+        return scale(left.scalar, right)
+    return None
+
+
+_SPECIAL = frozenset({Identity, Zero, Scale, Riesz, Reweight})
 
 
 def power(operator: LinearOperator, exponent: int) -> LinearOperator:
-    """Return the product of `exponent` times the operator with itself.
+    """Return the product of `exponent` times the operator with itself; of its inverse, where that is negative.
 
     Raises
     ------
     SpaceError
         When the operator does not map a space to itself.
-    ValueError
-        When the exponent is negative.
     """
     if operator.domain != operator.codomain:
         raise SpaceError(f"{operator!r}: a power needs a map from a space to itself")
     if exponent < 0:
-        raise ValueError(f"{operator!r}: a power needs an exponent of zero or more, found {exponent}")
+        from linop.inverse import inverse
+
+        return power(inverse(operator), -exponent)
     result: LinearOperator = Identity(operator.domain)
     for _ in range(exponent):
         result = compose(operator, result)

@@ -2,22 +2,24 @@
 
 =========  ==========================================
 map        ``(c A) x = c (A x)``
-adjoint    ``(c A)* = conj(c) A*``
+adjoint    ``(c A)* y = A* (conj(c) y)``: conj(c) A* where A is linear over the scalars
 matrix     c times the matrix
 =========  ==========================================
 """
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import numpy as np
 
 from linop.algebra.sum import Sum
-from linop.arrays import Array, Scalar
+from linop import algebra, arrays, claims
+from linop.arrays import Scalar, Vector
+from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
+from linop.operators.identity import Identity
 from linop.operators.zero import Zero
 
 
@@ -28,9 +30,10 @@ class Scale(LinearOperator):
     Parameters
     ----------
     scalar : int, float or complex
-        The factor. Complex only where the codomain is.
+        The factor. Complex only where the arrays of the codomain are.
     operator : LinearOperator
-        What is scaled.
+        What is scaled. Of a real space of complex arrays, only the identity is multiplied by a complex number: ``c * A``
+        is ``(c I) A`` there, for A and c need not commute.
 
     Raises
     ------
@@ -43,14 +46,19 @@ class Scale(LinearOperator):
         self.scalar = complex(scalar) if isinstance(scalar, complex | np.complexfloating) else float(scalar)
         if not np.isfinite(self.scalar):
             raise SpaceError(f"{scalar} * ({operator!r}): the scalar must be finite")
-        if isinstance(self.scalar, complex) and self.codomain.field == "real":
-            raise SpaceError(f"{scalar} * ({operator!r}): a complex scalar needs a complex codomain")
+        if isinstance(self.scalar, complex) and self.codomain.dtype.kind != "c":
+            raise SpaceError(f"{scalar} * ({operator!r}): a complex scalar needs a codomain of complex arrays")
         self.operator = operator
+
+    @property
+    def commutes(self) -> bool:
+        """Whether every operator commutes with the scalar."""
+        return isinstance(self.scalar, float) or self.codomain.field == "complex"
 
     @property
     def exact(self) -> bool:
         """Exact where the operator is and the scalar has few binary digits."""
-        return self.operator.exact and all(_few_digits(part) for part in (self.scalar.real, self.scalar.imag))
+        return self.operator.exact and arrays.has_few_digits(np.asarray(self.scalar))
 
     @property
     def roundings(self) -> int:
@@ -58,12 +66,28 @@ class Scale(LinearOperator):
         return self.operator.roundings + 1
 
     @property
+    def gain(self) -> float | None:
+        """The operator's, as often as the scalar says."""
+        gain = self.operator.gain
+        return None if gain is None else abs(self.scalar) * gain
+
+    @property
+    def claims(self) -> Claims:
+        """What the scalar leaves of the operator's."""
+        kept = {claims.DIAGONAL}
+        if isinstance(self.scalar, float):
+            kept |= claims.SYMMETRY if self.scalar >= 0 else {claims.SELF_ADJOINT}
+        if abs(self.scalar) == 1:
+            kept |= claims.UNITARY
+        return self.operator.claims & kept
+
+    @property
     def dual(self) -> LinearOperator:
         """The conjugate scalar times the adjoint."""
-        return Scale(self.scalar.conjugate(), self.operator.dual)
+        return scale(self.scalar.conjugate(), self.operator.dual)
 
-    def _apply(self, x: Array) -> Array:
-        return self.scalar * self.operator._apply(x)
+    def _apply(self, x: Vector) -> Vector:
+        return arrays.scale(self.scalar, self.operator._apply(x))
 
     def _key(self) -> tuple[object, ...]:
         return (self.scalar, self.operator)
@@ -78,14 +102,10 @@ def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
     if isinstance(operator, Scale):
         return scale(scalar * operator.scalar, operator.operator)
     scaled = Scale(scalar, operator)  # raises where the scalar does not fit
+    if not scaled.commutes and not isinstance(operator, Identity):
+        return algebra.compose.compose(Scale(scalar, Identity(operator.codomain)), operator)
     if scaled.scalar == 1:
         return operator
     if scaled.scalar == 0 or isinstance(operator, Zero):
         return Zero(operator.domain, operator.codomain)
     return scaled
-
-
-def _few_digits(number: float) -> bool:
-    """Say whether products of small integers with `number` stay exact: a small integer, or a power of two."""
-    mantissa, exponent = math.frexp(abs(number))
-    return (number.is_integer() and abs(number) <= 2**10) or (mantissa == 0.5 and abs(exponent) <= 10)

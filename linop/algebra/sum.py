@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import final
 
-from linop.arrays import Array
+from linop import arrays, claims
+from linop.arrays import Vector
+from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.zero import Zero
@@ -51,14 +53,25 @@ class Sum(LinearOperator):
         return max(term.roundings for term in self.terms) + len(self.terms) - 1
 
     @property
+    def gain(self) -> float | None:
+        """The sum of the terms'."""
+        gains = [term.gain for term in self.terms]
+        return None if None in gains else sum(gain for gain in gains if gain is not None)
+
+    @property
+    def claims(self) -> Claims:
+        """Symmetry, positivity and being diagonal, where all terms have it."""
+        return frozenset.intersection(claims.SYMMETRY | {claims.DIAGONAL}, *(term.claims for term in self.terms))
+
+    @property
     def dual(self) -> LinearOperator:
         """The sum of the adjoints."""
         return Sum(*(term.dual for term in self.terms))
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         total = self.terms[0]._apply(x)
         for term in self.terms[1:]:
-            total = total + term._apply(x)
+            total = arrays.add(total, term._apply(x))
         return total
 
     def _key(self) -> tuple[object, ...]:

@@ -85,7 +85,7 @@ class FunctionOperator(LinearOperator):
 
     def _each(self, function: Callable[[Array], Array], x: Array, source: Space, target: Space) -> Array:
         """Call the function for the whole batch or for each of its vectors, and check what comes back."""
-        batch = arrays.split_batch(x, source.ndim)
+        batch = source.batch(x)
         if self.batched or not batch:
             result = function(x)
         elif math.prod(batch) == 0:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays
-from linop.arrays import Array
+from linop import arrays, claims
+from linop.arrays import Vector
+from linop.claims import Claims
 from linop.operator import LinearOperator
 from linop.spaces import Space
 
@@ -48,11 +49,21 @@ class Identity(LinearOperator):
         return 0
 
     @property
+    def gain(self) -> float:
+        """One."""
+        return 1.0
+
+    @property
+    def claims(self) -> Claims:
+        """Everything."""
+        return claims.SYMMETRY | claims.UNITARY | {claims.IDEMPOTENT, claims.DIAGONAL}
+
+    @property
     def dual(self) -> LinearOperator:
         """The identity itself."""
         return self
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         return arrays.copy(x)
 
     def _key(self) -> tuple[object, ...]:

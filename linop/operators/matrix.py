@@ -14,8 +14,9 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from linop import arrays
+from linop import arrays, claims
 from linop.arrays import Array
+from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
@@ -65,17 +66,30 @@ class Matrix(LinearOperator):
         super().__init__(domain, codomain)
         found.flags.writeable = False
         self.entries: np.ndarray[Any, Any] = found
-        self._exact = bool(np.all(found == np.rint(found)) and np.all(np.abs(found) <= 2**10))
+        self._exact = arrays.has_few_digits(found)
 
     @property
     def exact(self) -> bool:
-        """Exact where the entries are integers of at most 2**10."""
+        """Exact where the entries have few binary digits."""
         return self._exact
 
     @property
     def roundings(self) -> int:
         """A product and a sum for each entry of a row or column."""
         return 2 * max(self.domain.size, self.codomain.size)
+
+    @property
+    def gain(self) -> float:
+        """The root of the largest absolute row sum times the largest absolute column sum."""
+        sizes = np.abs(self.entries)
+        rows, columns = (sizes.sum(axis=axis, dtype=np.float64).max(initial=0.0) for axis in (1, 0))
+        return float(np.sqrt(rows) * np.sqrt(columns))
+
+    @property
+    def claims(self) -> Claims:
+        """Self-adjoint, where the entries are."""
+        symmetric = self.domain == self.codomain and np.array_equal(self.entries, self.entries.conj().T)
+        return frozenset({claims.SELF_ADJOINT}) if symmetric else claims.NONE
 
     def _apply(self, x: Array) -> Array:
         return self._multiply(self.entries, x, self.domain, self.codomain)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays
-from linop.arrays import Array
+from linop import claims
+from linop.arrays import Vector
+from linop.claims import Claims
 from linop.operator import LinearOperator
 from linop.spaces import Space
 
@@ -48,12 +49,24 @@ class Zero(LinearOperator):
         return 0
 
     @property
+    def gain(self) -> float:
+        """Zero."""
+        return 0.0
+
+    @property
+    def claims(self) -> Claims:
+        """To be a projection, where it maps a space to itself."""
+        if self.domain != self.codomain:
+            return claims.NONE
+        return claims.SYMMETRY | {claims.IDEMPOTENT, claims.DIAGONAL}
+
+    @property
     def dual(self) -> LinearOperator:
         """Zero the other way."""
         return Zero(self.codomain, self.domain)
 
-    def _apply(self, x: Array) -> Array:
-        return self.codomain.zeros(arrays.split_batch(x, self.domain.ndim), like=x)
+    def _apply(self, x: Vector) -> Vector:
+        return self.codomain.zeros(self.domain.batch(x), like=x)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)

@@ -166,7 +166,7 @@ def test_flat_chains() -> None:
         ((B + C) @ A, "(Matrix(4x4) + Matrix(4x4)) @ Matrix(4x6)"),
         ((B + C).H, "Matrix(4x4).H + Matrix(4x4).H"),
         (2 * (B + C), "2 * (Matrix(4x4) + Matrix(4x4))"),
-        (B @ (2 * C), "Matrix(4x4) @ (2 * Matrix(4x4))"),
+        (B @ (2 * C), "2 * Matrix(4x4) @ Matrix(4x4)"),
         (Identity(Y) + Zero(Y, Y) + B, "Identity + Matrix(4x4)"),
     ],
 )
@@ -217,11 +217,9 @@ def test_scalars_that_do_not_fit(scalar: Any) -> None:
 
 
 def test_powers_that_do_not_exist() -> None:
-    """A power needs a map from a space to itself and a whole exponent of zero or more."""
+    """A power needs a map from a space to itself and a whole exponent."""
     with pytest.raises(SpaceError, match="itself"):
         A**2
-    with pytest.raises(ValueError, match="-1"):
-        B**-1
     with pytest.raises(TypeError):
         B**0.5  # type: ignore[operator]
 

@@ -1,54 +1,64 @@
-r"""Vector spaces with an inner product.
-
-A space says what its vectors look like (shape, dtype) and how two of them are paired. Two pairings are kept apart:
-
-* ``dot(x, y)`` pairs coordinates, :math:`\sum_i \bar x_i y_i`. Automatic differentiation lives here.
-* ``inner(x, y)`` is the inner product. It is ``dot(x, R y)`` for the Riesz map ``R`` of a weighted space; the spaces of
-  this release have ``R = I``, and the two are the same.
-
-Solvers, checks and the algebra touch vectors through their space only. That is why they run unchanged when a vector is
-spread over many processes.
-"""
+"""What a vector space is; its vectors are touched through it only."""
 
 from __future__ import annotations
 
 import math
 import operator
 from abc import ABC, abstractmethod
-from typing import Any, final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
-from linop.arrays import Array, Scalar
+from linop.arrays import Scalar, Vector
 from linop.errors import SpaceError
 
+if TYPE_CHECKING:
+    from linop.operator import LinearOperator
+
 Seed = int | tuple[int, ...]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 class Space(ABC):
     """A finite-dimensional vector space with an inner product. Abstract: see `Euclidean`.
 
     Vectors are arrays whose last ``ndim`` axes are the space's `shape`; the axes before them are a batch. Precision
-    follows the array: a float32 array is a vector of a float64 space. A complex array is no vector of a real space.
+    follows the array: a float32 array is a vector of a float64 space. A complex array is no vector of a space of real
+    arrays.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of a vector's array (the part that this process holds).
     dtype : numpy dtype
-        A real or complex floating type: the field, and the precision of the vectors that the space makes.
+        A real or complex floating type: the precision of the vectors that the space makes.
+    field : {"real", "complex"}, optional
+        The field of the scalars: that of the dtype by default. ``"real"`` with a complex dtype makes a real space of
+        complex arrays.
+
+    Attributes
+    ----------
+    weighted : bool
+        Whether `inner` differs from `dot`.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     dtype: np.dtype[Any]
+    field: str
+    weighted: bool = False
 
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
         self.shape = _checked_shape(shape)
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "fc":
             raise SpaceError(f"{type(self).__name__}: dtype must be real or complex floating, found {self.dtype}")
+        natural = "complex" if self.dtype.kind == "c" else "real"
+        self.field = natural if field is None else field
+        if self.field not in ("real", natural):
+            raise SpaceError(f"{type(self).__name__}: arrays of {self.dtype} make no space over the field {field!r}")
 
     @property
     @final
@@ -57,18 +67,23 @@ class Space(ABC):
         return len(self.shape)
 
     @property
-    @final
-    def field(self) -> str:
-        """``"real"`` or ``"complex"``."""
-        return "complex" if self.dtype.kind == "c" else "real"
-
-    @property
     @abstractmethod
     def size(self) -> int:
-        """Number of coordinates of a vector, over all processes."""
+        """Number of coordinates of a vector, over all processes; two for each complex entry of a real space."""
+
+    @property
+    def coordinate_dtype(self) -> np.dtype[Any]:
+        """Dtype of the coordinates: the space's own, or its real part's in a real space of complex arrays."""
+        return np.empty(0, self.dtype).real.dtype if self.field == "real" else self.dtype
+
+    def batch(self, x: Vector) -> tuple[int, ...]:
+        """Return the batch axes of a vector."""
+        return arrays.split_batch(x, len(self.shape))
+
+    # -- the two pairings ---------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def dot(self, x: Array, y: Array) -> Scalar:
+    def dot(self, x: Vector, y: Vector) -> Scalar:
         """Pair coordinates: the sum of ``conj(x) * y``, in double precision.
 
         Parameters
@@ -83,23 +98,59 @@ class Space(ABC):
         """
 
     @final
-    def inner(self, x: Array, y: Array) -> Scalar:
-        """Return the inner product of two vectors: `dot`, as long as the space carries no weights."""
-        return self.dot(x, y)
+    def inner(self, x: Vector, y: Vector) -> Scalar:
+        """Return the inner product ``dot(x, R y)`` of two vectors; see `dot`."""
+        return self.dot(x, self._weigh(y)) if self.weighted else self.dot(x, y)
 
     @final
-    def norm(self, x: Array) -> Any:
+    def norm(self, x: Vector) -> Any:
         """Return the norm ``sqrt(inner(x, x))``: a float, or one for each vector of a batch."""
         squared = self.inner(x, x)
         return math.sqrt(squared.real) if np.ndim(squared) == 0 else np.sqrt(squared.real)
 
-    def zeros(self, batch: tuple[int, ...] = (), *, like: Array | None = None) -> Array:
-        """Return the zero vector, or a batch of them, in the library and dtype of `like` (NumPy and the space's)."""
+    @property
+    @final
+    def riesz(self) -> LinearOperator:
+        """The Riesz map R, with ``inner(x, y) == dot(x, R y)``; the identity of a space without weights."""
+        from linop.operators.riesz import riesz
+
+        return riesz(self)
+
+    @property
+    @final
+    def riesz_inverse(self) -> LinearOperator:
+        """The inverse of the Riesz map."""
+        from linop.operators.riesz import riesz
+
+        return riesz(self, inverse=True)
+
+    @property
+    def unweighted(self) -> Space:
+        """The space of the same vectors whose inner product is `dot`."""
+        return self
+
+    def _weigh(self, x: Vector) -> Vector:
+        """Return ``R x``, fresh."""
+        return arrays.copy(x)
+
+    def _unweigh(self, x: Vector) -> Vector:
+        """Return ``R^-1 x``, fresh."""
+        return arrays.copy(x)
+
+    # -- making vectors -----------------------------------------------------------------------------------------------
+
+    def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:
+        """Return the zero vector, or a batch of them, in the library and dtype of `like` (NumPy and the space's).
+
+        Of another space's vector (a tuple, where this space has arrays), the first array is taken.
+        """
         shape = (*batch, *self.shape)
+        while type(like) is tuple:
+            like = like[0]
         return np.zeros(shape, self.dtype) if like is None else arrays.zeros(shape, like)
 
     @abstractmethod
-    def to_coordinates(self, x: Array) -> np.ndarray:
+    def to_coordinates(self, x: Vector) -> np.ndarray:
         """Return all coordinates of a vector in one axis.
 
         Meant for tests, reports and small matrices: every process receives the whole vector.
@@ -114,7 +165,7 @@ class Space(ABC):
         """
 
     @abstractmethod
-    def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
+    def from_coordinates(self, coordinates: np.ndarray) -> Vector:
         """Return the vector that has these coordinates: the inverse of `to_coordinates`.
 
         Parameters
@@ -127,11 +178,13 @@ class Space(ABC):
         """
 
     @final
-    def basis(self, i: int) -> np.ndarray:
-        """Return basis vector `i`: one at coordinate `i`, zero elsewhere."""
+    def basis(self, i: int | None = None) -> Vector:
+        """Return basis vector `i`, one at coordinate `i` and zero elsewhere; without `i`, all of them as a batch."""
+        if i is None:
+            return self.from_coordinates(np.eye(self.size, dtype=self.coordinate_dtype))
         if not 0 <= i < self.size:
             raise SpaceError(f"{self}: basis vector {i} does not exist, the space has {self.size} coordinates")
-        coordinates = np.zeros(self.size, self.dtype)
+        coordinates = np.zeros(self.size, self.coordinate_dtype)
         coordinates[i] = 1
         return self.from_coordinates(coordinates)
 
@@ -140,32 +193,31 @@ class Space(ABC):
         """Say in words where coordinate `i` lies, for reports."""
 
     @final
-    def integers(self, seed: Seed, batch: tuple[int, ...] = ()) -> np.ndarray:
+    def integers(self, seed: Seed, batch: tuple[int, ...] = ()) -> Vector:
         """Draw a vector of integers from +-1 .. +-4, never zero (both parts, where complex)."""
-        generator = self._generator(seed)
-
-        def draw() -> Any:
-            shape = (*batch, *self.shape)
-            return generator.integers(1, 5, shape) * generator.choice(np.array([-1, 1]), shape)
-
-        drawn = draw() + 1j * draw() if self.field == "complex" else draw()
-        return np.asarray(drawn, dtype=self.dtype)
+        return self._sample(seed, batch, _draw_integers)
 
     @final
-    def normal(self, seed: Seed, batch: tuple[int, ...] = ()) -> np.ndarray:
+    def normal(self, seed: Seed, batch: tuple[int, ...] = ()) -> Vector:
         """Draw a vector of independent standard normal entries."""
+        return self._sample(seed, batch, _draw_normal)
+
+    def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
+        """Draw a vector with independent real and imaginary parts."""
         generator = self._generator(seed)
         shape = (*batch, *self.shape)
-        drawn = generator.standard_normal(shape)
-        if self.field == "complex":
-            drawn = drawn + 1j * generator.standard_normal(shape)
+        drawn = draw(generator, shape)
+        if self.dtype.kind == "c":
+            drawn = drawn + 1j * draw(generator, shape)
         return np.asarray(drawn, dtype=self.dtype)
 
     def _generator(self, seed: Seed) -> np.random.Generator:
         """Return the source of random numbers for what this process holds."""
         return np.random.default_rng(seed)
 
-    def check(self, x: Array, operator: object = None) -> None:
+    # -- what belongs here --------------------------------------------------------------------------------------------
+
+    def check(self, x: Vector, operator: object = None) -> None:
         """Raise unless `x` is a vector of this space or a batch of them.
 
         Parameters
@@ -180,16 +232,18 @@ class Space(ABC):
         SpaceError
             Naming the operator, the space, what was expected and what was found.
         """
+        if type(x) is np.ndarray and x.dtype is self.dtype and x.shape == self.shape:
+            return
         fault = self._fault(x)
         if fault is not None:
             raise SpaceError(self._complaint(fault, operator))
 
-    def consistent(self, x: Array) -> bool:  # noqa: ARG002  (a space that stores copies of a vector looks at it)
+    def consistent(self, x: Vector) -> bool:  # noqa: ARG002  (a space that stores copies of a vector looks at it)
         """Say whether all stored copies of a vector agree bit by bit, the same answer on every process."""
         return True
 
     @final
-    def _fault(self, x: Array) -> str | None:
+    def _fault(self, x: Vector) -> str | None:
         """Return what keeps `x` from being a vector here, in words; None when nothing does."""
         if not arrays.is_array(x):
             return f"expected an array that ends in shape {self.shape}, found {type(x).__name__}"
@@ -197,7 +251,7 @@ class Space(ABC):
         if len(shape) < self.ndim or shape[len(shape) - self.ndim :] != self.shape:
             return f"expected an array that ends in shape {self.shape}, found shape {shape}"
         found = arrays.kind(x)
-        if found == "other" or (found == "complex" and self.field == "real"):
+        if found == "other" or (found == "complex" and self.dtype.kind != "c"):
             return f"expected {self.field} entries, found dtype {x.dtype}"
         return None
 
@@ -219,56 +273,12 @@ class Space(ABC):
         return hash((type(self), self._key()))
 
 
-@final
-class Euclidean(Space):
-    """Arrays of one shape with the usual dot product, in one process.
+def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.integers(1, 5, shape) * generator.choice(np.array([-1, 1]), shape)
 
-    Parameters
-    ----------
-    shape : int or tuple of int
-        Shape of a vector's array.
-    dtype : numpy dtype, optional
-        A real or complex floating type, float64 by default.
 
-    Examples
-    --------
-    >>> X = Euclidean((2, 3))
-    >>> X.size, X.field
-    (6, 'real')
-    >>> X.dot(np.ones((2, 3)), np.ones((2, 3)))
-    6.0
-    """
-
-    def __init__(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> None:
-        super().__init__((shape,) if isinstance(shape, int | np.integer) else shape, dtype)
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return math.prod(self.shape)
-
-    def dot(self, x: Array, y: Array) -> Scalar:
-        """Return the sum of ``conj(x) * y`` in double precision; see `Space.dot`."""
-        result = arrays.to_numpy(arrays.dot(x, y, self.ndim))
-        return result.item() if result.ndim == 0 else result
-
-    def to_coordinates(self, x: Array) -> np.ndarray:
-        """Return the entries in row-major order; see `Space.to_coordinates`."""
-        return arrays.to_numpy(arrays.flatten(x, self.ndim))
-
-    def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
-        """Return the array with these entries; see `Space.from_coordinates`."""
-        return coordinates.reshape((*coordinates.shape[:-1], *self.shape))
-
-    def locate(self, i: int) -> str:
-        """Return the index of coordinate `i`."""
-        return f"index {tuple(int(k) for k in np.unravel_index(i, self.shape))}"
-
-    def _key(self) -> tuple[object, ...]:
-        return (self.shape, self.dtype)
-
-    def __repr__(self) -> str:
-        return f"Euclidean({self.shape}, {self.dtype})"
+def _draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.standard_normal(shape)
 
 
 def _checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,0 +1,74 @@
+"""The Riesz map of a weighted space, and its inverse.
+
+=========  ==========================================
+map        ``x -> R x``, with ``inner(x, y) = dot(x, R y)``
+adjoint    ``R* = R``
+matrix     the weights: a mass matrix, a diagonal
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from linop import claims
+from linop.arrays import Vector
+from linop.claims import Claims
+from linop.operator import LinearOperator
+from linop.operators.identity import Identity
+from linop.spaces import Space
+
+
+@final
+class Riesz(LinearOperator):
+    """The map R of a space, or its inverse. ``X.riesz`` and ``X.riesz_inverse`` make it.
+
+    Parameters
+    ----------
+    space : Space
+        Domain and codomain.
+    inverted : bool, optional
+        Whether this is the inverse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean, Weighted
+    >>> X = Weighted(Euclidean(2), [1.0, 4.0])
+    >>> X.riesz(np.ones(2)).tolist(), X.riesz_inverse(np.ones(2)).tolist()
+    ([1.0, 4.0], [1.0, 0.25])
+    >>> X.riesz_inverse @ X.riesz
+    Identity : Weighted(Euclidean((2,), float64), [1.0, 4.0]) -> Weighted(Euclidean((2,), float64), [1.0, 4.0])
+    """
+
+    def __init__(self, space: Space, *, inverted: bool = False) -> None:
+        super().__init__(space, space)
+        self.inverted = inverted
+
+    @property
+    def claims(self) -> Claims:
+        """Self-adjoint and positive."""
+        return claims.SYMMETRY
+
+    @property
+    def dual(self) -> Riesz:
+        """The map itself."""
+        return self
+
+    def _apply(self, x: Vector) -> Vector:
+        return self.domain._unweigh(x) if self.inverted else self.domain._weigh(x)
+
+    def undoes(self, other: LinearOperator) -> bool:
+        """Say whether this map and another are inverse to each other."""
+        return isinstance(other, Riesz) and other.inverted != self.inverted and other.domain == self.domain
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.domain, self.inverted)
+
+    def __str__(self) -> str:
+        return "Riesz^-1" if self.inverted else "Riesz"
+
+
+def riesz(space: Space, *, inverse: bool = False) -> LinearOperator:
+    """Return the Riesz map of a space or its inverse; the identity where there are no weights."""
+    return Riesz(space, inverted=inverse) if space.weighted else Identity(space)

@@ -1,0 +1,88 @@
+"""Arrays of one shape, in one process, with the usual dot product."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from linop import arrays
+from linop.arrays import Array, Scalar
+from linop.spaces.space import Space
+
+
+@final
+class Euclidean(Space):
+    """Arrays of one shape with the usual dot product, in one process.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Shape of a vector's array.
+    dtype : numpy dtype, optional
+        A real or complex floating type, float64 by default.
+    field : {"real", "complex"}, optional
+        That of the dtype by default; ``"real"`` with a complex dtype makes a real space of complex arrays.
+
+    Examples
+    --------
+    >>> X = Euclidean((2, 3))
+    >>> X.size, X.field
+    (6, 'real')
+    >>> X.dot(np.ones((2, 3)), np.ones((2, 3)))
+    6.0
+    >>> C = Euclidean(3, complex, field="real")
+    >>> C.size, C.dot(np.full(3, 1j), np.full(3, 1.0))          # the real part
+    (6, 0.0)
+    """
+
+    def __init__(
+        self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64, field: str | None = None
+    ) -> None:
+        super().__init__((shape,) if isinstance(shape, int | np.integer) else shape, dtype, field)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return math.prod(self.shape) * (2 if self._realified else 1)
+
+    @property
+    def _realified(self) -> bool:
+        """Whether complex arrays are seen as vectors of a real space."""
+        return self.field == "real" and self.dtype.kind == "c"
+
+    def dot(self, x: Array, y: Array) -> Scalar:
+        """Return the sum of ``conj(x) * y`` in double precision; see `Space.dot`."""
+        result = arrays.to_numpy(arrays.dot(x, y, self.ndim))
+        if self.field == "real":
+            result = result.real
+        return result.item() if result.ndim == 0 else result
+
+    def to_coordinates(self, x: Array) -> np.ndarray:
+        """Return the entries in row-major order; see `Space.to_coordinates`."""
+        flat = arrays.to_numpy(arrays.flatten(x, self.ndim))
+        if self._realified:
+            return np.stack([flat.real, flat.imag], axis=-1).reshape(*flat.shape[:-1], self.size)
+        return flat
+
+    def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return the array with these entries; see `Space.from_coordinates`."""
+        if self._realified:
+            pairs = coordinates.reshape(*coordinates.shape[:-1], self.size // 2, 2)
+            coordinates = pairs[..., 0] + 1j * pairs[..., 1]
+        return coordinates.reshape((*coordinates.shape[:-1], *self.shape))
+
+    def locate(self, i: int) -> str:
+        """Return the index of coordinate `i`."""
+        part = f" ({('real', 'imaginary')[i % 2]} part)" if self._realified else ""
+        place = np.unravel_index(i // 2 if self._realified else i, self.shape)
+        return f"index {tuple(int(k) for k in place)}{part}"
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.shape, self.dtype, self.field)
+
+    def __repr__(self) -> str:
+        field = ", field='real'" if self._realified else ""
+        return f"Euclidean({self.shape}, {self.dtype}{field})"

@@ -1,0 +1,129 @@
+"""The tuples of vectors of several spaces: their direct sum."""
+
+from __future__ import annotations
+
+import itertools
+from typing import final
+
+import numpy as np
+
+from linop.arrays import Scalar, Vector
+from linop.errors import SpaceError
+from linop.spaces.space import Draw, Seed, Space
+
+
+@final
+class Product(Space):
+    """The tuples of vectors of several spaces; the pairing is the sum of theirs.
+
+    Parameters
+    ----------
+    *parts : Space
+        One or more spaces over the same field, products and weighted ones among them.
+
+    Raises
+    ------
+    SpaceError
+        When there are no parts, or some are real and some complex.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Weighted
+    >>> X = Product(Euclidean(2), Weighted(Euclidean(3), 2.0))
+    >>> x = (np.ones(2), np.ones(3))
+    >>> X.size, X.dot(x, x), X.inner(x, x)
+    (5, 5.0, 8.0)
+    """
+
+    def __init__(self, *parts: Space) -> None:
+        if not parts or not all(isinstance(part, Space) for part in parts):
+            raise SpaceError(f"Product: expected one or more spaces, found {parts}")
+        if len({part.field for part in parts}) > 1:
+            raise SpaceError(f"Product: expected spaces over one field, found {parts}")
+        self.parts = parts
+        self.shape = tuple(part.shape for part in parts)
+        self.dtype = np.result_type(*(part.dtype for part in parts))
+        if any(part.dtype.kind == "f" for part in parts):  # a complex number times such a tuple is no tuple of them
+            self.dtype = np.empty(0, self.dtype).real.dtype
+        self.field = parts[0].field
+        self.weighted = any(part.weighted for part in parts)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates of all parts."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def coordinate_dtype(self) -> np.dtype[Any]:
+        """The parts' coordinates', the most precise one."""
+        return np.result_type(*(part.coordinate_dtype for part in self.parts))
+
+    @property
+    def unweighted(self) -> Space:
+        """The product of the parts without their weights."""
+        return Product(*(part.unweighted for part in self.parts)) if self.weighted else self
+
+    def batch(self, x: Vector) -> tuple[int, ...]:
+        """Return the batch axes of a vector: those of its first part."""
+        return self.parts[0].batch(x[0])
+
+    def dot(self, x: Vector, y: Vector) -> Scalar:
+        """Return the sum of the parts' pairings; see `Space.dot`."""
+        return sum(part.dot(a, b) for part, a, b in zip(self.parts, x, y, strict=True))
+
+    def _weigh(self, x: Vector) -> Vector:
+        return tuple(part._weigh(a) for part, a in zip(self.parts, x, strict=True))
+
+    def _unweigh(self, x: Vector) -> Vector:
+        return tuple(part._unweigh(a) for part, a in zip(self.parts, x, strict=True))
+
+    def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:
+        """Return the zero vector; see `Space.zeros`."""
+        return tuple(part.zeros(batch, like=like) for part in self.parts)
+
+    def to_coordinates(self, x: Vector) -> np.ndarray:
+        """Return the coordinates, part after part."""
+        return np.concatenate([part.to_coordinates(a) for part, a in zip(self.parts, x, strict=True)], axis=-1)
+
+    def from_coordinates(self, coordinates: np.ndarray) -> Vector:
+        """Return the tuple with these coordinates."""
+        stops = list(itertools.accumulate(part.size for part in self.parts))
+        return tuple(
+            part.from_coordinates(coordinates[..., start:stop].astype(part.coordinate_dtype))
+            for part, start, stop in zip(self.parts, [0, *stops], stops, strict=False)
+        )
+
+    def locate(self, i: int) -> str:
+        """Return the part, and where in it coordinate `i` lies."""
+        for k, part in enumerate(self.parts):
+            if i < part.size:
+                return f"part {k}, {part.locate(i)}"
+            i -= part.size
+        raise SpaceError(f"{self}: coordinate {i} does not exist")
+
+    def check(self, x: Vector, operator: object = None) -> None:
+        """Raise unless `x` is a tuple of vectors of the parts, with the same batch; see `Space.check`."""
+        if type(x) is not tuple or len(x) != len(self.parts):
+            found = f"{len(x)} vectors" if type(x) is tuple else type(x).__name__
+            fault = f"expected a tuple of {len(self.parts)} vectors, found {found}"
+            raise SpaceError(self._complaint(fault, operator))
+        for part, vector in zip(self.parts, x, strict=True):
+            part.check(vector, operator)
+        batches = [part.batch(vector) for part, vector in zip(self.parts, x, strict=True)]
+        if any(batch != batches[0] for batch in batches):
+            fault = f"expected the same batch axes in every part, found {batches}"
+            raise SpaceError(self._complaint(fault, operator))
+
+    def consistent(self, x: Vector) -> bool:
+        """Say whether all stored copies of every part agree."""
+        return all([part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)])
+
+    def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
+        seeds = seed if isinstance(seed, tuple) else (seed,)
+        return tuple(part._sample((*seeds, k), batch, draw) for k, part in enumerate(self.parts))
+
+    def _key(self) -> tuple[object, ...]:
+        return self.parts
+
+    def __repr__(self) -> str:
+        return f"Product({', '.join(map(repr, self.parts))})"

@@ -1,0 +1,168 @@
+r"""A space with another inner product.
+
+``inner(x, y) = dot(x, R y)`` with weights R: quadrature weights, noise covariances, mass matrices. Coordinates and `dot`
+stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from linop import arrays
+from linop.arrays import Scalar, Vector
+from linop.errors import SpaceError
+from linop.spaces.space import Draw, Seed, Space
+
+if TYPE_CHECKING:
+    from linop.operator import LinearOperator
+
+
+@final
+class Weighted(Space):
+    """A space with another inner product: ``inner(x, y) = dot(x, R y)``.
+
+    Parameters
+    ----------
+    space : Space
+        A space without weights: its vectors, and its `dot`.
+    weight : float, array or LinearOperator
+        The Riesz map R: a positive number, an array of positive numbers that broadcasts to the shape of a vector (the
+        part that this process holds), or an operator from `space` to itself that is self-adjoint and positive.
+        `linop.check_space` verifies what cannot be seen here.
+
+    Raises
+    ------
+    SpaceError
+        When the weight is not finite and positive, of another shape, or no map of `space` to itself.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Weighted
+    >>> X = Weighted(Euclidean(3), [1.0, 2.0, 3.0])
+    >>> X.inner(np.ones(3), np.ones(3)), X.dot(np.ones(3), np.ones(3))
+    (6.0, 3.0)
+    """
+
+    weighted = True
+
+    def __init__(self, space: Space, weight: float | npt.ArrayLike | LinearOperator) -> None:
+        from linop.inverse import inverse
+        from linop.operator import LinearOperator
+
+        if not isinstance(space, Space):
+            raise TypeError(f"Weighted: expected a Space, found {space!r}")
+        if space.weighted:
+            raise SpaceError(f"Weighted: {space} has weights already")
+        self.space = space
+        self.shape, self.dtype, self.field = space.shape, space.dtype, space.field
+        self.weight: Any = weight
+        if isinstance(weight, LinearOperator):
+            if (weight.domain, weight.codomain) != (space, space):
+                raise SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}")
+            self._inverse = inverse(weight)
+        else:
+            self.weight = _checked_weight(space, weight)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return self.space.size
+
+    @property
+    def coordinate_dtype(self) -> np.dtype[Any]:
+        """Dtype of the coordinates."""
+        return self.space.coordinate_dtype
+
+    @property
+    def unweighted(self) -> Space:
+        """The space without the weights."""
+        return self.space
+
+    def batch(self, x: Vector) -> tuple[int, ...]:
+        """Return the batch axes of a vector."""
+        return self.space.batch(x)
+
+    def dot(self, x: Vector, y: Vector) -> Scalar:
+        """Pair coordinates, without the weights; see `Space.dot`."""
+        return self.space.dot(x, y)
+
+    def _weigh(self, x: Vector) -> Vector:
+        if isinstance(self.weight, float):
+            return arrays.scale(self.weight, x)
+        if isinstance(self.weight, np.ndarray):
+            return x * arrays.match(self.weight, like=x)
+        return self.weight._apply(x)
+
+    def _unweigh(self, x: Vector) -> Vector:
+        if isinstance(self.weight, float):
+            return arrays.scale(1 / self.weight, x)
+        if isinstance(self.weight, np.ndarray):
+            return x / arrays.match(self.weight, like=x)
+        return self._inverse._apply(x)
+
+    def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:
+        """Return the zero vector; see `Space.zeros`."""
+        return self.space.zeros(batch, like=like)
+
+    def to_coordinates(self, x: Vector) -> np.ndarray:
+        """Return the coordinates, which the weights do not change."""
+        return self.space.to_coordinates(x)
+
+    def from_coordinates(self, coordinates: np.ndarray) -> Vector:
+        """Return the vector with these coordinates."""
+        return self.space.from_coordinates(coordinates)
+
+    def locate(self, i: int) -> str:
+        """Say where coordinate `i` lies."""
+        return self.space.locate(i)
+
+    def check(self, x: Vector, operator: object = None) -> None:
+        """Raise unless `x` is a vector; see `Space.check`."""
+        self.space.check(x, operator)
+
+    def consistent(self, x: Vector) -> bool:
+        """Say whether all stored copies of a vector agree."""
+        return self.space.consistent(x)
+
+    def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
+        return self.space._sample(seed, batch, draw)
+
+    def _key(self) -> tuple[object, ...]:
+        if isinstance(self.weight, np.ndarray):
+            return (self.space, self.weight.tobytes())
+        return (self.space, self.weight)
+
+    def __repr__(self) -> str:
+        if isinstance(self.weight, np.ndarray) and self.weight.size > 6:
+            return f"Weighted({self.space}, array of {self.weight.dtype} in [{self.weight.min():g}, {self.weight.max():g}])"
+        if isinstance(self.weight, np.ndarray):
+            return f"Weighted({self.space}, {self.weight.tolist()})"
+        return f"Weighted({self.space}, {self.weight})"
+
+
+def _checked_weight(space: Space, weight: Any) -> float | np.ndarray:
+    """Return a weight as a float or an array of the space's shape; raise, on every process, where it is none."""
+    found = np.asarray(weight)
+    if any(isinstance(extent, tuple) for extent in space.shape) and found.ndim > 0:
+        raise SpaceError(f"Weighted {space}: give weights to the parts of a product, or an operator")
+    if found.dtype.kind not in "fiu":
+        raise SpaceError(f"Weighted {space}: expected real weights, found {weight!r}")
+    if found.ndim == 0:
+        if not (np.isfinite(found) and found > 0):
+            raise SpaceError(f"Weighted {space}: the weight must be finite and positive, found {weight!r}")
+        return float(found)
+    real = np.empty(0, space.dtype).real.dtype
+    try:
+        array = np.broadcast_to(found.astype(real), space.shape).copy()
+    except ValueError:
+        array = found.astype(real)
+    space.check(array)
+    bad = np.asarray(~(np.isfinite(array) & (array > 0)), dtype=real)
+    if space.norm(bad) > 0:  # over all processes
+        worst = array[bad > 0]
+        raise SpaceError(f"Weighted {space}: weights must be finite and positive, found {worst[:3].tolist()} here")
+    array.flags.writeable = False
+    return array
