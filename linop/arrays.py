@@ -7,6 +7,8 @@ operator would notice the long one.
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -79,7 +81,7 @@ def match(constant: np.ndarray, like: Array) -> Array:
     if xp is _NUMPY:
         found = constant
     else:
-        found = xp.asarray(constant, device=array_api_compat.device(like), copy=True)
+        found = xp.asarray(constant.copy(), device=array_api_compat.device(like))
     if xp.isdtype(like.dtype, "integral") or (np.iscomplexobj(constant) and kind(like) == "real"):
         return found
     return xp.astype(found, like.dtype, copy=False)
@@ -89,7 +91,7 @@ def match_index(index: np.ndarray, like: Array) -> Array:
     """Bring an operator's integer indices to the library and device of a vector."""
     if type(like) is np.ndarray:
         return index
-    return namespace(like).asarray(index, device=array_api_compat.device(like), copy=True)
+    return namespace(like).asarray(index.copy(), device=array_api_compat.device(like))
 
 
 def has_few_digits(entries: np.ndarray) -> bool:
@@ -144,16 +146,45 @@ def cast(x: np.ndarray, like: Array) -> Array:
 # -- vectors: arrays, or tuples of vectors -----------------------------------------------------------------------------
 
 
+def each(function: Callable[..., Any], *vectors: Vector) -> Vector:
+    """Apply a function to the arrays of one or more vectors of the same structure."""
+    if type(vectors[0]) is tuple:
+        return tuple(each(function, *parts) for parts in zip(*vectors, strict=True))
+    return function(*vectors)
+
+
+def leaves(x: Vector) -> list[Array]:
+    """Return the arrays that a vector consists of."""
+    return [array for part in x for array in leaves(part)] if type(x) is tuple else [x]
+
+
+def without_scalars(x: Vector) -> Vector:
+    """Return a vector with arrays where NumPy's arithmetic has made scalars of arrays without axes."""
+    if type(x) is tuple:
+        return tuple(map(without_scalars, x))
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def precision(x: Vector) -> float:
+    """Return the distance from one to the next number, in the coarsest precision among the arrays of a vector."""
+    return max(map(_precision, leaves(x)))
+
+
+def _precision(x: Array) -> float:
+    xp = namespace(x)
+    return 2.0**-52 if xp.isdtype(x.dtype, "integral") else float(xp.finfo(x.dtype).eps)
+
+
 def add(x: Vector, y: Vector) -> Vector:
     """Return ``x + y``."""
-    return tuple(map(add, x, y)) if type(x) is tuple else x + y
+    return each(operator.add, x, y) if type(x) is tuple else x + y
 
 
 def scale(scalar: Scalar, x: Vector) -> Vector:
     """Return ``scalar * x``."""
-    return tuple(scale(scalar, part) for part in x) if type(x) is tuple else scalar * x
+    return each(lambda part: scalar * part, x) if type(x) is tuple else scalar * x
 
 
 def axpy(scalar: Scalar, x: Vector, y: Vector) -> Vector:
     """Return ``scalar * x + y``."""
-    return tuple(axpy(scalar, a, b) for a, b in zip(x, y, strict=True)) if type(x) is tuple else scalar * x + y
+    return each(lambda a, b: scalar * a + b, x, y) if type(x) is tuple else scalar * x + y

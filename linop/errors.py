@@ -5,5 +5,9 @@ class SpaceError(ValueError):
     """A vector or an operator does not belong to the spaces it is used with."""
 
 
-class AdjointError(AssertionError):
-    """An operator and its adjoint do not satisfy ``dot(A x, y) == dot(x, A* y)``."""
+class VerificationError(AssertionError):
+    """A check of an operator or a space did not pass: its text is the report."""
+
+
+class ConvergenceError(ArithmeticError):
+    """An iterative solution did not reach its tolerance."""

@@ -19,14 +19,17 @@ import numpy as np
 
 from linop import arrays, claims
 from linop.algebra.adjoint import Adjoint
+from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.compose import Compose, compose
+from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
-from linop.arrays import Vector
+from linop.arrays import Array, Vector
 from linop.claims import Claims
-from linop.errors import SpaceError
+from linop.errors import ConvergenceError, SpaceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
+from linop.operators.matrix import Matrix
 from linop.operators.reweight import Reweight, reweight
 from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
@@ -71,35 +74,82 @@ class Inverse(LinearOperator):
     ----------
     operator : LinearOperator
         What is inverted.
+    positive : bool, optional
+        Whether it is self-adjoint and positive with respect to `Space.dot`; what it claims by default.
     tolerance : float, optional
-        Of the residual, relative to the right-hand side; by default 100 roundings of the vector's precision.
+        Of the residual, relative to the right-hand side; by default 100 times the precision of the vector.
 
     Raises
     ------
     ConvergenceError
         When it is applied, and the solver does not reach the tolerance.
+
+    Examples
+    --------
+    >>> from linop import Correlation, Euclidean, Identity
+    >>> X = Euclidean(3)
+    >>> A = 2 * Identity(X) + Correlation(X, [1, 0, 1], padding="same")
+    >>> print(inverse(A))
+    (2 * Identity + Correlation(3))^-1
+    >>> inverse(A)(A(np.array([1.0, 2.0, 3.0]))).round(6).tolist()
+    [1.0, 2.0, 3.0]
     """
 
-    def __init__(self, operator: LinearOperator, tolerance: float | None = None) -> None:
+    def __init__(
+        self, operator: LinearOperator, *, positive: bool | None = None, tolerance: float | None = None
+    ) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator
+        self.positive = claims.POSITIVE in operator.claims if positive is None else positive
         self.tolerance = tolerance
 
     @property
+    def roundings(self) -> int:
+        """As if the condition number were a thousand: nobody knows it."""
+        return 10**6 * max(self.operator.roundings, self.domain.size)
+
+    @property
     def claims(self) -> Claims:
-        """The operator's."""
-        return self.operator.claims & (claims.SYMMETRY | {claims.DIAGONAL})
+        """The symmetry of the operator."""
+        kept = self.operator.claims & (claims.SYMMETRY | {claims.DIAGONAL})
+        return kept | claims.SYMMETRY if self.positive else kept
 
     @property
     def dual(self) -> Inverse:
         """The inverse of the adjoint."""
-        return Inverse(self.operator.dual, self.tolerance)
+        return self if self.positive else Inverse(self.operator.dual, positive=False, tolerance=self.tolerance)
 
     def _apply(self, x: Vector) -> Vector:
-        raise NotImplementedError
+        batch = self.domain.batch(x)
+        if not batch:
+            return self._solve(x)
+        results = [self._solve(arrays.each(lambda a, i=index: a[(*i, ...)], x)) for index in np.ndindex(*batch)]
+        if not results:
+            return self.codomain.zeros(batch, like=x)
+
+        def gather(*parts: Array) -> Array:
+            xp = arrays.namespace(parts[0])
+            return xp.reshape(xp.stack(parts), (*batch, *parts[0].shape))
+
+        return arrays.each(gather, *results)
+
+    def _solve(self, b: Vector) -> Vector:
+        """Return the solution for one right-hand side. Claims are about `Space.dot`: weights are left aside."""
+        from linop.solve import cg, lsqr
+
+        A = reweight(self.operator, self.operator.domain.unweighted, self.operator.codomain.unweighted)
+        tolerance = 100 * arrays.precision(b) if self.tolerance is None else self.tolerance
+        result = (cg if self.positive else lsqr)(A, b, tolerance=tolerance, iterations=20 * A.domain.size + 100)
+        size, residual = A.codomain.norm(b), A.codomain.norm(arrays.axpy(-1, A(result.x), b))
+        if not residual <= 10 * tolerance * size:
+            raise ConvergenceError(
+                f"{self!r}: after {result.iterations} iterations, the residual is {residual:.1e} and not "
+                f"{tolerance:.1e} of the right-hand side's norm, {size:.1e}: {result.reason}"
+            )
+        return result.x
 
     def _key(self) -> tuple[object, ...]:
-        return (self.operator, self.tolerance)
+        return (self.operator, self.positive, self.tolerance)
 
     def __str__(self) -> str:
         return f"({self.operator})^-1"
@@ -157,3 +207,26 @@ def _(operator: Diagonal) -> LinearOperator:
     if np.any(operator.entries == 0):
         raise SpaceError(f"{operator!r}: a diagonal with zeros has no inverse")
     return Diagonal(1 / operator.entries, operator.domain)
+
+
+@inverse.register
+def _(operator: Matrix) -> LinearOperator:
+    if operator.domain.size != operator.codomain.size:
+        return inverse.dispatch(LinearOperator)(operator)  # raises
+    try:
+        entries = np.linalg.inv(operator.entries)
+    except np.linalg.LinAlgError:
+        raise SpaceError(f"{operator!r}: a singular matrix has no inverse") from None
+    return Matrix(entries, operator.codomain, operator.domain)
+
+
+@inverse.register
+def _(operator: BlockDiagonal) -> LinearOperator:
+    return BlockDiagonal(*map(inverse, operator.operators))
+
+
+@inverse.register
+def _(operator: Kron) -> LinearOperator:
+    if any(A.domain.size != A.codomain.size for A in operator.operators):
+        return inverse.dispatch(LinearOperator)(operator)
+    return Kron(*map(inverse, operator.operators))

@@ -14,7 +14,9 @@ from abc import ABC, abstractmethod
 from numbers import Complex
 from typing import final
 
-from linop import algebra, claims
+import numpy as np
+
+from linop import algebra, arrays, claims
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -110,7 +112,8 @@ class LinearOperator(ABC):
             When `x` is no vector of the domain.
         """
         self.domain.check(x, self)
-        return self._apply(x)
+        result = self._apply(x)
+        return result if type(result) is np.ndarray else arrays.without_scalars(result)
 
     @property
     def dual(self) -> LinearOperator:

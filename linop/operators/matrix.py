@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
-from linop.arrays import Array
+from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -31,7 +31,8 @@ class Matrix(LinearOperator):
     entries : array_like, shape (codomain.size, domain.size)
         Real or complex; copied. Integers become float64.
     domain, codomain : Space, optional
-        Euclidean spaces of one axis and the dtype of the entries by default. Vectors with more axes are flattened.
+        Spaces in one process; Euclidean ones of one axis and the dtype of the entries by default. Vectors with more axes
+        are flattened, tuples concatenated.
 
     Raises
     ------
@@ -91,18 +92,18 @@ class Matrix(LinearOperator):
         symmetric = self.domain == self.codomain and np.array_equal(self.entries, self.entries.conj().T)
         return frozenset({claims.SELF_ADJOINT}) if symmetric else claims.NONE
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         return self._multiply(self.entries, x, self.domain, self.codomain)
 
-    def _apply_dual(self, y: Array) -> Array:
+    def _apply_dual(self, y: Vector) -> Vector:
         return self._multiply(self.entries.conj().T, y, self.codomain, self.domain)
 
     @staticmethod
-    def _multiply(entries: np.ndarray, x: Array, source: Space, target: Space) -> Array:
-        xp = arrays.namespace(x)
-        flat = arrays.flatten(x, source.ndim)
-        product = xp.matmul(flat[..., None, :], arrays.match(entries.T, like=x))[..., 0, :]
-        return xp.reshape(product, (*arrays.split_batch(x, source.ndim), *target.shape))
+    def _multiply(entries: np.ndarray, x: Vector, source: Space, target: Space) -> Vector:
+        flat = source.flatten(x)
+        xp = arrays.namespace(flat)
+        product = xp.matmul(flat[..., None, :], arrays.match(entries.T, like=flat))[..., 0, :]
+        return target.unflatten(product)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain, self.entries.dtype, self.entries.tobytes())

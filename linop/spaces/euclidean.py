@@ -56,23 +56,37 @@ class Euclidean(Space):
     def dot(self, x: Array, y: Array) -> Scalar:
         """Return the sum of ``conj(x) * y`` in double precision; see `Space.dot`."""
         result = arrays.to_numpy(arrays.dot(x, y, self.ndim))
-        if self.field == "real":
+        if self._realified:
             result = result.real
         return result.item() if result.ndim == 0 else result
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return the entries in row-major order; see `Space.to_coordinates`."""
-        flat = arrays.to_numpy(arrays.flatten(x, self.ndim))
-        if self._realified:
-            return np.stack([flat.real, flat.imag], axis=-1).reshape(*flat.shape[:-1], self.size)
-        return flat
+        return arrays.to_numpy(self.flatten(x))
 
     def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
         """Return the array with these entries; see `Space.from_coordinates`."""
+        vector: np.ndarray = self.unflatten(coordinates)
+        return vector
+
+    def flatten(self, x: Array) -> Array:
+        """Return the coordinates in the library of `x`: the entries in one axis, both parts of complex ones."""
+        xp = arrays.namespace(x)
         if self._realified:
-            pairs = coordinates.reshape(*coordinates.shape[:-1], self.size // 2, 2)
-            coordinates = pairs[..., 0] + 1j * pairs[..., 1]
-        return coordinates.reshape((*coordinates.shape[:-1], *self.shape))
+            if arrays.kind(x) == "real":
+                x = x + xp.zeros_like(x) * 1j
+            x = xp.stack([xp.real(x), xp.imag(x)], axis=-1)
+            return arrays.flatten(x, self.ndim + 1)
+        return arrays.flatten(x, self.ndim)
+
+    def unflatten(self, coordinates: Array) -> Array:
+        """Return the array with these coordinates, in their library: the inverse of `flatten`."""
+        batch = tuple(coordinates.shape[:-1])
+        xp = arrays.namespace(coordinates)
+        if self._realified:
+            pairs = xp.reshape(coordinates, (*batch, *self.shape, 2))
+            return pairs[..., 0] + 1j * pairs[..., 1]
+        return xp.reshape(coordinates, (*batch, *self.shape))
 
     def locate(self, i: int) -> str:
         """Return the index of coordinate `i`."""

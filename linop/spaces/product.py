@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
-from linop.arrays import Scalar, Vector
+from linop import arrays
+from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
 from linop.spaces.space import Draw, Seed, Space
 
@@ -87,11 +88,26 @@ class Product(Space):
 
     def from_coordinates(self, coordinates: np.ndarray) -> Vector:
         """Return the tuple with these coordinates."""
-        stops = list(itertools.accumulate(part.size for part in self.parts))
         return tuple(
             part.from_coordinates(coordinates[..., start:stop].astype(part.coordinate_dtype))
-            for part, start, stop in zip(self.parts, [0, *stops], stops, strict=False)
+            for part, (start, stop) in zip(self.parts, self._intervals(), strict=True)
         )
+
+    def flatten(self, x: Vector) -> Array:
+        """Return the coordinates in the library of `x`, part after part."""
+        flat = [part.flatten(a) for part, a in zip(self.parts, x, strict=True)]
+        return arrays.namespace(flat[0]).concat(flat, axis=-1)
+
+    def unflatten(self, coordinates: Array) -> Vector:
+        """Return the tuple with these coordinates, in their library."""
+        return tuple(
+            part.unflatten(coordinates[..., start:stop])
+            for part, (start, stop) in zip(self.parts, self._intervals(), strict=True)
+        )
+
+    def _intervals(self) -> list[tuple[int, int]]:
+        """Return where the coordinates of each part lie."""
+        return list(itertools.pairwise(itertools.accumulate((part.size for part in self.parts), initial=0)))
 
     def locate(self, i: int) -> str:
         """Return the part, and where in it coordinate `i` lies."""
@@ -116,7 +132,8 @@ class Product(Space):
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of every part agree."""
-        return all([part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)])
+        verdicts = [part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)]  # collective: ask all
+        return all(verdicts)
 
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         seeds = seed if isinstance(seed, tuple) else (seed,)

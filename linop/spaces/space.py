@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
-from linop.arrays import Scalar, Vector
+from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -176,6 +176,14 @@ class Space(ABC):
         -------
         numpy array, shape (*batch, *shape)
         """
+
+    def flatten(self, x: Vector) -> Array:
+        """Return the coordinates of a vector in one axis, in its own library; of a space in one process only."""
+        raise SpaceError(f"{self}: the coordinates do not lie in one process")
+
+    def unflatten(self, coordinates: Array) -> Vector:
+        """Return the vector with these coordinates, in their library; of a space in one process only."""
+        raise SpaceError(f"{self}: the coordinates do not lie in one process")
 
     @final
     def basis(self, i: int | None = None) -> Vector:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
-from linop.arrays import Scalar, Vector
+from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
 from linop.spaces.space import Draw, Seed, Space
 
@@ -49,7 +49,7 @@ class Weighted(Space):
     weighted = True
 
     def __init__(self, space: Space, weight: float | npt.ArrayLike | LinearOperator) -> None:
-        from linop.inverse import inverse
+        from linop.inverse import Inverse, inverse
         from linop.operator import LinearOperator
 
         if not isinstance(space, Space):
@@ -63,6 +63,8 @@ class Weighted(Space):
             if (weight.domain, weight.codomain) != (space, space):
                 raise SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}")
             self._inverse = inverse(weight)
+            if isinstance(self._inverse, Inverse):
+                self._inverse = Inverse(weight, positive=True)
         else:
             self.weight = _checked_weight(space, weight)
 
@@ -114,6 +116,14 @@ class Weighted(Space):
     def from_coordinates(self, coordinates: np.ndarray) -> Vector:
         """Return the vector with these coordinates."""
         return self.space.from_coordinates(coordinates)
+
+    def flatten(self, x: Vector) -> Array:
+        """Return the coordinates in the library of `x`."""
+        return self.space.flatten(x)
+
+    def unflatten(self, coordinates: Array) -> Vector:
+        """Return the vector with these coordinates, in their library."""
+        return self.space.unflatten(coordinates)
 
     def locate(self, i: int) -> str:
         """Say where coordinate `i` lies."""

@@ -26,7 +26,8 @@ def test_coordinates_go_there_and_back(space: Euclidean, batch: tuple[int, ...])
 def test_dot_is_the_sum_over_conjugate_products(space: Euclidean) -> None:
     """The pairing conjugates its first argument, as numpy.vdot does; integers are paired exactly."""
     x, y = space.integers(0), space.integers(1)
-    assert space.dot(x, y) == np.vdot(x, y)
+    expected = np.vdot(x, y)
+    assert space.dot(x, y) == (expected.real if space.field == "real" else expected)
     assert space.norm(x) == pytest.approx(np.linalg.norm(x.ravel()), rel=1e-12)
 
 
@@ -49,7 +50,7 @@ def test_dot_accumulates_in_double_precision() -> None:
 def test_integers_are_small_and_never_zero(space: Euclidean, seed: int) -> None:
     """Entries of integer vectors are +-1 .. +-4, in both parts where complex, and follow from the seed."""
     x = space.integers(seed, (4,))
-    for part in (x.real, x.imag) if space.field == "complex" else (x,):
+    for part in (x.real, x.imag) if space.dtype.kind == "c" else (x,):
         assert np.isin(part, [-4, -3, -2, -1, 1, 2, 3, 4]).all()
     np.testing.assert_array_equal(x, space.integers(seed, (4,)))
     assert x.dtype == space.dtype

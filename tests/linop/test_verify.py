@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from linop import (
-    AdjointError,
+    VerificationError,
     Euclidean,
     FunctionOperator,
     Identity,
@@ -140,7 +140,8 @@ def test_how_to_check_is_chosen_by_size_and_claims() -> None:
     """Small operators are compared by their matrices, exact ones with ==, others in floating point."""
     assert check_adjoint(shift(512, "float64", lambda y: y)).mode == "matrix"
     assert check_adjoint(shift(513, "float64", lambda y: y)).mode == "exact"
-    assert check_adjoint(shift(513, "float64", lambda y: y, exact=False)).mode == "floating"
+    assert check_adjoint(shift(513, "float64", lambda y: y, exact=False)).mode == "exact", "integers stay integers"
+    assert check_adjoint(0.1 * shift(513, "float64", lambda y: y, exact=False)).mode == "floating"
 
 
 def test_claims_follow_the_algebra() -> None:
@@ -197,7 +198,7 @@ def test_no_false_alarms_in_floating_mode(seed: int) -> None:
 def test_assert_adjoint() -> None:
     """It returns nothing, or raises with the report."""
     assert_adjoint(Identity(Euclidean(3)))
-    with pytest.raises(AdjointError, match="Shift"):
+    with pytest.raises(VerificationError, match="Shift"):
         assert_adjoint(shift(50, "float64", dropped))
 
 

@@ -1,7 +1,4 @@
-"""Hypothesis strategies for spaces, operators and expressions, each with its dense twin.
-
-They need hypothesis, and are what this library tests itself with; use them for operators of your own.
-"""
+"""Hypothesis strategies for expression trees with their dense twins."""
 
 from __future__ import annotations
 
@@ -16,24 +13,12 @@ from linop.operators.matrix import Matrix
 from linop.operators.zero import Zero
 from linop.spaces import Euclidean, Space
 
-DTYPES = ("float32", "float64", "complex64", "complex128")
-
 
 class Expression(NamedTuple):
     """An operator, and the matrix that it should have."""
 
     operator: LinearOperator
     matrix: np.ndarray[Any, Any]
-
-
-def shapes(*, max_ndim: int = 3, max_extent: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
-    """Return tensor shapes, empty and zero-dimensional ones included."""
-    return st.lists(st.integers(0, max_extent), max_size=max_ndim).map(tuple)
-
-
-def euclidean_spaces(dtypes: tuple[str, ...] = DTYPES) -> st.SearchStrategy[Euclidean]:
-    """Return Euclidean spaces of small shapes."""
-    return st.builds(Euclidean, shapes(), st.sampled_from(dtypes))
 
 
 def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[np.ndarray[Any, Any]]:
@@ -80,7 +65,7 @@ def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3)
         inner = tree(domain, codomain)
         scalars = [-1, 0, 1, 2, 0.5] + ([2j, 1 - 1j] if domain.field == "complex" else [])
         scalar = draw(st.sampled_from(scalars))
-        return Expression(scalar * inner.operator, np.asarray(scalar * inner.matrix, domain.dtype))
+        return Expression(scalar * inner.operator, np.asarray(scalar * inner.matrix, inner.matrix.dtype))
     left, right = tree(domain, codomain), tree(domain, codomain)
     if kind == "add":
         return Expression(left.operator + right.operator, left.matrix + right.matrix)

@@ -1,0 +1,139 @@
+"""Operators above each other, and beside each other: a column and a row of blocks. Each is the other's adjoint.
+
+=========  ==============================  ==============================
+\\          VStack                          HStack
+=========  ==============================  ==============================
+map        ``x -> (A_1 x, A_2 x)``         ``(x_1, x_2) -> A_1 x_1 + A_2 x_2``
+adjoint    ``HStack(A_1*, A_2*)``          ``VStack(A_1*, A_2*)``
+matrix     the matrices above each other   the matrices beside each other
+=========  ==============================  ==============================
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import final
+
+from linop import arrays
+from linop.algebra.block_diagonal import require_operators
+from linop.arrays import Vector
+from linop.errors import SpaceError
+from linop.operator import LinearOperator
+from linop.spaces import Product
+
+
+class _Stack(LinearOperator):
+    """What the two have in common. Abstract."""
+
+    operators: tuple[LinearOperator, ...]
+
+    @property
+    @abstractmethod
+    def dual(self) -> LinearOperator:
+        """The other kind of stack, of the adjoints."""
+
+    @property
+    def exact(self) -> bool:
+        """Exact where every operator is."""
+        return all(A.exact for A in self.operators)
+
+    @property
+    def roundings(self) -> int:
+        """The most of any operator, and one for each addition."""
+        return max(A.roundings for A in self.operators) + len(self.operators) - 1
+
+    @property
+    def gain(self) -> float | None:
+        """The root of the sum of their squares."""
+        gains = [A.gain for A in self.operators]
+        return None if None in gains else math.hypot(*(gain for gain in gains if gain is not None))
+
+    def _key(self) -> tuple[object, ...]:
+        return self.operators
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(str, self.operators))})"
+
+
+@final
+class VStack(_Stack):
+    """Several operators on the same vector; the results are a tuple.
+
+    Parameters
+    ----------
+    *operators : LinearOperator
+        One or more from the same domain.
+
+    Raises
+    ------
+    SpaceError
+        When there are none, or their domains differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal, Euclidean, Identity
+    >>> A = VStack(Identity(Euclidean(2)), Diagonal([2.0, 3.0]))
+    >>> A(np.ones(2))
+    (array([1., 1.]), array([2., 3.]))
+    """
+
+    def __init__(self, *operators: LinearOperator) -> None:
+        require_operators("VStack", operators)
+        for A in operators:
+            if A.domain != operators[0].domain:
+                raise SpaceError(f"VStack: expected operators from one domain, found {operators[0]!r} and {A!r}")
+        super().__init__(operators[0].domain, Product(*(A.codomain for A in operators)))
+        self.operators = operators
+
+    @property
+    def dual(self) -> HStack:
+        """The adjoints beside each other."""
+        return HStack(*(A.dual for A in self.operators))
+
+    def _apply(self, x: Vector) -> Vector:
+        return tuple(A._apply(x) for A in self.operators)
+
+
+@final
+class HStack(_Stack):
+    """The sum of several operators, each of its own part of a tuple.
+
+    Parameters
+    ----------
+    *operators : LinearOperator
+        One or more to the same codomain.
+
+    Raises
+    ------
+    SpaceError
+        When there are none, or their codomains differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal, Euclidean, Identity
+    >>> A = HStack(Identity(Euclidean(2)), Diagonal([2.0, 3.0]))
+    >>> A((np.ones(2), np.ones(2))).tolist()
+    [3.0, 4.0]
+    """
+
+    def __init__(self, *operators: LinearOperator) -> None:
+        require_operators("HStack", operators)
+        for A in operators:
+            if A.codomain != operators[0].codomain:
+                raise SpaceError(f"HStack: expected operators to one codomain, found {operators[0]!r} and {A!r}")
+        super().__init__(Product(*(A.domain for A in operators)), operators[0].codomain)
+        self.operators = operators
+
+    @property
+    def dual(self) -> VStack:
+        """The adjoints above each other."""
+        return VStack(*(A.dual for A in self.operators))
+
+    def _apply(self, x: Vector) -> Vector:
+        total = self.operators[0]._apply(x[0])
+        for A, part in zip(self.operators[1:], x[1:], strict=True):
+            total = arrays.add(total, A._apply(part))
+        return total

@@ -1,0 +1,98 @@
+"""Hypothesis strategies for spaces and vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from linop.operators.matrix import Matrix
+from linop.spaces import Euclidean, Product, Space, Weighted
+
+DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+def shapes(*, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
+    """Return shapes of arrays, empty and zero-dimensional ones included."""
+    return st.lists(st.integers(0, max_extent), min_size=min_ndim, max_size=max_ndim).map(tuple)
+
+
+def euclidean_spaces(
+    dtypes: tuple[str, ...] = DTYPES, *, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4
+) -> st.SearchStrategy[Euclidean]:
+    """Return Euclidean spaces of small shapes, real spaces of complex arrays among them."""
+
+    def spaces(dtype: str) -> st.SearchStrategy[Euclidean]:
+        fields = [None, "real"] if dtype.startswith("complex") else [None]
+        found = shapes(min_ndim=min_ndim, max_ndim=max_ndim, max_extent=max_extent)
+        return st.builds(Euclidean, found, st.just(dtype), st.sampled_from(fields))
+
+    return st.sampled_from(dtypes).flatmap(spaces)
+
+
+@st.composite
+def weighted_spaces(draw: st.DrawFn, space: Space) -> Space:
+    """Return spaces of the same vectors with weights: a number, an array, an operator; or none."""
+    if isinstance(space, Product):
+        return Product(*(draw(weighted_spaces(part)) for part in space.parts))
+    kind = draw(st.sampled_from(["none", "number", "array", "operator"]))
+    return with_weights(space, kind, draw(st.integers(0, 2**16)))
+
+
+def with_weights(space: Space, kind: str, seed: int = 0) -> Space:
+    """Return a space of the same vectors with random weights.
+
+    Parameters
+    ----------
+    space : Space
+        Without weights.
+    kind : {"none", "number", "array", "operator"}
+        What the weights are. Numbers and arrays are powers of two, so that exact arithmetic stays exact; operators are
+        matrices with a small condition number.
+    seed : int, optional
+        Where they are drawn from.
+    """
+    if isinstance(space, Product):
+        return Product(*(with_weights(part, kind, seed + k) for k, part in enumerate(space.parts)))
+    generator = np.random.default_rng(seed)
+    if kind == "none":
+        return space
+    if kind == "number":
+        return Weighted(space, float(2.0 ** generator.integers(-2, 3)))
+    if kind == "array":
+        return Weighted(space, 2.0 ** generator.integers(-2, 3, space.shape))
+    n, dtype = space.size, space.coordinate_dtype
+    lower = np.eye(n, dtype=dtype)
+    below = generator.integers(-1, 2, n // 2).astype(dtype)
+    if dtype.kind == "c":
+        below = below + 1j * generator.integers(-1, 2, n // 2).astype(dtype)
+    lower[np.arange(1, n, 2), np.arange(0, 2 * (n // 2), 2)] = below
+    return Weighted(space, Matrix(lower @ lower.conj().T, space, space))
+
+
+def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
+    """Return the matrix of the weights of a space, from their definition."""
+    if isinstance(space, Product):
+        blocks = [weight_matrix(part) for part in space.parts]
+        whole = np.zeros((space.size, space.size), np.result_type(*blocks))
+        start = 0
+        for block in blocks:
+            stop = start + len(block)
+            whole[start:stop, start:stop] = block
+            start = stop
+        return whole
+    if not isinstance(space, Weighted):
+        return np.eye(space.size)
+    if isinstance(space.weight, float):
+        return space.weight * np.eye(space.size)
+    if isinstance(space.weight, np.ndarray):
+        repeats = space.size // max(math.prod(space.shape), 1)  # of a real space of complex arrays, two
+        return np.diag(np.repeat(space.weight.ravel(), repeats or 1)).reshape(space.size, space.size)
+    return np.asarray(space.weight.entries)
+
+
+def vectors(space: Space, *, batch: tuple[int, ...] = ()) -> st.SearchStrategy[Any]:
+    """Return vectors of small integers of a space, for which data movement is exact."""
+    return st.integers(0, 2**32).map(lambda seed: space.integers(seed, batch))

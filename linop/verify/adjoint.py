@@ -1,0 +1,269 @@
+r"""Is this the adjoint? `check_adjoint` answers on a machine.
+
+The equation to be shown is ``dot(A x, y) == dot(x, A* y)`` for all x and y. Three ways, the strongest that applies:
+
+matrix
+    Up to 512 coordinates: both matrices are built, and compared entry by entry. Then one pair of vectors is tried too:
+    that the two maps are those of the matrices, on vectors that are no basis vectors, is not to be taken for granted.
+exact
+    Data movements and integer matrices are exact in floating point on vectors of small integers, in any order of
+    summation, as long as no partial sum outgrows the significand. There the two sides are compared with ``==``. The
+    entries are drawn from eight values, +-1 .. +-4. A single wrong entry of the matrix is always seen, for nothing is
+    multiplied by zero. Several ones may cancel: the deviation is a bilinear form in x and y, and one that is not zero
+    vanishes with probability at most 1/8 + 1/8 (Schwartz and Zippel), in eight trials below 2e-5. (With +-1 alone,
+    swapped entries would cancel half of the time.) An operator that does not claim to be exact is tried: where integers
+    come back as integers, with eight binary digits to spare in which a rounding would show, the comparison is exact.
+floating
+    Else ``|dot(A x, y) - dot(x, A* y)| / max(|A x| |y|, |x| |A* y|)`` is compared with ``8 (1 + sqrt(d)) eps``, where d
+    bounds the roundings behind one entry: their sum grows as the square root (Higham and Mary, SIAM J. Sci. Comput. 41
+    (2019) A2815). The two pairings are accumulated in double precision. For independent x and y both sides are as small
+    as the tolerance when there are many entries, and a wrong sign would pass; so in every other trial, y is A x over
+    its norm. Where an operator knows its gain, what is left after cancellation is not divided by: the denominator is no
+    smaller than ``gain |x| |y| / sqrt(n)``, and a check that found nothing but roundings is vacuous.
+
+An operator that changes its argument, and a result whose copies differ between ranks, fail in every mode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from linop import arrays
+from linop.arrays import Array, Vector
+from linop.operator import LinearOperator
+from linop.operators.function import FunctionOperator
+from linop.spaces import Seed, Space
+from linop.verify import probe
+from linop.verify.probe import Trials
+from linop.verify.report import Mode, Report
+
+MATRIX_LIMIT = 512
+"""Up to how many coordinates of domain and codomain the matrices are compared."""
+
+SPARE = 8
+"""Binary digits that results must have to spare where exactness is observed and not claimed."""
+
+
+def check_adjoint(
+    operator: LinearOperator | Callable[[Vector], Vector],
+    adjoint: Callable[[Vector], Vector] | None = None,
+    domain: Space | None = None,
+    codomain: Space | None = None,
+    *,
+    mode: Mode | Literal["auto"] = "auto",
+    trials: int = 8,
+    seed: Seed = 0,
+    like: Array | None = None,
+) -> Report:
+    """Check that ``operator.dual`` is the adjoint of `operator` with respect to `Space.dot`.
+
+    On spaces that are spread over processes the call is collective, and the report is the same on every process.
+
+    Parameters
+    ----------
+    operator : LinearOperator or callable
+        The operator, or a function that maps a vector.
+    adjoint, domain, codomain : callable, Space, Space, optional
+        With a function: what claims to be its adjoint, and the two spaces.
+    mode : {"auto", "matrix", "exact", "floating"}, optional
+        How to check; see the module. By default the strongest way that the operator's size and claims allow.
+    trials : int, optional
+        Pairs of vectors in the exact and the floating mode.
+    seed : int or tuple of int, optional
+        Where the vectors are drawn from.
+    like : array, optional
+        Vectors are of its library, device and precision; NumPy's and the space's by default.
+
+    Returns
+    -------
+    Report
+        True when the check passed.
+
+    Raises
+    ------
+    SpaceError
+        When the operator or its adjoint returns something that is no vector of its space.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Matrix
+    >>> print(check_adjoint(Matrix([[1.0, 2.0]])))
+    adjoint of Matrix(1x2) : Euclidean((2,), float64) -> Euclidean((1,), float64): passed (matrix; all entries equal)
+
+    Any two functions can be checked:
+
+    >>> report = check_adjoint(np.diff, lambda y: -np.diff(y, prepend=0, append=0), Euclidean(3), Euclidean(2))
+    >>> report.passed
+    True
+    >>> check_adjoint(np.diff, lambda y: np.diff(y, prepend=0, append=0), Euclidean(3), Euclidean(2)).detail[:24]
+    '4 of 6 entries differ, t'
+    """
+    A = as_operator(operator, adjoint, domain, codomain)
+    if mode not in ("auto", "matrix", "exact", "floating"):
+        raise ValueError(f"check_adjoint: mode must be auto, matrix, exact or floating, found {mode!r}")
+    if trials < 1:
+        raise ValueError(f"check_adjoint: expected at least one trial, found {trials}")
+    if mode == "auto":
+        small = max(A.domain.size, A.codomain.size) <= MATRIX_LIMIT
+        mode = "matrix" if small else "exact" if A.exact or _seems_exact(A, seed, like) else "floating"
+    if mode == "matrix":
+        return _compare_matrices(A, seed, like)
+    return _compare_pairings(A, mode, trials, seed, like)
+
+
+def as_operator(
+    operator: LinearOperator | Callable[[Vector], Vector],
+    adjoint: Callable[[Vector], Vector] | None,
+    domain: Space | None,
+    codomain: Space | None,
+) -> LinearOperator:
+    """Return an operator as it is, and a pair of functions as a `FunctionOperator`."""
+    given = [
+        name for name, value in (("adjoint", adjoint), ("domain", domain), ("codomain", codomain)) if value is not None
+    ]
+    if isinstance(operator, LinearOperator):
+        if given:
+            raise TypeError(
+                f"{operator!r}: an operator has its own adjoint and spaces, found {', '.join(given)} besides"
+            )
+        return operator
+    if adjoint is None or domain is None or codomain is None or not callable(operator):
+        raise TypeError(
+            f"expected a LinearOperator, or a function with its adjoint, domain and codomain; "
+            f"found {operator!r} with {', '.join(given) or 'nothing'}"
+        )
+    name = getattr(operator, "__name__", "function")
+    return FunctionOperator(domain, codomain, operator, adjoint, name=name)
+
+
+def _seems_exact(A: LinearOperator, seed: Seed, like: Any) -> bool:
+    """Say whether the operator and its adjoint take integers to integers, without any sign of a rounding."""
+    verdicts = []
+    for number, side in enumerate((A, A.dual)):
+        image = side(probe.draw(side.domain, "integers", seed, number, like=like))
+        side.codomain.check(image, side)
+        unit = probe.unit_of(side.codomain, image, finest=4)
+        room = 2.0 ** (probe.digits(image) - SPARE)
+        verdicts.append(unit is not None and 0 < probe.length(side.codomain, image) <= unit * room)
+    return all(verdicts)
+
+
+def _compare_matrices(A: LinearOperator, seed: Seed, like: Any) -> Report:
+    """Build the matrix and the adjoint's, and compare them entry by entry; then try one pair of vectors."""
+    forward, forward_consistent, forward_precision = _matrix(A, like)
+    backward, backward_consistent, backward_precision = _matrix(A.dual, like)
+    expected = backward.conj().mT
+    eps = max(forward_precision, backward_precision)
+    exact = A.exact and all(_integers_stay_exact(entries, eps) for entries in (forward, backward))
+    tolerance = 0.0 if exact else 8 * (1 + math.sqrt(A.roundings)) * eps
+    scale = np.maximum(_norms(forward[0], axis=1)[:, None], _norms(expected[0], axis=0)[None, :])
+    scale = np.maximum(scale, probe.floor(A))
+    deviation = np.abs(forward[:, None] - expected).max(axis=(0, 1), initial=0.0)
+    wrong = ~(deviation <= tolerance * scale) | ~np.isfinite(scale)
+    relative = np.divide(deviation, scale, out=np.zeros_like(deviation), where=scale > 0)
+    pairing = _compare_pairings(A, "exact" if exact else "floating", 1, seed, like)
+    if wrong.any():
+        i, j = (int(k) for k in np.argwhere(wrong)[0])
+        detail = (
+            f"{int(wrong.sum())} of {wrong.size} entries differ, the first in row {i} "
+            f"({A.codomain.locate(i)}) and column {j} ({A.domain.locate(j)}): "
+            f"the operator has {_show(forward[:, i, j])}, its adjoint conjugate transposed {_show(expected[:, i, j])}"
+        )
+    elif not pairing:
+        detail = f"the matrices agree, but the maps are not theirs; {pairing.detail}"
+    else:
+        detail = "all entries equal" if exact else f"all entries within {tolerance:.1e} of their row or column"
+    return Report(
+        "adjoint",
+        *(str(A), str(A.domain), str(A.codomain)),
+        mode="matrix",
+        passed=bool(not wrong.any() and forward_consistent and backward_consistent and pairing),
+        vacuous=not (forward.any() or backward.any()) or pairing.vacuous,
+        trials=forward.shape[-1],
+        error=float(relative.max(initial=0.0)),
+        tolerance=tolerance,
+        seed=seed,
+        detail="; ".join(filter(None, (detail, probe.differing_copies(A, forward_consistent, backward_consistent)))),
+    )
+
+
+def _compare_pairings(A: LinearOperator, mode: Mode, count: int, seed: Seed, like: Any) -> Report:
+    """Compare ``dot(A x, y)`` with ``dot(x, A* y)`` on random vectors."""
+    adjoint, domain, codomain = A.dual, A.domain, A.codomain
+    trials = Trials("adjoint", A, seed, mode)
+    kind: Literal["integers", "normal"] = "integers" if mode == "exact" else "normal"
+    for trial in range(count):
+        trials.count = trial
+        x = probe.draw(domain, kind, seed, trial, 0, like=like)
+        image, x_kept = probe.apply_watched(A, x)
+        y = probe.draw(codomain, kind, seed, trial, 1, like=like)
+        size = probe.length(codomain, image)
+        if mode == "floating" and trial % 2 and 0 < size < math.inf:
+            y = arrays.scale(1 / size, image)
+        preimage, y_kept = probe.apply_watched(adjoint, y)
+        if mode == "exact" and not (probe.stays_exact(A, x, image, y) and probe.stays_exact(adjoint, y, preimage, x)):
+            report = _compare_pairings(A, "floating", count, seed, like)
+            return replace(report, detail=f"{report.detail}; the numbers do not stay exact")
+        left, right = codomain.dot(image, y), domain.dot(x, preimage)
+        lengths = probe.length(domain, x), probe.length(codomain, y)
+        found = max(size * lengths[1], lengths[0] * probe.length(domain, preimage))
+        typical = probe.floor(A) * lengths[0] * lengths[1]
+        scale = max(found, typical)
+        zero = probe.is_zero(codomain, image) and probe.is_zero(domain, preimage)
+        allowed = 0.0 if mode == "exact" else probe.tolerance(A, image, preimage)
+        trials.vacuous = trials.vacuous and (zero or (typical > 0 and found <= allowed * typical))
+        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
+        if not np.isfinite(scale) or (scale == 0 and not zero):
+            trials.complain(
+                f"the numbers are too {'small' if scale == 0 else 'large'} to be compared; scale the operator"
+            )
+        if not (x_kept and y_kept):
+            trials.complain(f"{A if y_kept else adjoint} has changed its argument")
+        differing = probe.differing_copies(A, codomain.consistent(image), domain.consistent(preimage))
+        if differing:
+            trials.complain(differing)
+    trials.count = count
+    return trials.report()
+
+
+def _matrix(A: LinearOperator, like: Any) -> tuple[np.ndarray, bool, float]:
+    """Return the matrix, whether every stored copy of every column agreed, and the precision of its entries.
+
+    In a complex space it is found twice: from the basis vectors e, and from i e. A map that conjugates where it should
+    not (or does not where it should) has the right matrix on real vectors; the second one gives it away.
+    """
+    found, consistent, precision = [], True, 0.0
+    for phase in (1, 1j) if A.domain.field == "complex" else (1,):
+        basis = arrays.each(lambda part, phase=phase: (part * phase).astype(part.dtype), A.domain.basis())
+        if like is not None:
+            basis = arrays.each(lambda part: arrays.cast(part, like), basis)
+        columns = A(basis)
+        A.codomain.check(columns, A)
+        precision = max(precision, arrays.precision(columns))
+        entries = A.codomain.to_coordinates(columns).T
+        found.append((entries * np.conj(phase)).astype(entries.dtype))
+        consistent = A.codomain.consistent(columns) and consistent
+    return np.stack(found), consistent, precision
+
+
+def _show(entries: np.ndarray) -> str:
+    """Return an entry of the matrix in words: one number, or what it is on e and on i e where these differ."""
+    first, last = entries[0], entries[-1]
+    return f"{first}" if first == last else f"{first} (on i times the basis, {last})"
+
+
+def _norms(entries: np.ndarray, axis: int) -> np.ndarray:
+    """Return the Euclidean norms of rows or columns in double precision, without overflow or underflow on the way."""
+    size = np.abs(entries.astype(np.complex128)).max(axis=axis, keepdims=True, initial=0.0)
+    unit = np.where((size > 0) & np.isfinite(size), size, 1.0)
+    return np.asarray(np.linalg.norm(entries / unit, axis=axis) * unit.squeeze(axis))
+
+
+def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
+    """Say whether the entries of a matrix are small enough to be sums of integers without rounding."""
+    return bool(np.all(np.abs(entries) <= 2.0 / precision))

@@ -1,0 +1,60 @@
+"""Is this an inner product? Hermitian, linear, positive; and the Riesz map is what makes it of `Space.dot`."""
+
+from __future__ import annotations
+
+from linop import claims
+from linop.arrays import Array
+from linop.errors import ConvergenceError
+from linop.spaces import Seed, Space
+from linop.verify import probe
+from linop.verify.adjoint import check_adjoint
+from linop.verify.claims import _positive
+from linop.verify.probe import Trials
+from linop.verify.report import Reports
+
+
+def check_space(space: Space, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Reports:
+    """Check that the Riesz map of a space is self-adjoint and positive, and that its inverse is one. Collective.
+
+    Parameters
+    ----------
+    space : Space
+        The space; without weights there is nothing to be found.
+    trials : int, optional
+        How many vectors.
+    seed : int or tuple of int, optional
+        Where they are drawn from.
+    like : array, optional
+        Vectors are of its library, device and precision; NumPy's and the space's by default.
+
+    Returns
+    -------
+    Reports
+        True when the inner product is one.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Matrix, Weighted
+    >>> bool(check_space(Weighted(Euclidean(2), Matrix([[2.0, 1.0], [1.0, 2.0]]))))
+    True
+    >>> bool(check_space(Weighted(Euclidean(2), Matrix([[2.0, 1.0], [0.0, 2.0]]))))
+    False
+    """
+    R, inverted = space.riesz, space.riesz_inverse
+    positive = Trials(f"claim {claims.POSITIVE}", R, seed, "floating")
+    inverse = Trials("inverse", R, seed, "floating")
+    for trial in range(trials):
+        positive.count = inverse.count = trial
+        _positive(R, (trial,), positive, like)
+        x = probe.draw(space, "normal", seed, trial, like=like)
+        size = probe.length(space, x)
+        try:
+            condition = probe.length(space, R(x)) / size * probe.length(space, inverted(x)) / size if size else 0.0
+            back = inverted(R(x))
+        except ConvergenceError as error:  # the same on every process
+            inverse.complain(str(error))
+            continue
+        allowed = 1000 * max(1.0, condition) * probe.tolerance(R, back)
+        inverse.equal(space, back, x, 0.0, allowed, "R^-1 R x is not x")
+    positive.count = inverse.count = trials
+    return Reports((check_adjoint(R, seed=seed, like=like), positive.report(), inverse.report()))
