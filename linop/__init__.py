@@ -20,12 +20,35 @@ from linop.algebra.sum import Sum
 from linop.errors import ConvergenceError, SpaceError, VerificationError
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
+from linop.operators.circulant import Circulant
+from linop.operators.conjugation import Conjugation
+from linop.operators.correlation import Convolution, Correlation
+from linop.operators.cumulative_sum import CumulativeSum
 from linop.operators.diagonal import Diagonal
+from linop.operators.fft import FFT
+from linop.operators.finite_difference import FiniteDifference
 from linop.operators.function import FunctionOperator
+from linop.operators.functional import Functional
+from linop.operators.gradient import Gradient
 from linop.operators.identity import Identity
+from linop.operators.imaginary_part import ImaginaryPart
+from linop.operators.interpolation import Interpolation
+from linop.operators.irfft import IRFFT
 from linop.operators.matrix import Matrix
+from linop.operators.outer import Outer
+from linop.operators.padding import Padding
+from linop.operators.permute import Permute
+from linop.operators.real_part import RealPart
+from linop.operators.resampling import Resampling
+from linop.operators.reshape import Reshape
+from linop.operators.restriction import Restriction
 from linop.operators.reweight import Reweight, reweight
+from linop.operators.rfft import RFFT
 from linop.operators.riesz import Riesz
+from linop.operators.sparse_matrix import SparseMatrix
+from linop.operators.sum_axes import Mean, SumAxes
+from linop.operators.toeplitz import Toeplitz
+from linop.operators.trace import Trace
 from linop.operators.zero import Zero
 from linop.queries import matrix
 from linop.spaces import Euclidean, Product, Space, Weighted
@@ -49,29 +72,54 @@ from linop.verify import (
 )
 
 __all__ = [
+    "FFT",
+    "IRFFT",
+    "RFFT",
     "Adjoint",
     "Block",
     "BlockDiagonal",
+    "Circulant",
     "Compose",
+    "Conjugation",
     "ConvergenceError",
+    "Convolution",
+    "Correlation",
+    "CumulativeSum",
     "Diagonal",
     "Euclidean",
+    "FiniteDifference",
     "FunctionOperator",
+    "Functional",
+    "Gradient",
     "HStack",
     "Identity",
+    "ImaginaryPart",
+    "Interpolation",
     "Inverse",
     "Kron",
     "LinearOperator",
     "Matrix",
+    "Mean",
+    "Outer",
+    "Padding",
+    "Permute",
     "Product",
+    "RealPart",
     "Report",
     "Reports",
+    "Resampling",
+    "Reshape",
+    "Restriction",
     "Reweight",
     "Riesz",
     "Scale",
     "Space",
     "SpaceError",
+    "SparseMatrix",
     "Sum",
+    "SumAxes",
+    "Toeplitz",
+    "Trace",
     "VStack",
     "VerificationError",
     "Weighted",

@@ -41,10 +41,13 @@ def is_array(x: object) -> bool:
 
 
 _NUMPY = array_api_compat.array_namespace(np.empty(0))
+_KINDS = {"c": "complex", "f": "real", "i": "real", "u": "real"}
 
 
 def kind(x: Array) -> str:
     """Return ``"complex"``, ``"real"`` (integers among them) or ``"other"``: what the entries of an array are."""
+    if type(x) is np.ndarray:
+        return _KINDS.get(x.dtype.kind, "other")
     xp = namespace(x)
     if xp.isdtype(x.dtype, "complex floating"):
         return "complex"
@@ -61,10 +64,12 @@ def empty(shape: tuple[int, ...], like: Array) -> Array:
     return namespace(like).empty(shape, dtype=like.dtype, device=array_api_compat.device(like))
 
 
-def copy(x: Array) -> Array:
-    """Return a fresh array in row-major order with the entries of `x`."""
+def copy(x: Vector) -> Vector:
+    """Return a fresh vector with the entries of `x`, in row-major order."""
     if type(x) is np.ndarray:
         return x.copy()
+    if type(x) is tuple:
+        return tuple(map(copy, x))
     y = empty(tuple(x.shape), like=x)
     y[...] = x
     return y

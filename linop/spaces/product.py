@@ -111,10 +111,9 @@ class Product(Space):
 
     def locate(self, i: int) -> str:
         """Return the part, and where in it coordinate `i` lies."""
-        for k, part in enumerate(self.parts):
-            if i < part.size:
-                return f"part {k}, {part.locate(i)}"
-            i -= part.size
+        for k, (start, stop) in enumerate(self._intervals()):
+            if start <= i < stop:
+                return f"part {k}, {self.parts[k].locate(i - start)}"
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
     def check(self, x: Vector, operator: object = None) -> None:

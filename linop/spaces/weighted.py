@@ -33,6 +33,13 @@ class Weighted(Space):
         part that this process holds), or an operator from `space` to itself that is self-adjoint and positive.
         `linop.check_space` verifies what cannot be seen here.
 
+    Attributes
+    ----------
+    weight : float, array or LinearOperator
+        As given.
+    inverse_weight : LinearOperator or None
+        The inverse of an operator.
+
     Raises
     ------
     SpaceError
@@ -59,12 +66,13 @@ class Weighted(Space):
         self.space = space
         self.shape, self.dtype, self.field = space.shape, space.dtype, space.field
         self.weight: Any = weight
+        self.inverse_weight: Any = None
         if isinstance(weight, LinearOperator):
             if (weight.domain, weight.codomain) != (space, space):
                 raise SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}")
-            self._inverse = inverse(weight)
-            if isinstance(self._inverse, Inverse):
-                self._inverse = Inverse(weight, positive=True)
+            self.inverse_weight = inverse(weight)
+            if isinstance(self.inverse_weight, Inverse):
+                self.inverse_weight = Inverse(weight, positive=True)
         else:
             self.weight = _checked_weight(space, weight)
 
@@ -103,7 +111,7 @@ class Weighted(Space):
             return arrays.scale(1 / self.weight, x)
         if isinstance(self.weight, np.ndarray):
             return x / arrays.match(self.weight, like=x)
-        return self._inverse._apply(x)
+        return self.inverse_weight._apply(x)
 
     def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:
         """Return the zero vector; see `Space.zeros`."""

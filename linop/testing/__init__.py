@@ -6,7 +6,7 @@ They need hypothesis, and are what this library tests itself with; use them for 
 from __future__ import annotations
 
 from linop.testing.asserting import assert_operator, dense
-from linop.testing.expressions import Expression, expressions, integer_matrices
+from linop.testing.expressions import Expression, expressions, integer_matrices, spaces_of_a_tree
 from linop.testing.spaces import (
     DTYPES,
     euclidean_spaces,
@@ -26,6 +26,7 @@ __all__ = [
     "expressions",
     "integer_matrices",
     "shapes",
+    "spaces_of_a_tree",
     "vectors",
     "weight_matrix",
     "weighted_spaces",

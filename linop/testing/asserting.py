@@ -59,8 +59,8 @@ def assert_operator(operator: LinearOperator, twin: np.ndarray[Any, Any]) -> Non
     X, Y = operator.domain, operator.codomain
     _assert_close(operator, matrix(operator), twin, operator.exact)
     _assert_close(operator.dual, matrix(operator.dual), twin.conj().T, operator.exact)
-    assert operator.H == operator.dual
-    assert operator.H.H == operator
+    assert operator.dual == operator.H
+    assert operator == operator.H.H
     assert_correct(operator)
     for kind in ("number", "array", "operator"):
         Xw = with_weights(X, kind, 1)

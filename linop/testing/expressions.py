@@ -7,11 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.algebra.block import Block
+from linop.algebra.block_diagonal import BlockDiagonal
+from linop.algebra.kron import Kron
+from linop.algebra.stack import HStack, VStack
 from linop.operator import LinearOperator
+from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
 from linop.operators.matrix import Matrix
 from linop.operators.zero import Zero
-from linop.spaces import Euclidean, Space
+from linop.spaces import Euclidean, Product, Space
+from linop.testing.spaces import DTYPES, weight_matrix, with_weights
 
 
 class Expression(NamedTuple):
@@ -35,38 +41,103 @@ def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[n
 
 
 @st.composite
+def spaces_of_a_tree(draw: st.DrawFn) -> tuple[Space, ...]:
+    """Return a few spaces over one field, for the trees of `expressions`: arrays, tuples, with weights and without."""
+    dtype = draw(st.sampled_from(DTYPES))
+    field = draw(st.sampled_from([None, "real"]))
+    kinds = ("none", "number", "array")
+    found: list[Space] = [
+        with_weights(Euclidean(shape, dtype, field), draw(st.sampled_from(kinds)), k)
+        for k, shape in enumerate([(), (3,), (2, 2), (0,)])
+    ]
+    return (*found, Product(found[1], found[0]), Product(found[2], Product(found[0])))
+
+
+@st.composite
 def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3) -> Expression:
-    """Return expression trees between two Euclidean spaces, of integer matrices, with their dense twins."""
+    """Return expression trees between two spaces, of integer matrices and diagonals, with their dense twins.
+
+    Parameters
+    ----------
+    domain, codomain : Space
+        Over one field, in one process. The twin is exact, and so is the arithmetic of the tree, where their weights are
+        numbers or arrays of powers of two.
+    depth : int, optional
+        Of the tree, at most.
+    """
     kinds = ["matrix", "zero"]
+    array = not isinstance(domain, Product)
     if domain == codomain:
-        kinds.append("identity")
+        kinds += ["identity", "diagonal"] if array else ["identity"]
     if depth > 0:
         kinds += ["compose", "add", "subtract", "scale", "adjoint"]
+        kinds += ["vstack"] * (2 * isinstance(codomain, Product)) + ["hstack"] * (2 * isinstance(domain, Product))
+        if isinstance(domain, Product) and isinstance(codomain, Product):
+            kinds += ["block"] * 2 + ["block_diagonal"] * (2 * (len(domain.parts) == len(codomain.parts)))
+        plain = all(type(s) is Euclidean and s.ndim == 2 for s in (domain, codomain))
+        if plain and (domain.dtype.kind == "c") == (domain.field == "complex"):
+            kinds += ["kron"] * 2
     kind = draw(st.sampled_from(kinds))
 
     def tree(source: Space, target: Space) -> Expression:
         return draw(expressions(source, target, depth - 1))
 
+    dtype = np.result_type(domain.coordinate_dtype, codomain.coordinate_dtype)
     if kind == "matrix":
-        entries = draw(integer_matrices(codomain.size, domain.size, domain.dtype))
+        entries = draw(integer_matrices(codomain.size, domain.size, dtype))
         return Expression(Matrix(entries, domain, codomain), entries)
     if kind == "zero":
-        return Expression(Zero(domain, codomain), np.zeros((codomain.size, domain.size), domain.dtype))
+        return Expression(Zero(domain, codomain), np.zeros((codomain.size, domain.size), dtype))
     if kind == "identity":
-        return Expression(Identity(domain), np.eye(domain.size, dtype=domain.dtype))
+        return Expression(Identity(domain), np.eye(domain.size, dtype=dtype))
+    if kind == "diagonal":
+        entries = Euclidean(domain.shape, dtype).integers(draw(st.integers(0, 99)))
+        repeats = domain.size // max(entries.size, 1) or 1
+        return Expression(Diagonal(entries, domain), np.diag(np.repeat(entries.ravel(), repeats)))
     if kind == "compose":
-        between = draw(st.sampled_from([domain, codomain, Euclidean((2, 1), domain.dtype)]))
+        between = draw(st.sampled_from([domain, codomain, Euclidean((2, 1), domain.coordinate_dtype)]))
         right, left = tree(domain, between), tree(between, codomain)
         return Expression(left.operator @ right.operator, left.matrix @ right.matrix)
     if kind == "adjoint":
         inner = tree(codomain, domain)
-        return Expression(inner.operator.H, inner.matrix.conj().T)
+        weights = np.diag(1 / np.diag(weight_matrix(codomain))), weight_matrix(domain)
+        twin = weights[0] @ inner.matrix.conj().T @ weights[1]
+        return Expression(inner.operator.H, twin.astype(dtype))
     if kind == "scale":
         inner = tree(domain, codomain)
         scalars = [-1, 0, 1, 2, 0.5] + ([2j, 1 - 1j] if domain.field == "complex" else [])
         scalar = draw(st.sampled_from(scalars))
-        return Expression(scalar * inner.operator, np.asarray(scalar * inner.matrix, inner.matrix.dtype))
+        return Expression(scalar * inner.operator, np.asarray(scalar * inner.matrix, dtype))
+    if kind == "kron":
+        first, second = (
+            tree(Euclidean(n, domain.dtype), Euclidean(m, domain.dtype))
+            for n, m in zip(domain.shape, codomain.shape, strict=True)
+        )
+        return Expression(Kron(first.operator, second.operator), np.kron(first.matrix, second.matrix))
+    if kind in ("vstack", "hstack", "block", "block_diagonal"):
+        return _blocks(draw, kind, domain, codomain, depth)
     left, right = tree(domain, codomain), tree(domain, codomain)
     if kind == "add":
         return Expression(left.operator + right.operator, left.matrix + right.matrix)
     return Expression(left.operator - right.operator, left.matrix - right.matrix)
+
+
+def _blocks(draw: st.DrawFn, kind: str, domain: Space, codomain: Space, depth: int) -> Expression:
+    """Return trees of block operators."""
+    sources = domain.parts if isinstance(domain, Product) and kind != "vstack" else (domain,)
+    targets = codomain.parts if isinstance(codomain, Product) and kind != "hstack" else (codomain,)
+    blocks = [[draw(expressions(s, t, depth - 1)) for s in sources] for t in targets]
+    if kind == "block_diagonal":
+        for i, row in enumerate(blocks):
+            for j, block in enumerate(row):
+                if i != j:
+                    row[j] = Expression(Zero(sources[j], targets[i]), np.zeros_like(block.matrix))
+    twin = np.block([[block.matrix for block in row] for row in blocks])
+    rows = [[block.operator for block in row] for row in blocks]
+    if kind == "vstack":
+        return Expression(VStack(*(row[0] for row in rows)), twin)
+    if kind == "hstack":
+        return Expression(HStack(*rows[0]), twin)
+    if kind == "block_diagonal":
+        return Expression(BlockDiagonal(*(row[k] for k, row in enumerate(rows))), twin)
+    return Expression(Block(rows), twin)

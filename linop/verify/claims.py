@@ -9,8 +9,10 @@ import numpy as np
 from linop import arrays, claims
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
+from linop.queries.matrix import matrix
 from linop.spaces import Seed
 from linop.verify import probe
+from linop.verify.adjoint import MATRIX_LIMIT
 from linop.verify.probe import Trials
 from linop.verify.report import Report, Reports
 
@@ -94,7 +96,13 @@ def _positive(A: LinearOperator, stream: tuple[int, ...], found: Trials, like: A
     x = probe.draw(A.domain, "normal", found.seed, *stream, 1, like=like)
     image = A(x)
     pairing, scale = A.domain.dot(x, image).real, probe.length(A.domain, x) * probe.length(A.domain, image)
-    found.compare(max(-pairing, 0.0), scale, probe.tolerance(A, image), f"dot(x, A x) = {pairing} is negative")
+    allowed = probe.tolerance(A, image)
+    found.compare(max(-pairing, 0.0), scale, allowed, f"dot(x, A x) = {pairing} is negative")
+    if stream[0] == 0 and 0 < A.domain.size <= MATRIX_LIMIT:  # few vectors may all miss a negative direction
+        entries = matrix(A)
+        values = np.linalg.eigvalsh((entries + entries.conj().T) / 2)
+        lowest, largest = float(values[0]), float(np.abs(values).max())
+        found.compare(max(-lowest, 0.0), largest, allowed * A.domain.size, f"the eigenvalue {lowest} is negative")
 
 
 def _diagonal(A: LinearOperator, stream: tuple[int, ...], found: Trials, like: Array | None) -> None:

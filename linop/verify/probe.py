@@ -32,7 +32,7 @@ def draw(
 
 def apply_watched(operator: LinearOperator, x: Vector) -> tuple[Vector, bool]:
     """Return the image of a vector, which must lie in the codomain, and whether the argument stayed as it was."""
-    before = arrays.each(arrays.copy, x)
+    before = arrays.copy(x)
     image = operator(x)
     operator.codomain.check(image, operator)
     return image, is_zero(operator.domain, arrays.each(_differs, x, before))
@@ -83,12 +83,15 @@ def length(space: Space, x: Vector) -> float:
 def unit_of(space: Space, x: Vector, finest: int = FINEST) -> float | None:
     """Return the largest power of two, from one to ``2**-finest``, that all entries are multiples of; None without."""
     values = numbers(x)
-    with np.errstate(all="ignore"):
-        for k in range(finest + 1):
+    for k in (0, finest, *range(1, finest)):  # where the finest unit is none, no other is
+        with np.errstate(all="ignore"):
             rest = arrays.each(lambda part, k=k: part * 2.0**k - np.rint(part * 2.0**k), values)
-            if space.dot(rest, rest) == 0:
-                return 2.0**-k
-    return None
+        if space.dot(rest, rest) != 0:
+            if k == finest:
+                return None
+        elif k != finest:
+            return 2.0**-k
+    return 2.0**-finest
 
 
 def stays_exact(operator: LinearOperator, x: Vector, image: Vector, other: Vector) -> bool:

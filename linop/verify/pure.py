@@ -52,9 +52,9 @@ def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, lik
 def _try(A: LinearOperator, x: Vector, found: Trials) -> None:
     """Try one vector: every process takes the same steps, whatever it finds on the way."""
     domain, codomain = A.domain, A.codomain
-    before = arrays.each(arrays.copy, x)
+    before = arrays.copy(x)
     image, kept = probe.apply_watched(A, x)
-    first = arrays.each(arrays.copy, image)
+    first = arrays.copy(image)
     found.vacuous = found.vacuous and probe.is_zero(codomain, image)
     if not kept:
         found.complain(f"{A} has changed its argument")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from linop import (
     VerificationError,
@@ -13,6 +14,7 @@ from linop import (
     LinearOperator,
     Matrix,
     SpaceError,
+    Weighted,
     Zero,
     assert_adjoint,
     check_adjoint,
@@ -300,3 +302,113 @@ def test_a_wrong_conjugate_is_shown_entry_by_entry() -> None:
     report = check_adjoint(FunctionOperator(X, X, np.copy, np.conj, exact=True))
     assert "3 of 9 entries differ" in report.detail
     assert "on i times the basis, " in report.detail
+
+
+@pytest.mark.parametrize("n", [4, 600])
+def test_two_functions(n: int) -> None:
+    """Any two functions can be checked, between any two spaces."""
+    X, Y = Euclidean(n), Euclidean(n - 1)
+    assert check_adjoint(np.diff, lambda y: -np.diff(y, prepend=0, append=0), X, Y)
+    report = check_adjoint(np.diff, lambda y: -np.diff(y, prepend=0, append=1), X, Y)
+    assert not report
+    assert report.operator == "diff"
+    assert_adjoint(np.flip, np.flip, X, X)
+
+
+@pytest.mark.parametrize("n", [4, 600])
+def test_two_functions_and_weights(n: int) -> None:
+    """With pairing="inner", the second function is to be the adjoint for the inner products, weights included."""
+    X = Weighted(Euclidean(n), 2.0 ** (np.arange(n) % 3))
+    Y = Weighted(Euclidean(n), 2.0 ** (np.arange(n) % 4))
+    r, s = X.weight, Y.weight
+    assert check_adjoint(np.copy, lambda y: s / r * y, X, Y, pairing="inner")
+    for wrong in (np.copy, lambda y: r / s * y, lambda y: s * y, lambda y: r * s * y):
+        report = check_adjoint(np.copy, wrong, X, Y, pairing="inner")
+        assert not report
+        assert report.mode == ("matrix" if n == 4 else "exact")
+    assert check_adjoint(np.copy, np.copy, X, Y)
+
+
+def test_what_two_functions_need() -> None:
+    """A function comes with its adjoint and two spaces; an operator has them."""
+    X = Euclidean(3)
+    with pytest.raises(TypeError, match="expected a LinearOperator, or a function with its adjoint"):
+        check_adjoint(np.flip, np.flip, X)
+    with pytest.raises(TypeError, match="found 3 with nothing"):
+        check_adjoint(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="an operator has its own adjoints and spaces, found adjoint besides"):
+        check_adjoint(Identity(X), np.copy)
+    with pytest.raises(ValueError, match="pairing"):
+        check_adjoint(np.flip, np.flip, X, X, pairing="scalar")  # type: ignore[arg-type]
+
+
+def test_exactness_is_observed_where_it_is_not_claimed() -> None:
+    """Integers that come back as integers are compared with ==; a single rounding is seen, and tolerated."""
+    n = 1_000_000
+    X = Euclidean(n, np.float32)
+
+    def dropping(y: np.ndarray) -> np.ndarray:
+        y = y[::-1].copy()
+        y[17] = 0
+        return y
+
+    report = check_adjoint(lambda x: x[::-1].copy(), dropping, X, X)
+    assert report.mode == "exact"
+    assert not report
+    third = FunctionOperator(X, X, lambda x: x / np.float32(3), lambda x: x / np.float32(3), roundings=1)
+    assert check_adjoint(third).mode == "floating"
+    assert check_adjoint(third)
+
+
+def test_what_cancels_is_no_false_alarm() -> None:
+    """Where nothing but roundings is left of a sum, the check is vacuous and does not fail."""
+    generator = np.random.default_rng(0)
+    a, b = (Matrix(generator.standard_normal((600, 600))) for _ in range(2))
+    A = a @ b - Matrix(a.entries @ b.entries)
+    report = check_adjoint(A)
+    assert report.passed
+    assert report.vacuous
+    assert not check_adjoint(a @ b - 0.999 * Matrix(a.entries @ b.entries)).vacuous
+
+
+def test_cancelling_integers_are_no_false_alarm() -> None:
+    """Integers that outgrow the significand on the way are not taken for exact when they cancel."""
+    generator = np.random.default_rng(0)
+    a, b, c = (Matrix(generator.integers(-1000, 1001, (600, 600)).astype(np.float32)) for _ in range(3))
+    d = Matrix((b.entries.astype(float) @ c.entries.astype(float)).astype(np.float32))
+    assert check_adjoint(a @ b @ c - a @ d)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.complex64])
+@pytest.mark.parametrize("n", [5, 600])
+def test_vectors_of_another_library(dtype: torch.dtype, n: int) -> None:
+    """With `like`, vectors have its library and precision; a wrong adjoint is seen in any."""
+    X = Euclidean(n, np.complex64 if dtype.is_complex else np.float32)
+    like = torch.zeros(1, dtype=dtype)
+    seen = []
+
+    def watch(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.dtype)
+        return x.flip(-1)
+
+    assert check_adjoint(watch, watch, X, X, like=like)
+    assert not check_adjoint(watch, lambda y: -y.flip(-1), X, X, like=like)
+    assert not check_adjoint(watch, lambda y: y * 1, X, X, like=like)
+    assert set(seen) == {dtype}
+
+
+def test_the_seed_is_in_the_report() -> None:
+    """A report can be made again."""
+    A = shift(600, "float64", dropped)
+    assert "seed 7" in str(check_adjoint(A, seed=7))
+    assert check_adjoint(A, seed=7) == check_adjoint(A, seed=7) != check_adjoint(A, seed=8)
+
+
+def test_half_precision_with_many_roundings_is_said_to_show_nothing() -> None:
+    """A tolerance above one half passes everything: the report calls that vacuous."""
+    X = Euclidean(100_000)
+    third = FunctionOperator(X, X, lambda x: x / 3, lambda x: x / 3)
+    report = check_adjoint(third, like=torch.zeros(1, dtype=torch.bfloat16))
+    assert report.passed
+    assert report.vacuous
+    assert "cannot be told apart" in report.detail
