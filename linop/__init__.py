@@ -51,6 +51,9 @@ from linop.operators.toeplitz import Toeplitz
 from linop.operators.trace import Trace
 from linop.operators.zero import Zero
 from linop.queries import matrix
+from linop.queries.cost import Cost, cost
+from linop.queries.parts import parts
+from linop.simplify import rebuild, rule, simplify
 from linop.spaces import Euclidean, Product, Space, Weighted
 from linop.verify import (
     Report,
@@ -84,6 +87,7 @@ __all__ = [
     "ConvergenceError",
     "Convolution",
     "Correlation",
+    "Cost",
     "CumulativeSum",
     "Diagonal",
     "Euclidean",
@@ -138,8 +142,13 @@ __all__ = [
     "check_linear",
     "check_pure",
     "check_space",
+    "cost",
     "inverse",
     "matrix",
+    "parts",
+    "rebuild",
     "reweight",
+    "rule",
+    "simplify",
     "tensor_space",
 ]

@@ -83,10 +83,7 @@ def match(constant: np.ndarray, like: Array) -> Array:
     if type(like) is np.ndarray and constant.dtype is like.dtype:
         return constant
     xp = namespace(like)
-    if xp is _NUMPY:
-        found = constant
-    else:
-        found = xp.asarray(constant.copy(), device=array_api_compat.device(like))
+    found = constant if xp is _NUMPY else xp.asarray(constant.copy(), device=array_api_compat.device(like))
     if xp.isdtype(like.dtype, "integral") or (np.iscomplexobj(constant) and kind(like) == "real"):
         return found
     return xp.astype(found, like.dtype, copy=False)

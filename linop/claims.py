@@ -1,8 +1,8 @@
 """What an operator may claim about itself.
 
-Claims are stated with respect to `Space.dot`, where authors write them; `linop.is_self_adjoint` and its companions answer
-for `Space.inner`. `linop.check_claims` verifies them like everything else. An expression claims what follows from its
-parts, and nothing more.
+Claims are stated with respect to `Space.dot`, where authors write them; `linop.is_self_adjoint` and its companions
+answer for `Space.inner`. `linop.check_claims` verifies them like everything else. An expression claims what follows
+from its parts, and nothing more.
 """
 
 from __future__ import annotations

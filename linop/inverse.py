@@ -6,8 +6,8 @@ adjoint            ``(A^-1)* = (A*)^-1``
 matrix             the inverse matrix
 =================  ==========================================
 
-`inverse` is a single-dispatch function: ``inverse.register(MyOperator)`` teaches it a structure. An operator that claims
-to be unitary has its adjoint for an inverse.
+`inverse` is a single-dispatch function: ``inverse.register(MyOperator)`` teaches it a structure. An operator that
+claims to be unitary has its adjoint for an inverse.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from linop.arrays import Array, Vector
 from linop.claims import Claims
 from linop.errors import ConvergenceError, SpaceError
 from linop.operator import LinearOperator
+from linop.operators.circulant import Circulant
+from linop.operators.cumulative_sum import CumulativeSum
 from linop.operators.diagonal import Diagonal
+from linop.operators.fft import FFT
+from linop.operators.finite_difference import FiniteDifference
 from linop.operators.identity import Identity
 from linop.operators.matrix import Matrix
 from linop.operators.reweight import Reweight, reweight
@@ -195,7 +199,7 @@ def _(operator: Scale) -> LinearOperator:
 @inverse.register
 def _(operator: Compose) -> LinearOperator:
     if any(factor.domain.size != factor.codomain.size for factor in operator.factors):
-        return inverse.dispatch(LinearOperator)(operator)  # type: ignore[no-any-return]
+        return inverse.dispatch(LinearOperator)(operator)
     result = inverse(operator.factors[0])
     for factor in operator.factors[1:]:
         result = compose(inverse(factor), result)
@@ -230,3 +234,13 @@ def _(operator: Kron) -> LinearOperator:
     if any(A.domain.size != A.codomain.size for A in operator.operators):
         return inverse.dispatch(LinearOperator)(operator)
     return Kron(*map(inverse, operator.operators))
+
+
+@inverse.register
+def _(operator: FFT | Circulant) -> LinearOperator:
+    return operator.inverted()
+
+
+@inverse.register
+def _(operator: CumulativeSum) -> LinearOperator:
+    return FiniteDifference(operator.domain, axis=operator.axis, scheme="backward", boundary="zero")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import reduce
 
 import numpy as np
@@ -109,11 +110,13 @@ def circulants(left: Circulant, right: Circulant) -> LinearOperator | None:
 
 
 @rule(Restriction, Restriction)
-def restrictions(left: Restriction, right: Restriction) -> LinearOperator:
+def restrictions(left: Restriction, right: Restriction) -> LinearOperator | None:
     """Some of some entries are some entries."""
-    taken = right.flat_index()[left.flat_index()].reshape(left.codomain.shape)
-    index = np.unravel_index(taken, right.domain.shape) if right.domain.shape else (np.zeros(taken.shape, bool),)
-    return Restriction(right.domain, index, codomain=left.codomain)
+    if not right.domain.shape or right.domain.size != math.prod(right.domain.shape):
+        return None
+    shape = right.domain.shape
+    taken = left._apply(right._apply(np.arange(right.domain.size).reshape(shape)))  # the number of each entry
+    return Restriction(right.domain, np.unravel_index(taken, shape), codomain=left.codomain)
 
 
 @rule(Permute, Permute)

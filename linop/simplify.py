@@ -1,8 +1,8 @@
 r"""Rewriting an expression to a cheaper one that is the same map.
 
-`simplify` applies rules until none applies any more. A rule of one type looks at a node of the expression; a rule of two
-types looks at two neighbours in a product; both return what takes its place, or None. They are looked up by the types and
-their base classes::
+`simplify` applies rules until none applies any more. A rule of one type looks at a node of the expression; a rule of
+two types looks at two neighbours in a product; both return what takes its place, or None. They are looked up by the
+types and their base classes::
 
     @rule(Shift, Shift)
     def _(left, right):
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Rule)
 _rules: dict[tuple[type, ...], list[Rule]] = {}
 
 
-def rule(*types: type[LinearOperator]) -> Callable[[R], R]:
+def rule(*types: type) -> Callable[[R], R]:
     """Register a rewriting rule: of a node of one type, or of two neighbours in a product.
 
     Parameters
@@ -140,7 +140,7 @@ def _first(*nodes: LinearOperator) -> LinearOperator | None:
 
 
 @singledispatch
-def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator:
+def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001  (what is registered)
     """Return the expression of the same kind with other parts, which map between the same spaces.
 
     Register a class of expressions of your own, together with `linop.parts`.
@@ -157,12 +157,14 @@ def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator
 
 @rebuild.register
 def _(operator: Compose, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001
-    return reduce(compose, inside)
+    found: LinearOperator = reduce(compose, inside)
+    return found
 
 
 @rebuild.register
 def _(operator: Sum, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001
-    return reduce(add, inside)
+    found: LinearOperator = reduce(add, inside)
+    return found
 
 
 @rebuild.register

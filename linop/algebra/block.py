@@ -74,11 +74,12 @@ class Block(LinearOperator):
     def claims(self) -> Claims:
         """Self-adjoint, where each block is the adjoint of its mirror image."""
         n = len(self.rows)
-        square = self.domain == self.codomain
-        if square and all(self.rows[i][j].dual == self.rows[j][i] for i in range(n) for j in range(i)):
-            if all(claims.SELF_ADJOINT in self.rows[i][i].claims for i in range(n)):
-                return frozenset({claims.SELF_ADJOINT})
-        return claims.NONE
+        mirrored = (
+            self.domain == self.codomain
+            and all(self.rows[i][j].dual == self.rows[j][i] for i in range(n) for j in range(i))
+            and all(claims.SELF_ADJOINT in self.rows[i][i].claims for i in range(n))
+        )
+        return frozenset({claims.SELF_ADJOINT}) if mirrored else claims.NONE
 
     @property
     def dual(self) -> Block:

@@ -9,6 +9,7 @@ matrix     the product of the matrices
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import final
 
@@ -41,7 +42,7 @@ class Compose(LinearOperator):
     """
 
     def __init__(self, *factors: LinearOperator) -> None:
-        for left, right in zip(factors, factors[1:], strict=False):
+        for left, right in itertools.pairwise(factors):
             if left.domain is not right.codomain and left.domain != right.codomain:
                 raise SpaceError(
                     f"cannot compose {left} @ {right}: {left} takes vectors of {left.domain}, "

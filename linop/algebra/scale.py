@@ -13,8 +13,8 @@ from typing import final
 
 import numpy as np
 
-from linop.algebra.sum import Sum
 from linop import algebra, arrays, claims
+from linop.algebra.sum import Sum
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -25,15 +25,15 @@ from linop.operators.zero import Zero
 
 @final
 class Scale(LinearOperator):
-    """A scalar times an operator; ``c * A`` makes it.
+    """A scalar times an operator; ``c * A`` makes it. The smaller one of argument and result is multiplied.
 
     Parameters
     ----------
     scalar : int, float or complex
         The factor. Complex only where the arrays of the codomain are.
     operator : LinearOperator
-        What is scaled. Of a real space of complex arrays, only the identity is multiplied by a complex number: ``c * A``
-        is ``(c I) A`` there, for A and c need not commute.
+        What is scaled. Of a real space of complex arrays, only the identity is multiplied by a complex number: ``c *
+        A`` is ``(c I) A`` there, for A and c need not commute.
 
     Raises
     ------
@@ -49,6 +49,7 @@ class Scale(LinearOperator):
         if isinstance(self.scalar, complex) and self.codomain.dtype.kind != "c":
             raise SpaceError(f"{scalar} * ({operator!r}): a complex scalar needs a codomain of complex arrays")
         self.operator = operator
+        self._first = self.commutes and self.domain.size < self.codomain.size
 
     @property
     def commutes(self) -> bool:
@@ -87,6 +88,8 @@ class Scale(LinearOperator):
         return scale(self.scalar.conjugate(), self.operator.dual)
 
     def _apply(self, x: Vector) -> Vector:
+        if self._first:
+            return self.operator._apply(arrays.scale(self.scalar, x))
         return arrays.scale(self.scalar, self.operator._apply(x))
 
     def _key(self) -> tuple[object, ...]:

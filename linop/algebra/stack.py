@@ -1,4 +1,4 @@
-"""Operators above each other, and beside each other: a column and a row of blocks. Each is the other's adjoint.
+r"""Operators above each other, and beside each other: a column and a row of blocks. Each is the other's adjoint.
 
 =========  ==============================  ==============================
 \\          VStack                          HStack

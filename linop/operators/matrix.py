@@ -31,8 +31,8 @@ class Matrix(LinearOperator):
     entries : array_like, shape (codomain.size, domain.size)
         Real or complex; copied. Integers become float64.
     domain, codomain : Space, optional
-        Spaces in one process; Euclidean ones of one axis and the dtype of the entries by default. Vectors with more axes
-        are flattened, tuples concatenated.
+        Spaces in one process; Euclidean ones of one axis and the dtype of the entries by default. Vectors with more
+        axes are flattened, tuples concatenated.
 
     Raises
     ------

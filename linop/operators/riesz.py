@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import final
 
+import numpy as np
+
 from linop import claims
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
-from linop.spaces import Space
+from linop.spaces import Product, Space, Weighted
 
 
 @final
@@ -32,7 +34,6 @@ class Riesz(LinearOperator):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from linop import Euclidean, Weighted
     >>> X = Weighted(Euclidean(2), [1.0, 4.0])
     >>> X.riesz(np.ones(2)).tolist(), X.riesz_inverse(np.ones(2)).tolist()
@@ -44,6 +45,16 @@ class Riesz(LinearOperator):
     def __init__(self, space: Space, *, inverted: bool = False) -> None:
         super().__init__(space, space)
         self.inverted = inverted
+
+    @property
+    def exact(self) -> bool:
+        """Exact where the weights are powers of two."""
+        return _powers_of_two(self.domain)
+
+    @property
+    def roundings(self) -> int:
+        """One, of numbers and arrays; those of an operator or its inverse."""
+        return _roundings(self.domain, self.inverted)
 
     @property
     def claims(self) -> Claims:
@@ -72,3 +83,26 @@ class Riesz(LinearOperator):
 def riesz(space: Space, *, inverse: bool = False) -> LinearOperator:
     """Return the Riesz map of a space or its inverse; the identity where there are no weights."""
     return Riesz(space, inverted=inverse) if space.weighted else Identity(space)
+
+
+def _powers_of_two(space: Space) -> bool:
+    """Say whether all weights are powers of two of moderate size."""
+    if isinstance(space, Product):
+        return all(map(_powers_of_two, space.parts))
+    if not isinstance(space, Weighted):
+        return True
+    if isinstance(space.weight, LinearOperator):
+        return False
+    mantissa, exponent = np.frexp(space.weight)
+    return bool(np.all(mantissa == 0.5) and np.all(np.abs(exponent) <= 10))
+
+
+def _roundings(space: Space, inverted: bool) -> int:
+    """Return how many roundings the weights take."""
+    if isinstance(space, Product):
+        return max(_roundings(part, inverted) for part in space.parts)
+    if not isinstance(space, Weighted):
+        return 0
+    if not isinstance(space.weight, LinearOperator):
+        return 1
+    return space.inverse_weight.roundings if inverted else space.weight.roundings

@@ -46,7 +46,8 @@ class Euclidean(Space):
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return math.prod(self.shape) * (2 if self._realified else 1)
+        entries: int = math.prod(self.shape)
+        return 2 * entries if self._realified else entries
 
     @property
     def _realified(self) -> bool:

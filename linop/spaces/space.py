@@ -177,11 +177,11 @@ class Space(ABC):
         numpy array, shape (*batch, *shape)
         """
 
-    def flatten(self, x: Vector) -> Array:
+    def flatten(self, x: Vector) -> Array:  # noqa: ARG002  (spaces in one process do it)
         """Return the coordinates of a vector in one axis, in its own library; of a space in one process only."""
         raise SpaceError(f"{self}: the coordinates do not lie in one process")
 
-    def unflatten(self, coordinates: Array) -> Vector:
+    def unflatten(self, coordinates: Array) -> Vector:  # noqa: ARG002  (the same)
         """Return the vector with these coordinates, in their library; of a space in one process only."""
         raise SpaceError(f"{self}: the coordinates do not lie in one process")
 
@@ -282,7 +282,8 @@ class Space(ABC):
 
 
 def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return generator.integers(1, 5, shape) * generator.choice(np.array([-1, 1]), shape)
+    drawn: np.ndarray = generator.integers(1, 5, shape) * generator.choice(np.array([-1, 1]), shape)
+    return drawn
 
 
 def _draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

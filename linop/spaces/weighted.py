@@ -1,7 +1,7 @@
 r"""A space with another inner product.
 
-``inner(x, y) = dot(x, R y)`` with weights R: quadrature weights, noise covariances, mass matrices. Coordinates and `dot`
-stay as they are.
+``inner(x, y) = dot(x, R y)`` with weights R: quadrature weights, noise covariances, mass matrices. Coordinates and
+`dot` stay as they are.
 """
 
 from __future__ import annotations
@@ -154,11 +154,11 @@ class Weighted(Space):
         return (self.space, self.weight)
 
     def __repr__(self) -> str:
-        if isinstance(self.weight, np.ndarray) and self.weight.size > 6:
-            return f"Weighted({self.space}, array of {self.weight.dtype} in [{self.weight.min():g}, {self.weight.max():g}])"
-        if isinstance(self.weight, np.ndarray):
-            return f"Weighted({self.space}, {self.weight.tolist()})"
-        return f"Weighted({self.space}, {self.weight})"
+        weight = self.weight
+        if isinstance(weight, np.ndarray):
+            span = f"array of {weight.dtype} in [{weight.min():g}, {weight.max():g}]" if weight.size > 6 else ""
+            return f"Weighted({self.space}, {span or weight.tolist()})"
+        return f"Weighted({self.space}, {weight})"
 
 
 def _checked_weight(space: Space, weight: Any) -> float | np.ndarray:

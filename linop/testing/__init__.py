@@ -1,4 +1,4 @@
-"""Hypothesis strategies for spaces, vectors, operators and expressions with their dense twins, and what to assert of them.
+"""Hypothesis strategies for spaces, vectors, operators and expressions with dense twins, and what to assert of them.
 
 They need hypothesis, and are what this library tests itself with; use them for operators of your own.
 """

@@ -43,10 +43,11 @@ def dense(function: Any, domain: Space, codomain: Space) -> np.ndarray[Any, Any]
 def assert_operator(operator: LinearOperator, twin: np.ndarray[Any, Any]) -> None:
     """Assert that an operator is right in every respect that can be tested without knowing it.
 
-    * Its matrix is the dense twin, and that of ``dual`` the conjugate transpose; exactly where the operator claims to be
-      exact, else to within its roundings.
+    * Its matrix is the dense twin, and that of ``dual`` the conjugate transpose; exactly where the operator claims to
+      be exact, else to within its roundings.
     * Everything that `linop.check` looks at: adjoint, linearity, purity, batches, claims.
-    * On spaces with weights (a number, an array, a matrix) ``A.H`` has the matrix ``W_X^-1 a^H W_Y``, and ``A.H.H == A``.
+    * On spaces with weights (a number, an array, a matrix) ``A.H`` has the matrix ``W_X^-1 a^H W_Y``, and ``A.H.H ==
+      A``.
     * Arrays of torch and of the strict array API give what NumPy's give; single precision stays single.
 
     Parameters

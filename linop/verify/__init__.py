@@ -1,7 +1,8 @@
 """Checks of operators on a machine: of the adjoint, of linearity, purity and batches, and of every claim.
 
-Each ``check_...`` returns a report that is true when the check passed; each ``assert_...`` raises `VerificationError` with the
-reports that are not. On spaces that are spread over processes they are collective, and all processes get the same report.
+Each ``check_...`` returns a report that is true when the check passed; each ``assert_...`` raises `VerificationError`
+with the reports that are not. On spaces that are spread over processes they are collective, and all processes get the
+same report.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = [
 
 
 def check(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None) -> Reports:
-    """Check everything: adjoint, linearity, purity, batches, claims, and the inner products of weighted spaces. Collective.
+    """Check everything: adjoint, linearity, purity, batches, claims, inner products of weighted spaces. Collective.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ BATCHES = ((3,), (2, 1), (0,), (1, 0, 2))
 
 
 def check_batch(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None) -> Report:
-    """Check that an operator and its adjoint map a batch vector by vector, with several batch axes or none in it. Collective.
+    """Check that an operator and its adjoint map a batch vector by vector, however many axes it has. Collective.
 
     Parameters
     ----------

@@ -14,8 +14,8 @@ from linop.verify.report import Report
 def check_linear(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Report:
     """Check that an operator is linear over the field of its spaces. Collective.
 
-    An absolute value, a threshold or a shift is found, and so is a map of a complex space that is linear for real scalars
-    only, such as conjugation.
+    An absolute value, a threshold or a shift is found, and so is a map of a complex space that is linear for real
+    scalars only, such as conjugation.
 
     Parameters
     ----------

@@ -62,8 +62,8 @@ def tolerance(operator: LinearOperator, *results: Vector) -> float:
 def floor(operator: LinearOperator) -> float:
     """Return how long ``A x`` is, at least, for a typical x of length one, unless something has cancelled.
 
-    The gain g bounds the norm of ``|A|``, and the Frobenius norm is no smaller than that; a random x finds the latter over
-    the root of the number of coordinates.
+    The gain g bounds the norm of ``|A|``, and the Frobenius norm is no smaller than that; a random x finds the latter
+    over the root of the number of coordinates.
     """
     gain = operator.gain
     return 0.0 if gain is None else gain / math.sqrt(max(operator.domain.size, operator.codomain.size, 1))
@@ -90,8 +90,8 @@ def unit_of(space: Space, x: Vector, finest: int = FINEST) -> float | None:
             if k == finest:
                 return None
         elif k != finest:
-            return 2.0**-k
-    return 2.0**-finest
+            return float(2.0**-k)
+    return float(2.0**-finest)
 
 
 def stays_exact(operator: LinearOperator, x: Vector, image: Vector, other: Vector) -> bool:
@@ -151,10 +151,8 @@ class Trials:
         """Compare two vectors of a space; bit by bit where the tolerance allowed is zero."""
         scale = max(scale, length(space, found), length(space, expected))
         difference = arrays.each(lambda a, b: arrays.to_numpy(a) - arrays.to_numpy(b), found, expected)
-        if is_zero(space, difference):
-            deviation = 0.0
-        else:
-            deviation = max(length(space, difference), np.nextafter(0, 1))
+        smallest = np.nextafter(0, 1)  # for a difference whose square underflows
+        deviation = 0.0 if is_zero(space, difference) else max(length(space, difference), smallest)
         if not math.isfinite(scale):
             self.complain("the numbers are too large to be compared")
         self.vacuous = self.vacuous and scale == 0

@@ -1,4 +1,4 @@
-"""Is this a function? The argument is left alone, nothing is shared with it, the same argument gives the same result."""
+"""Is this a function? The argument is left alone, nothing is shared with it, the same one gives the same result."""
 
 from __future__ import annotations
 
