@@ -25,14 +25,17 @@ Scalar = Any
 
 
 def namespace(x: Array) -> Any:
-    """Return the array API namespace of an array.
+    """Return the array API namespace of an array: of NumPy's, NumPy itself, which follows the standard.
 
     Raises
     ------
     TypeError
         When `x` is not an array of the array API standard.
     """
-    return _NUMPY if type(x) is np.ndarray else array_api_compat.array_namespace(x)
+    if type(x) is np.ndarray or isinstance(x, np.generic):
+        return np
+    found = array_api_compat.array_namespace(x)
+    return np if found.__name__ == "array_api_compat.numpy" else found
 
 
 def is_array(x: object) -> bool:
@@ -40,7 +43,6 @@ def is_array(x: object) -> bool:
     return bool(array_api_compat.is_array_api_obj(x))
 
 
-_NUMPY = array_api_compat.array_namespace(np.empty(0))
 _KINDS = {"c": "complex", "f": "real", "i": "real", "u": "real"}
 
 
@@ -83,10 +85,12 @@ def match(constant: np.ndarray, like: Array) -> Array:
     if type(like) is np.ndarray and constant.dtype is like.dtype:
         return constant
     xp = namespace(like)
-    found = constant if xp is _NUMPY else xp.asarray(constant.copy(), device=array_api_compat.device(like))
-    if xp.isdtype(like.dtype, "integral") or (np.iscomplexobj(constant) and kind(like) == "real"):
+    found = constant if xp is np else xp.asarray(constant.copy(), device=array_api_compat.device(like))
+    if xp.isdtype(like.dtype, "integral"):
         return found
-    return xp.astype(found, like.dtype, copy=False)
+    complexify = np.iscomplexobj(constant) and kind(like) == "real"
+    dtype = xp.result_type(like.dtype, xp.complex64) if complexify else like.dtype
+    return xp.astype(found, dtype, copy=False)
 
 
 def match_index(index: np.ndarray, like: Array) -> Array:
@@ -142,7 +146,12 @@ def cast(x: np.ndarray, like: Array) -> Array:
     """Return a NumPy array in the library, on the device and in the precision of `like`; its field stays."""
     xp = namespace(like)
     found = xp.asarray(x.copy(), device=array_api_compat.device(like))
-    return xp.astype(found, like.dtype, copy=False) if kind(found) == kind(like) else found
+    if kind(found) == kind(like):
+        return found if xp.isdtype(like.dtype, "integral") else xp.astype(found, like.dtype, copy=False)
+    if kind(found) == "real":  # of a complex vector's precision
+        return xp.astype(found, xp.real(like).dtype, copy=False)
+    complex_like = xp.complex64 if xp.isdtype(like.dtype, "integral") else xp.result_type(like.dtype, xp.complex64)
+    return xp.astype(found, complex_like, copy=False)
 
 
 # -- vectors: arrays, or tuples of vectors -----------------------------------------------------------------------------

@@ -80,7 +80,9 @@ class Diagonal(LinearOperator):
 
     @property
     def gain(self) -> float:
-        """The largest absolute entry."""
+        """The largest absolute entry; of both parts together, where they are coordinates of their own."""
+        if self.domain.field == "real" and self.entries.dtype.kind == "c":
+            return float((np.abs(self.entries.real) + np.abs(self.entries.imag)).max(initial=0.0))
         return float(np.abs(self.entries).max(initial=0.0))
 
     @property

@@ -81,10 +81,11 @@ def assert_operator(operator: LinearOperator, twin: np.ndarray[Any, Any]) -> Non
         found = operator(given)
         assert {type(a) for a in arrays.leaves(found)} == {type(a) for a in arrays.leaves(given)}
         _assert_same(operator, probe.numbers(found), expected)
-    single = arrays.each(_single, x)
-    found = operator(single)
-    assert {a.dtype.itemsize // (2 if a.dtype.kind == "c" else 1) for a in arrays.leaves(found)} == {4}
-    _assert_same(operator, found, expected)
+    for side in (operator, operator.dual):
+        x = side.domain.integers(3, (2,))
+        single = side(arrays.each(_single, x))
+        assert {a.dtype.itemsize // (2 if a.dtype.kind == "c" else 1) for a in arrays.leaves(single)} == {4}
+        _assert_same(side, single, side(x))
 
 
 def _assert_close(
