@@ -50,9 +50,30 @@ from linop.operators.sum_axes import Mean, SumAxes
 from linop.operators.toeplitz import Toeplitz
 from linop.operators.trace import Trace
 from linop.operators.zero import Zero
-from linop.queries import matrix
-from linop.queries.cost import Cost, cost
-from linop.queries.parts import parts
+from linop.queries import (
+    Cost,
+    TraceEstimate,
+    condition_estimate,
+    cost,
+    diagonal,
+    eigenvalue_bounds,
+    hutchinson,
+    is_diagonal,
+    is_isometry,
+    is_positive,
+    is_projection,
+    is_self_adjoint,
+    is_unitary,
+    latex,
+    matrix,
+    norm_estimate,
+    notebook,
+    parts,
+    plot_matrix,
+    space_name,
+    trace,
+    tree,
+)
 from linop.simplify import rebuild, rule, simplify
 from linop.spaces import Euclidean, Product, Space, Weighted
 from linop.verify import (
@@ -124,6 +145,7 @@ __all__ = [
     "SumAxes",
     "Toeplitz",
     "Trace",
+    "TraceEstimate",
     "VStack",
     "VerificationError",
     "Weighted",
@@ -142,13 +164,30 @@ __all__ = [
     "check_linear",
     "check_pure",
     "check_space",
+    "condition_estimate",
     "cost",
+    "diagonal",
+    "eigenvalue_bounds",
+    "hutchinson",
     "inverse",
+    "is_diagonal",
+    "is_isometry",
+    "is_positive",
+    "is_projection",
+    "is_self_adjoint",
+    "is_unitary",
+    "latex",
     "matrix",
+    "norm_estimate",
+    "notebook",
     "parts",
+    "plot_matrix",
     "rebuild",
     "reweight",
     "rule",
     "simplify",
+    "space_name",
     "tensor_space",
+    "trace",
+    "tree",
 ]

@@ -93,6 +93,20 @@ def match(constant: np.ndarray, like: Array) -> Array:
     return xp.astype(found, dtype, copy=False)
 
 
+def floating(x: Array) -> Array:
+    """Return an array with floating entries: integers become doubles, everything else stays."""
+    xp = namespace(x)
+    return xp.astype(x, xp.float64) if xp.isdtype(x.dtype, "integral") else x
+
+
+def complexified(x: Array) -> Array:
+    """Return an array with complex entries in its own precision: fresh where they were real, else the array itself."""
+    if kind(x) == "complex":
+        return x
+    xp, x = namespace(x), floating(x)
+    return xp.astype(x, xp.result_type(x.dtype, xp.complex64))
+
+
 def match_index(index: np.ndarray, like: Array) -> Array:
     """Bring an operator's integer indices to the library and device of a vector."""
     if type(like) is np.ndarray:

@@ -23,7 +23,7 @@ IDEMPOTENT = "idempotent"
 """``A A = A``: a projection; orthogonal where it is self-adjoint, too."""
 
 DIAGONAL = "diagonal"
-"""Each coordinate is multiplied by a number: these operators commute."""
+"""Each entry is multiplied by a number of its own: these operators commute."""
 
 Claims = frozenset[str]
 

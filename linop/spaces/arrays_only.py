@@ -28,6 +28,24 @@ def require_arrays(name: str, *spaces: object) -> None:
             raise SpaceError(f"{name}: expected a space of arrays in one process, found {space}")
 
 
+def require_real_space_of_complex(name: str, space: Space) -> None:
+    """Raise unless this is a real space of complex arrays, where parts and conjugation are linear.
+
+    Raises
+    ------
+    SpaceError
+        Naming the operator and the space that would do.
+    """
+    require_arrays(name, space)
+    if space.dtype.kind != "c":
+        raise SpaceError(f"{name} : {space}: expected a real space of complex arrays, found arrays of {space.dtype}")
+    if space.field != "real":
+        raise SpaceError(
+            f"{name} : {space}: not linear over the complex numbers; expected a real space of complex arrays, such as "
+            f"Euclidean({space.shape}, {str(space.dtype)!r}, field='real')"
+        )
+
+
 def resolve_codomain(
     name: str, domain: Space, codomain: Space | None, shape: tuple[int, ...], dtype: Any = None
 ) -> Space:
