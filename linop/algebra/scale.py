@@ -96,8 +96,8 @@ class Scale(LinearOperator):
         return (self.scalar, self.operator)
 
     def __str__(self) -> str:
-        scalar = f"{self.scalar:g}"
-        return f"{scalar} * ({self.operator})" if isinstance(self.operator, Sum) else f"{scalar} * {self.operator}"
+        scalar = "-" if self.scalar == -1 else f"{self.scalar:g} * "
+        return f"{scalar}({self.operator})" if isinstance(self.operator, Sum) else f"{scalar}{self.operator}"
 
 
 def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:

@@ -78,7 +78,8 @@ class Sum(LinearOperator):
         return self.terms
 
     def __str__(self) -> str:
-        return " + ".join(str(term) for term in self.terms)
+        first, *others = map(str, self.terms)
+        return first + "".join(f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in others)
 
 
 def add(left: LinearOperator, right: LinearOperator) -> LinearOperator:

@@ -149,6 +149,8 @@ def test_flat_chains() -> None:
         ((B + C) @ A, "(Matrix(4x4) + Matrix(4x4)) @ Matrix(4x6)"),
         ((B + C).H, "Matrix(4x4).H + Matrix(4x4).H"),
         (2 * (B + C), "2 * (Matrix(4x4) + Matrix(4x4))"),
+        (B - C - 0.5 * B, "Matrix(4x4) - Matrix(4x4) - 0.5 * Matrix(4x4)"),
+        (-(B - C), "-(Matrix(4x4) - Matrix(4x4))"),
         (B @ (2 * C), "2 * Matrix(4x4) @ Matrix(4x4)"),
         (Identity(Y) + Zero(Y, Y) + B, "Identity + Matrix(4x4)"),
     ],
