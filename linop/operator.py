@@ -188,3 +188,10 @@ class LinearOperator(ABC):
     @final
     def __repr__(self) -> str:
         return f"{self} : {self.domain} -> {self.codomain}"
+
+    @final
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Return what a notebook shows: the expression as a tree, and as a formula."""
+        from linop.queries.display import notebook
+
+        return notebook(self)
