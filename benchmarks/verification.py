@@ -1,7 +1,8 @@
 """How often checks of adjoints are wrong: false alarms on right operators, wrong operators that pass.
 
-`linop.check_adjoint` stands beside the usual dot test: one pair of normal vectors, accepted where the two pairings agree to a
-relative tolerance, in the precision of the vectors. ``python benchmarks/verification.py --runs 10000`` prints two tables.
+`linop.check_adjoint` stands beside the usual dot test: one pair of normal vectors, accepted where the two pairings
+agree to a relative tolerance, in the precision of the vectors. ``python benchmarks/verification.py --runs 10000``
+prints two tables.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def false_alarms(n: int, runs: int) -> None:
     print(
         f"False alarms on right operators of {n} entries (and a matrix of as many); runs that failed, of {runs} in all"
     )
-    print(f"{'operator':34}{'linop':>8}" + "".join(f"{f'rtol {tolerance:g}':>12}" for tolerance in TOLERANCES))
+    print(f"{'operator':40}{'linop':>8}" + "".join(f"{f'rtol {tolerance:g}':>12}" for tolerance in TOLERANCES))
     operators = list(right_operators(n))
     each = -(-runs // len(operators))
     total = np.zeros(1 + len(TOLERANCES), int)
@@ -75,8 +76,8 @@ def false_alarms(n: int, runs: int) -> None:
         for seed in tqdm(range(each), desc=name, leave=False, mininterval=5):
             found += [not check_adjoint(A, seed=seed, mode="floating"), *(not passed for passed in dot_test(A, seed))]
         total += found
-        print(f"{f'{name}, {A.domain.dtype}':34}" + _row(found, each), flush=True)
-    print(f"{'all':34}" + _row(total, each * len(operators)))
+        print(f"{f'{name}, {A.domain.dtype}':40}" + _row(found, each), flush=True)
+    print(f"{'all':40}" + _row(total, each * len(operators)))
 
 
 # -- wrong operators ---------------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def wrong_operators(n: int, dtype: Any) -> Iterator[tuple[str, LinearOperator]]:
 def missed(n: int, runs: int) -> None:
     """Print how often wrong operators pass."""
     print(f"\nWrong operators of {n} entries that pass; runs that passed, of {runs}")
-    print(f"{'fault':34}{'linop':>8}" + "".join(f"{f'rtol {tolerance:g}':>12}" for tolerance in TOLERANCES))
+    print(f"{'fault':40}{'linop':>8}" + "".join(f"{f'rtol {tolerance:g}':>12}" for tolerance in TOLERANCES))
     for dtype in (np.float32, np.float64):
         for name, A in wrong_operators(n, dtype):
             found = np.zeros(1 + len(TOLERANCES), int)
@@ -134,7 +135,7 @@ def missed(n: int, runs: int) -> None:
                 report = check_adjoint(A, seed=seed)
                 assert report.mode == "exact", str(report)
                 found += [report.passed, *dot_test(A, seed)]
-            print(f"{f'{name}, {np.dtype(dtype)}':34}" + _row(found, runs), flush=True)
+            print(f"{f'{name}, {np.dtype(dtype)}':40}" + _row(found, runs), flush=True)
 
 
 def _row(found: np.ndarray, runs: int) -> str:

@@ -18,6 +18,7 @@ from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
 from linop.errors import ConvergenceError, SpaceError, VerificationError
+from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
@@ -168,6 +169,8 @@ __all__ = [
     "cost",
     "diagonal",
     "eigenvalue_bounds",
+    "from_pylops",
+    "from_scipy",
     "hutchinson",
     "inverse",
     "is_diagonal",
@@ -188,6 +191,8 @@ __all__ = [
     "simplify",
     "space_name",
     "tensor_space",
+    "to_pylops",
+    "to_scipy",
     "trace",
     "tree",
 ]

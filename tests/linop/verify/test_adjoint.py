@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from linop import (
-    VerificationError,
     Euclidean,
     FunctionOperator,
     Identity,
     LinearOperator,
     Matrix,
     SpaceError,
+    VerificationError,
     Weighted,
     Zero,
     assert_adjoint,

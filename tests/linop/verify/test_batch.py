@@ -45,5 +45,5 @@ def test_a_lost_batch_is_an_error() -> None:
 def test_assert_batch() -> None:
     """It returns nothing, or raises with the report."""
     assert_batch(Matrix(np.eye(2)))
-    with pytest.raises(VerificationError, match="batch of f.*FAILED"):
+    with pytest.raises(VerificationError, match=r"batch of f.*FAILED"):
         assert_batch(batched(lambda x: x[::-1].copy()))

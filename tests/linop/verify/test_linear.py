@@ -59,5 +59,5 @@ def test_over_the_complex_numbers() -> None:
 def test_assert_linear() -> None:
     """It returns nothing, or raises with the report."""
     assert_linear(Identity(Euclidean(2)))
-    with pytest.raises(VerificationError, match="linearity of f.*FAILED"):
+    with pytest.raises(VerificationError, match=r"linearity of f.*FAILED"):
         assert_linear(function(np.abs))

@@ -66,5 +66,5 @@ def test_pure_functions_pass() -> None:
 def test_assert_pure() -> None:
     """It returns nothing, or raises with the report."""
     assert_pure(Identity(X))
-    with pytest.raises(VerificationError, match="purity of f.*shares memory"):
+    with pytest.raises(VerificationError, match=r"purity of f.*shares memory"):
         assert_pure(FunctionOperator(X, X, view, view, name="f"))
