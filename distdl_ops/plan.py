@@ -24,6 +24,9 @@ from linop.arrays import Array
 Box = tuple[slice, ...]
 """What part of a rank's array: one slice for each tensor axis."""
 
+MOST_COMPARED = 64
+"""Up to how many boxes are compared with each other."""
+
 
 class Plan:
     """The messages of ``M(S, T)`` on this rank, and their execution.
@@ -59,6 +62,10 @@ class Plan:
             boxes = [box for _, box in common_boxes(source.pieces_at(other), mine)]
             if boxes:
                 self.receives.append((other, boxes))
+        # In an order that is the same for all replicas of a vector, whose sums then have the same bits: large boxes
+        # first, for what nothing was added to yet need not be read.
+        self.receives.sort(key=lambda found: (-sum(map(_volume, found[1])), found[0]))
+        self._fresh = _untouched([box for _, boxes in self.receives for box in boxes])
 
     def run(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Array:
         """Move a vector.
@@ -83,16 +90,25 @@ class Plan:
         sends = [(rank, _pack(x, boxes)) for rank, boxes in self.sends if rank != me]
         buffers = {rank: _room(x, batch, boxes) for rank, boxes in self.receives if rank != me}
         exchange = world.exchange(sends, list(buffers.items()), what)
-        y = arrays.zeros((*batch, *self.shape), like=x)
-        exchange.finish()
         kept = [box for rank, boxes in self.sends if rank == me for box in boxes]
-        for rank, boxes in self.receives:  # in the order of ranks on every rank: sums of replicas have the same bits
+        total = y = arrays.zeros((*batch, *self.shape), like=x)
+        if accumulate and not all(self._fresh):
+            total = arrays.accumulator(y)
+        waiting, fresh = True, iter(self._fresh)
+        for rank, boxes in self.receives:
+            if waiting and rank != me:  # what comes from this rank is moved while messages are under way
+                exchange.finish()
+                waiting = False
             parts = (x[(..., *box)] for box in kept) if rank == me else _unpack(buffers[rank], batch, boxes)
             for box, part in zip(boxes, parts, strict=True):
-                if accumulate:
-                    y[(..., *box)] += part
+                if next(fresh) or not accumulate:
+                    total[(..., *box)] = part
                 else:
-                    y[(..., *box)] = part
+                    total[(..., *box)] += part
+        if waiting:
+            exchange.finish()
+        if total is not y:
+            y[...] = total
         return y
 
 
@@ -157,6 +173,23 @@ def _overlaps(source: list[Piece], target: list[Piece]) -> Iterator[tuple[slice,
         if first < last:
             there, here = first - s.start + s.local, first - t.start + t.local
             yield slice(there, there + last - first), slice(here, here + last - first)
+
+
+def _volume(box: Box) -> int:
+    """Return how many entries a box has."""
+    return math.prod(s.stop - s.start for s in box)
+
+
+def _untouched(boxes: list[Box]) -> list[bool]:
+    """Return for each box whether it has no entry in common with those before it; False where that is not looked at."""
+    if len(boxes) > MOST_COMPARED:
+        return [False] * len(boxes)
+    return [not any(_meet(box, other) for other in boxes[:k]) for k, box in enumerate(boxes)]
+
+
+def _meet(box: Box, other: Box) -> bool:
+    """Say whether two boxes have an entry in common."""
+    return all(s.start < t.stop and t.start < s.stop for s, t in zip(box, other, strict=True))
 
 
 def _sizes(batch: tuple[int, ...], boxes: list[Box]) -> list[tuple[tuple[int, ...], int]]:

@@ -66,6 +66,14 @@ def empty(shape: tuple[int, ...], like: Array) -> Array:
     return namespace(like).empty(shape, dtype=like.dtype, device=array_api_compat.device(like))
 
 
+def accumulator(x: Array) -> Array:
+    """Return zeros in which sums of such entries do not lose digits: single precision for half, else `x` itself."""
+    xp = namespace(x)
+    if kind(x) == "real" and not xp.isdtype(x.dtype, "integral") and xp.finfo(x.dtype).bits < 32:
+        return xp.zeros(tuple(x.shape), dtype=xp.float32, device=array_api_compat.device(x))
+    return x
+
+
 def copy(x: Vector) -> Vector:
     """Return a fresh vector with the entries of `x`, in row-major order."""
     if type(x) is np.ndarray:
