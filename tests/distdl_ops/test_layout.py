@@ -50,7 +50,7 @@ def test_a_plan_on_a_million_ranks() -> None:
     wide = Layout(owned.axes, owned.shape, {"rows": Split(0, halo), "cols": Split(1, halo)})
     plan = Plan(owned, wide, 500_500)
     neighbours = [500_500 + 1000 * i + j for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    assert [rank for rank, _ in plan.sends] == [rank for rank, _ in plan.receives] == neighbours
+    assert [rank for rank, _ in plan.sends] == sorted(rank for rank, _ in plan.receives) == neighbours
     assert plan.shape == (6, 6)
 
 
