@@ -23,7 +23,8 @@ from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.compose import Compose, compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
-from linop.arrays import Array, Vector
+from linop.arrays import Vector
+from linop.batches import for_each
 from linop.claims import Claims
 from linop.errors import ConvergenceError, SpaceError
 from linop.operator import LinearOperator
@@ -124,18 +125,7 @@ class Inverse(LinearOperator):
         return self if self.positive else Inverse(self.operator.dual, positive=False, tolerance=self.tolerance)
 
     def _apply(self, x: Vector) -> Vector:
-        batch = self.domain.batch(x)
-        if not batch:
-            return self._solve(x)
-        results = [self._solve(arrays.each(lambda a, i=index: a[(*i, ...)], x)) for index in np.ndindex(*batch)]
-        if not results:
-            return self.codomain.zeros(batch, like=x)
-
-        def gather(*parts: Array) -> Array:
-            xp = arrays.namespace(parts[0])
-            return xp.reshape(xp.stack(parts), (*batch, *parts[0].shape))
-
-        return arrays.each(gather, *results)
+        return for_each(self._solve, x, self.domain, self.codomain)
 
     def _solve(self, b: Vector) -> Vector:
         """Return the solution for one right-hand side. Claims are about `Space.dot`: weights are left aside."""

@@ -9,12 +9,12 @@ matrix     what the functions make of the basis vectors
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import final
 
 from linop import arrays
-from linop.arrays import Array
+from linop.arrays import Vector
+from linop.batches import for_each
 from linop.operator import LinearOperator
 from linop.spaces import Space
 
@@ -51,8 +51,8 @@ class FunctionOperator(LinearOperator):
         self,
         domain: Space,
         codomain: Space,
-        apply: Callable[[Array], Array],
-        apply_dual: Callable[[Array], Array],
+        apply: Callable[[Vector], Vector],
+        apply_dual: Callable[[Vector], Vector],
         *,
         name: str = "FunctionOperator",
         exact: bool = False,
@@ -77,25 +77,15 @@ class FunctionOperator(LinearOperator):
         """As claimed."""
         return self._roundings
 
-    def _apply(self, x: Array) -> Array:
+    def _apply(self, x: Vector) -> Vector:
         return self._each(self.apply, x, self.domain, self.codomain)
 
-    def _apply_dual(self, y: Array) -> Array:
+    def _apply_dual(self, y: Vector) -> Vector:
         return self._each(self.apply_dual, y, self.codomain, self.domain)
 
-    def _each(self, function: Callable[[Array], Array], x: Array, source: Space, target: Space) -> Array:
+    def _each(self, function: Callable[[Vector], Vector], x: Vector, source: Space, target: Space) -> Vector:
         """Call the function for the whole batch or for each of its vectors, and check what comes back."""
-        batch = source.batch(x)
-        if self.batched or not batch:
-            result = function(x)
-        elif math.prod(batch) == 0:
-            return target.zeros(batch, like=x)
-        else:
-            xp = arrays.namespace(x)
-            vectors = xp.reshape(x, (math.prod(batch), *source.shape))
-            results = [function(vectors[i, ...]) for i in range(vectors.shape[0])]
-            stacked = xp.stack(results)
-            result = xp.reshape(stacked, (*batch, *stacked.shape[1:]))
+        result = arrays.without_scalars(function(x) if self.batched else for_each(function, x, source, target))
         target.check(result, self)
         return result
 

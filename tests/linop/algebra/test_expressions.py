@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from linop import (
     Compose,
     Euclidean,
-    FunctionOperator,
     Identity,
     LinearOperator,
     Matrix,
@@ -236,27 +235,3 @@ def test_matrix_keeps_its_entries() -> None:
     I2 = Matrix(entries)
     entries[:] = 7
     assert matrix(I2).tolist() == [[1, 0], [0, 1]]
-
-
-def test_function_operator_refuses_results_of_another_shape() -> None:
-    """A function that returns something else than its codomain's vectors is named."""
-    crop = FunctionOperator(Y, Y, lambda x: x[:-1], lambda y: y, name="Crop")
-    with pytest.raises(SpaceError, match="Crop"):
-        crop(np.ones(4))
-    with pytest.raises(SpaceError, match="Crop"):
-        crop(np.ones((2, 4)))
-
-
-def test_function_operator_with_its_own_batch() -> None:
-    """A function that carries the batch is called once."""
-    calls = []
-
-    def flip(x: np.ndarray) -> np.ndarray:
-        calls.append(x.shape)
-        return x[..., ::-1].copy()
-
-    A = FunctionOperator(Y, Y, flip, flip, batched=True)
-    assert check_adjoint(A)
-    calls.clear()
-    A(np.ones((2, 3, 4)))
-    assert calls == [(2, 3, 4)]
