@@ -159,10 +159,15 @@ class Layout:
         return inside and all(left[1] <= right[0] for left, right in itertools.pairwise(held))
 
     @property
+    def holds_once(self) -> bool:
+        """Whether every held entry stands for one tensor entry of its own: ``E E* = I``."""
+        return all(self.holds_once_along(name) for name in self.roles)
+
+    @property
     def is_partition(self) -> bool:
         """Whether every tensor entry lies on one rank, and nothing else does: ``E E* = I`` and ``E* E = I``."""
         return (
-            all(self.holds_once_along(name) for name in self.roles)
+            self.holds_once
             and self.size == math.prod(self.shape)
             and not any(isinstance(role, Replicated) for role in self.roles.values())
         )

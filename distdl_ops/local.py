@@ -9,13 +9,14 @@ matrix     block diagonal
 
 from __future__ import annotations
 
-from typing import final
+from typing import NamedTuple, final
 
 from distdl_ops.roles import Replicated
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError
+from linop import LinearOperator, SpaceError, claims
 from linop.arrays import Array
+from linop.claims import Claims
 
 
 @final
@@ -58,28 +59,40 @@ class Local(LinearOperator):
         require_spaces("Local", domain, codomain)
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
-        claims = world.allgather((operator.exact, operator.roundings), "Local")
-        self._exact = all(exact for exact, _ in claims)
-        self._roundings = max(roundings for _, roundings in claims)
+        # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
+        told = world.allgather(_tell(operator), "Local")
+        self._everyone = tuple(told)
         super().__init__(domain, codomain)
         self.operator = operator
 
     @property
     def exact(self) -> bool:
         """Exact where the operator of every rank is."""
-        return self._exact
+        return all(told.exact for told in self._everyone)
 
     @property
     def roundings(self) -> int:
         """The most of any rank's operator."""
-        return self._roundings
+        return max(told.roundings for told in self._everyone)
+
+    @property
+    def gain(self) -> float | None:
+        """The largest of any rank's operator."""
+        gains = [told.gain for told in self._everyone]
+        return None if None in gains else max(gain for gain in gains if gain is not None)
+
+    @property
+    def claims(self) -> Claims:
+        """What the operators of all ranks claim."""
+        found = frozenset.intersection(*(told.claims for told in self._everyone))
+        return found if self.domain == self.codomain else found & claims.UNITARY
 
     @property
     def dual(self) -> Local:
         """The adjoints. No communication."""
         mirrored = object.__new__(Local)
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
-        mirrored._exact, mirrored._roundings = self._exact, self._roundings
+        mirrored._everyone = tuple(told.mirrored() for told in self._everyone)
         mirrored.operator = self.operator.dual
         return mirrored
 
@@ -87,10 +100,34 @@ class Local(LinearOperator):
         return self.operator._apply(x)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, self.operator)
+        return (self.domain, self.codomain, tuple(told.identity for told in self._everyone))
 
     def __str__(self) -> str:
         return f"Local({self.operator})"
+
+
+class _Told(NamedTuple):
+    """What a rank tells the others of its operator.
+
+    Two operators of one rank are the same where their hashes are, which that rank alone can compute.
+    """
+
+    exact: bool
+    roundings: int
+    gain: float | None
+    claims: Claims
+    identity: int
+    mirror: int
+
+    def mirrored(self) -> _Told:
+        """Return what the rank tells of the adjoint."""
+        return self._replace(claims=claims.mirrored(self.claims), identity=self.mirror, mirror=self.identity)
+
+
+def _tell(operator: LinearOperator) -> _Told:
+    """Return what is told of an operator."""
+    identity, mirror = hash(operator), hash(operator.dual)
+    return _Told(operator.exact, operator.roundings, operator.gain, operator.claims, identity, mirror)
 
 
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:

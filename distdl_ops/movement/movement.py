@@ -24,15 +24,18 @@ Read the table transposed and you have every adjoint. An all-reduce (`Copies` to
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 from distdl_ops.movement.collective import Collective, collective
+from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError
+from linop import LinearOperator, SpaceError, claims
 from linop.arrays import Array
+from linop.claims import Claims
 
 NAMES: dict[tuple[type[Role], type[Role]], str] = {
     (At, At): "Move",
@@ -104,6 +107,23 @@ class Movement(LinearOperator):
     def roundings(self) -> int:
         """One for each rank whose entries may be added up."""
         return max(self.domain.grid.size, self.codomain.grid.size)
+
+    @property
+    def gain(self) -> float:
+        """The norm: the root of how often an entry is held at most, by the source times by the target."""
+        held = (multiplicity(space.layout) for space in (self.domain, self.codomain))
+        return math.sqrt(math.prod(found.largest for found in held))
+
+    @property
+    def claims(self) -> Claims:
+        """An isometry where the target holds each entry once, and so does the source; self-adjoint from S to S."""
+        source, target = self.domain.layout, self.codomain.layout
+        found = set()
+        if source.holds_once and multiplicity(target).constant == 1:
+            found.add(claims.ISOMETRY)
+        if target.holds_once and multiplicity(source).constant == 1:
+            found.add(claims.COISOMETRY)
+        return frozenset(found) | (claims.SYMMETRY if self.domain == self.codomain else claims.NONE)
 
     @property
     def dual(self) -> Movement:

@@ -1,0 +1,69 @@
+r"""How often a layout holds each entry of the tensor: the diagonal of :math:`E^* E`.
+
+Roles of different grid axes multiply, and a tensor axis is split along one grid axis at most. So the diagonal is a
+number times a product of one vector for each tensor axis: copies are counted by the number, overlaps and gaps by the
+vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from distdl_ops.layout import Layout, runs
+from distdl_ops.roles import Copies, Split
+
+
+class Multiplicity(NamedTuple):
+    """The diagonal of ``E* E``: ``copies`` times the product of ``counts[k][i_k]`` over the tensor axes k."""
+
+    copies: int
+    counts: tuple[np.ndarray, ...]
+
+    @property
+    def constant(self) -> int | None:
+        """The one number on the diagonal; None where there are several."""
+        if any(counts.size == 0 for counts in self.counts):
+            return self.copies
+        if any(counts.min() != counts.max() for counts in self.counts):
+            return None
+        return self.copies * math.prod(int(counts[0]) for counts in self.counts)
+
+    @property
+    def largest(self) -> int:
+        """The largest number on the diagonal; zero where there is none."""
+        return self.copies * math.prod(int(counts.max(initial=0)) for counts in self.counts)
+
+    def tensor(self) -> np.ndarray:
+        """Return the diagonal as a tensor of the logical shape, float64."""
+        found = np.array(float(self.copies))
+        for counts in self.counts:
+            found = found[..., None] * counts
+        return found
+
+
+def multiplicity(layout: Layout) -> Multiplicity:
+    """Return how often a layout holds each entry of the tensor; a replicated vector counts once.
+
+    Examples
+    --------
+    >>> from distdl_ops.roles import Split
+    >>> halo = Layout({"rows": 2}, (4,), {"rows": Split(0, [(-1, 3), (1, 5)])})
+    >>> multiplicity(halo).tensor().tolist(), multiplicity(halo).constant
+    ([1.0, 2.0, 2.0, 1.0], None)
+    """
+    counts = [np.ones(extent, np.int64) for extent in layout.shape]
+    copies = 1
+    for name, role in layout.roles.items():
+        if isinstance(role, Copies):
+            copies *= layout.axes[name]
+        elif isinstance(role, Split):
+            held = np.zeros(layout.shape[role.axis] + 1, np.int64)
+            for interval in role.intervals:
+                for piece in runs(interval, layout.shape[role.axis], role.boundary):
+                    held[piece.start] += 1
+                    held[piece.start + piece.length] -= 1
+            counts[role.axis] = np.cumsum(held[:-1])
+    return Multiplicity(copies, tuple(counts))
