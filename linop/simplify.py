@@ -106,13 +106,14 @@ def simplify(operator: LinearOperator) -> LinearOperator:
     >>> print(simplify(Diagonal([1.0, 2.0]) @ Diagonal([3.0, 4.0]) @ Diagonal([3.0, 4.0]) - 1 * Diagonal([1.0, 1.0])))
     Diagonal([8.0, 31.0])
     """
-    seen = {operator}
+    seen, cheapest = {operator}, operator
     while True:
-        found = _rewritten(operator)
-        if found in seen:  # also where rules would go round in a circle
-            return found
-        seen.add(found)
-        operator = found
+        operator = _rewritten(operator)
+        if cost(operator) <= cost(cheapest):  # a number that comes to the front may multiply a longer vector there
+            cheapest = operator
+        if operator in seen:  # also where rules would go round in a circle
+            return cheapest
+        seen.add(operator)
 
 
 def _rewritten(operator: LinearOperator) -> LinearOperator:

@@ -1,5 +1,6 @@
 """Expressions of movements and local operators are fused: the same map, exactly, and no dearer."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ def test_chains_are_simplified(drawn: tuple[int, tuple[Draft, ...]]) -> None:
         A = Movement(T, U) @ Movement(S, T) @ Movement(R, S)
         B = simplify(A)
         same = np.array_equal(matrix(A), matrix(B)) and np.array_equal(matrix(A.H), matrix(B.H))
-        return same, bool(cost(B) <= cost(A)), simplify(B) == B, str(B)
+        form = re.sub(r"Local\(\w+\)", "Local", str(B))  # ranks have operators of their own in the same place
+        return same, bool(cost(B) <= cost(A)), simplify(B) == B, form
 
     everyone = on_ranks(size, main)
     assert len(set(everyone)) == 1, "all ranks decide alike"
