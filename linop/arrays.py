@@ -13,6 +13,7 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
+from numpy import ndarray
 
 Array = Any
 """An array of the array API standard: `numpy.ndarray`, `torch.Tensor`, ..."""
@@ -32,7 +33,7 @@ def namespace(x: Array) -> Any:
     TypeError
         When `x` is not an array of the array API standard.
     """
-    if type(x) is np.ndarray or isinstance(x, np.generic):
+    if type(x) is ndarray or isinstance(x, np.generic):
         return np
     found = array_api_compat.array_namespace(x)
     return np if found.__name__ == "array_api_compat.numpy" else found
@@ -48,7 +49,7 @@ _KINDS = {"c": "complex", "f": "real", "i": "real", "u": "real"}
 
 def kind(x: Array) -> str:
     """Return ``"complex"``, ``"real"`` (integers among them) or ``"other"``: what the entries of an array are."""
-    if type(x) is np.ndarray:
+    if type(x) is ndarray:
         return _KINDS.get(x.dtype.kind, "other")
     xp = namespace(x)
     if xp.isdtype(x.dtype, "complex floating"):
@@ -58,11 +59,15 @@ def kind(x: Array) -> str:
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """Return zeros in the library, dtype and device of `like`."""
+    if type(like) is ndarray:
+        return np.zeros(shape, like.dtype)
     return namespace(like).zeros(shape, dtype=like.dtype, device=array_api_compat.device(like))
 
 
 def empty(shape: tuple[int, ...], like: Array) -> Array:
     """Return an uninitialised array in the library, dtype and device of `like`."""
+    if type(like) is ndarray:
+        return np.empty(shape, like.dtype)
     return namespace(like).empty(shape, dtype=like.dtype, device=array_api_compat.device(like))
 
 
@@ -76,7 +81,7 @@ def accumulator(x: Array) -> Array:
 
 def copy(x: Vector) -> Vector:
     """Return a fresh vector with the entries of `x`, in row-major order."""
-    if type(x) is np.ndarray:
+    if type(x) is ndarray:
         return x.copy()
     if type(x) is tuple:
         return tuple(map(copy, x))
@@ -90,7 +95,7 @@ def match(constant: np.ndarray, like: Array) -> Array:
 
     The field is the constant's or the vector's, whichever is larger: a complex constant stays complex.
     """
-    if type(like) is np.ndarray and constant.dtype is like.dtype:
+    if type(like) is ndarray and constant.dtype is like.dtype:
         return constant
     xp = namespace(like)
     found = constant if xp is np else xp.asarray(constant.copy(), device=array_api_compat.device(like))
@@ -117,7 +122,7 @@ def complexified(x: Array) -> Array:
 
 def match_index(index: np.ndarray, like: Array) -> Array:
     """Bring an operator's integer indices to the library and device of a vector."""
-    if type(like) is np.ndarray:
+    if type(like) is ndarray:
         return index
     return namespace(like).asarray(index.copy(), device=array_api_compat.device(like))
 
@@ -128,6 +133,20 @@ def has_few_digits(entries: np.ndarray) -> bool:
     return all(bool(np.all(np.abs(part) <= 2**10) and np.all(part * 2**10 == np.rint(part * 2**10))) for part in parts)
 
 
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return `x` in another shape; its memory may be shared."""
+    if type(x) is ndarray:
+        return x if x.shape == shape else x.reshape(shape)
+    return namespace(x).reshape(x, shape)
+
+
+def take(x: Array, index: np.ndarray, axis: int) -> Array:
+    """Return the entries along an axis that integer indices name, fresh."""
+    if type(x) is ndarray:
+        return x.take(index, axis=axis)
+    return namespace(x).take(x, match_index(index, like=x), axis=axis)
+
+
 def split_batch(x: Array, ndim: int) -> tuple[int, ...]:
     """Return the batch axes of `x`: all but its last `ndim`."""
     return tuple(x.shape[: x.ndim - ndim])
@@ -135,8 +154,10 @@ def split_batch(x: Array, ndim: int) -> tuple[int, ...]:
 
 def flatten(x: Array, ndim: int) -> Array:
     """Return `x` with its last `ndim` axes made one."""
+    if ndim == 1:
+        return x
     batch = split_batch(x, ndim)
-    return namespace(x).reshape(x, (*batch, math.prod(x.shape[len(batch) :])))
+    return reshape(x, (*batch, math.prod(x.shape[len(batch) :])))
 
 
 def dot(x: Array, y: Array, ndim: int) -> Array:

@@ -109,7 +109,9 @@ def compose(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     if type(before[-1]) in _SPECIAL or type(after[0]) in _SPECIAL:
         return _special(left, right, before, after)
     product: Compose = object.__new__(Compose)
-    product.domain, product.codomain, product.factors = right.domain, left.codomain, before + after
+    product.domain = right.domain
+    product.codomain = left.codomain
+    product.factors = before + after
     return product
 
 

@@ -105,7 +105,10 @@ class Diagonal(LinearOperator):
         return self if self.entries.dtype.kind == "f" else Diagonal(self.entries.conj(), self.domain)
 
     def _apply(self, x: Array) -> Array:
-        return arrays.match(self.entries, x) * x
+        entries = self.entries
+        if type(x) is not np.ndarray or x.dtype is not entries.dtype:
+            entries = arrays.match(entries, x)
+        return entries * x
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.entries.dtype, self.entries.tobytes())

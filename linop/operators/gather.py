@@ -110,12 +110,12 @@ class Gather:
         return self._take(kept[0] if len(kept) == 1 else arrays.namespace(y).concat(kept, axis=self.axis), self._sums)
 
     def _take(self, x: Array, places: _Places) -> Array:
-        xp = arrays.namespace(x)
         if places.zero:
+            xp = arrays.namespace(x)
             shape = list(x.shape)
             shape[self.axis] = 1
             x = xp.concat([x, arrays.zeros(tuple(shape), like=x)], axis=self.axis)
-        return xp.take(x, arrays.match_index(places.entries, like=x), axis=self.axis)
+        return arrays.take(x, places.entries, self.axis)
 
 
 class _Places(NamedTuple):

@@ -72,6 +72,7 @@ class Restriction(LinearOperator):
             self._gather = Gather(np.arange(size).reshape(domain.shape)[index].reshape(-1), size)
         self._ranges = ranges or ()
         self._slices = (..., *(slice(r.start, r.stop, r.step) for r in self._ranges))
+        self._taken = tuple(map(len, self._ranges))
         super().__init__(domain, resolve_codomain(self._text, domain, codomain, shape))
 
     @property
@@ -98,20 +99,20 @@ class Restriction(LinearOperator):
         return claims.UNITARY if everything else frozenset({claims.COISOMETRY})
 
     def _apply(self, x: Array) -> Array:
-        batch, xp = self.domain.batch(x), arrays.namespace(x)
+        batch = self.domain.batch(x)
         if self._gather is None:
             found = arrays.copy(x[self._slices])
         else:
             found = self._gather.take(arrays.flatten(x, self.domain.ndim))
-        return xp.reshape(found, (*batch, *self.codomain.shape))
+        return arrays.reshape(found, (*batch, *self.codomain.shape))
 
     def _apply_dual(self, y: Array) -> Array:
-        batch, xp = self.codomain.batch(y), arrays.namespace(y)
+        batch = self.codomain.batch(y)
         if self._gather is not None:
             found = self._gather.accumulate(arrays.flatten(y, self.codomain.ndim))
-            return xp.reshape(found, (*batch, *self.domain.shape))
+            return arrays.reshape(found, (*batch, *self.domain.shape))
         found = arrays.zeros((*batch, *self.domain.shape), like=y)
-        found[self._slices] = xp.reshape(y, (*batch, *map(len, self._ranges)))
+        found[self._slices] = arrays.reshape(y, (*batch, *self._taken))
         return found
 
     def _key(self) -> tuple[object, ...]:

@@ -72,8 +72,8 @@ class Euclidean(Space):
 
     def flatten(self, x: Array) -> Array:
         """Return the coordinates in the library of `x`: the entries in one axis, both parts of complex ones."""
-        xp = arrays.namespace(x)
         if self._realified:
+            xp = arrays.namespace(x)
             if arrays.kind(x) == "real":
                 x = x + xp.zeros_like(x) * 1j
             x = xp.stack([xp.real(x), xp.imag(x)], axis=-1)
@@ -83,11 +83,10 @@ class Euclidean(Space):
     def unflatten(self, coordinates: Array) -> Array:
         """Return the array with these coordinates, in their library: the inverse of `flatten`."""
         batch = tuple(coordinates.shape[:-1])
-        xp = arrays.namespace(coordinates)
         if self._realified:
-            pairs = xp.reshape(coordinates, (*batch, *self.shape, 2))
+            pairs = arrays.reshape(coordinates, (*batch, *self.shape, 2))
             return pairs[..., 0] + 1j * pairs[..., 1]
-        return xp.reshape(coordinates, (*batch, *self.shape))
+        return arrays.reshape(coordinates, (*batch, *self.shape))
 
     def locate(self, i: int) -> str:
         """Return the index of coordinate `i`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
+from numpy import ndarray
 
 from linop import arrays
 from linop.arrays import Array, Scalar, Vector
@@ -78,7 +79,7 @@ class Space(ABC):
 
     def batch(self, x: Vector) -> tuple[int, ...]:
         """Return the batch axes of a vector."""
-        return arrays.split_batch(x, len(self.shape))
+        return () if x.shape == self.shape else arrays.split_batch(x, len(self.shape))
 
     # -- the two pairings ---------------------------------------------------------------------------------------------
 
@@ -147,7 +148,11 @@ class Space(ABC):
         shape = (*batch, *self.shape)
         while type(like) is tuple:
             like = like[0]
-        return np.zeros(shape, self.dtype) if like is None else arrays.zeros(shape, like)
+        if like is None:
+            return np.zeros(shape, self.dtype)
+        if self.dtype.kind == "f" and arrays.kind(like) == "complex":  # of another space's vector; real arrays here
+            return arrays.cast(np.zeros(shape, self.dtype), like)
+        return arrays.zeros(shape, like)
 
     @abstractmethod
     def to_coordinates(self, x: Vector) -> np.ndarray:
@@ -240,7 +245,7 @@ class Space(ABC):
         SpaceError
             Naming the operator, the space, what was expected and what was found.
         """
-        if type(x) is np.ndarray and x.dtype is self.dtype and x.shape == self.shape:
+        if type(x) is ndarray and x.dtype is self.dtype and x.shape == self.shape:
             return
         fault = self._fault(x)
         if fault is not None:

@@ -144,6 +144,12 @@ def test_to_scipy_promotes_as_a_matrix_does(dtype: str, given_dtype: str, expect
     np.testing.assert_array_equal(found, entries @ x)
 
 
+def test_to_scipy_between_two_precisions() -> None:
+    """The dtype is the finer one, and so is that of results."""
+    L = to_scipy(from_scipy(np.eye(2), Euclidean(2, np.float32), Euclidean(2)) @ Identity(Euclidean(2, np.float32)))
+    assert L.dtype == L.matvec(np.ones(2, np.float32)).dtype == np.float64
+
+
 # Of I + N* N the smallest eigenvalue is at least one; of 10 I + N with 6 x 6 entries of modulus at most sqrt(2), the
 # smallest singular value is at least 10 - 6 sqrt(2) > 1. So an error is no longer than its residual.
 
@@ -326,7 +332,10 @@ def test_what_from_scipy_refuses(arguments: Any, error: type[Exception], told: s
 
 
 def test_from_scipy_maps_a_batch_in_one_call() -> None:
-    """A vector goes to matvec, a batch to matmat as columns; a real operator gets complex vectors in two parts."""
+    """A vector goes to matvec, a batch to matmat as columns; a real operator gets complex vectors in two parts.
+
+    Half precision and integers come in the precision of the space.
+    """
     calls: list[Any] = []
 
     def times_two(x: np.ndarray) -> np.ndarray:
@@ -343,6 +352,10 @@ def test_from_scipy_maps_a_batch_in_one_call() -> None:
     np.testing.assert_array_equal(cplx(np.full((3, 2, 3), 1 + 2j)), np.full((3, 2, 3), 2 + 4j))
     assert real(np.ones((0, 2, 3))).shape == (0, 2, 3)
     assert calls == [((6, 20), float), ((6,), float), ((6, 7), float), ((6, 6), float)]
+    calls.clear()
+    for given_dtype in (np.float32, np.float16, int):
+        real(np.ones((2, 3), given_dtype))
+    assert [dtype for _, dtype in calls] == [np.float32, np.float64, np.float64]
 
 
 @pytest.mark.parametrize("batch", [(), (2,)])
@@ -418,6 +431,7 @@ def test_equality_and_printing() -> None:
     A = from_scipy(scipy.sparse.csr_array(np.ones((2, 3))))
     assert str(0.5 * A.H @ A) == "0.5 * csr_array(2x3).H @ csr_array(2x3)"
     assert isinstance(A, ForeignOperator)
+    assert A.roundings == Matrix(np.ones((2, 3))).roundings
 
 
 def test_without_coordinates() -> None:
@@ -580,6 +594,14 @@ def test_a_complex_operator_on_real_arrays(pylops: Any) -> None:
         from_pylops(F, Euclidean(4), Euclidean(4))
 
 
+def test_results_that_are_real_stay_complex_arrays(pylops: Any) -> None:
+    """The real part of complex arrays is a complex array here, of the argument's precision."""
+    A = from_pylops(pylops.Real(3))
+    found = A(np.full(3, 1 + 2j, np.complex64))
+    assert found.dtype == np.complex64
+    assert found.tolist() == [1, 1, 1]
+
+
 def test_pylops_among_ours(pylops: Any) -> None:
     """An operator of theirs is a factor as any other, on weighted spaces too."""
     P = pylops.FirstDerivative((4, 3), axis=0, kind="forward")
@@ -613,6 +635,8 @@ def test_to_pylops_is_the_matrix(tree: Expression) -> None:
     assert from_pylops(P, A.domain, A.codomain) is A
     Xw = Weighted(A.domain, 2.0)
     np.testing.assert_array_equal(matrix(from_pylops(P, Xw, A.codomain)), dense)
+    weighted = to_pylops(reweight(A, Xw, A.codomain))
+    np.testing.assert_array_equal(weighted.rmatmat(np.eye(P.shape[0], dtype=dense.dtype)), dense.conj().T)
 
 
 def test_to_pylops_of_real_linear_operators(pylops: Any) -> None:

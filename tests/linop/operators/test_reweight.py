@@ -45,7 +45,5 @@ def test_an_operator_on_other_weights() -> None:
 
 def test_other_vectors() -> None:
     """The two spaces have the same vectors."""
-    with pytest.raises(
-        SpaceError, match="Reweight : Euclidean.* -> Weighted.*must have the same vectors"
-    ):
+    with pytest.raises(SpaceError, match=r"Reweight : Euclidean.* -> Weighted.*must have the same vectors"):
         Reweight(Euclidean(2), Weighted(Euclidean(3), 2.0))
