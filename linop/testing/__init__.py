@@ -7,6 +7,21 @@ from __future__ import annotations
 
 from linop.testing.asserting import assert_operator, dense
 from linop.testing.expressions import Expression, expressions, integer_matrices, spaces_of_a_tree
+from linop.testing.operators import STRATEGIES, operators
+from linop.testing.operators.entrywise import (
+    conjugations,
+    diagonals,
+    identities,
+    imaginary_parts,
+    real_parts,
+    zeros,
+)
+from linop.testing.operators.grids import interpolations, resamplings
+from linop.testing.operators.indexing import paddings, permutes, reshapes, restrictions
+from linop.testing.operators.products import function_operators, functionals, matrices, outers, sparse_matrices
+from linop.testing.operators.spectral import circulants, ffts, irffts, rffts, toeplitz_operators
+from linop.testing.operators.stencils import convolutions, correlations, finite_differences, gradients
+from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
 from linop.testing.spaces import (
     DTYPES,
     euclidean_spaces,
@@ -19,16 +34,48 @@ from linop.testing.spaces import (
 
 __all__ = [
     "DTYPES",
+    "STRATEGIES",
     "Expression",
     "assert_operator",
+    "circulants",
+    "conjugations",
+    "convolutions",
+    "correlations",
+    "cumulative_sums",
     "dense",
+    "diagonals",
     "euclidean_spaces",
     "expressions",
+    "ffts",
+    "finite_differences",
+    "function_operators",
+    "functionals",
+    "gradients",
+    "identities",
+    "imaginary_parts",
     "integer_matrices",
+    "interpolations",
+    "irffts",
+    "matrices",
+    "means",
+    "operators",
+    "outers",
+    "paddings",
+    "permutes",
+    "real_parts",
+    "resamplings",
+    "reshapes",
+    "restrictions",
+    "rffts",
     "shapes",
     "spaces_of_a_tree",
+    "sparse_matrices",
+    "sums_over_axes",
+    "toeplitz_operators",
+    "traces",
     "vectors",
     "weight_matrix",
     "weighted_spaces",
     "with_weights",
+    "zeros",
 ]

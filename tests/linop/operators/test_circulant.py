@@ -25,41 +25,10 @@ from linop import (
     matrix,
 )
 from linop.operators.circulant import Circulant
-from linop.testing import Expression, assert_operator, dense, shapes
+from linop.testing import Expression, assert_operator, circulants
+from linop.testing.operators.spectral import mirrored
 
 pytestmark = pytest.mark.serial
-
-SPACES = [("float32", None), ("float64", None), ("complex64", None), ("complex128", None), ("complex128", "real")]
-
-
-def by_definition(column: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the convolution of one array, from the sum that defines it."""
-    result: np.ndarray = np.zeros_like(column * x)
-    for k in np.ndindex(*x.shape):
-        result += column[k] * np.roll(x, k, tuple(range(x.ndim)))
-    return result
-
-
-@st.composite
-def circulants(draw: st.DrawFn) -> Expression:
-    """Return circulants of integer kernels, real and complex ones, some of them Hermitian."""
-    shape = draw(shapes(min_ndim=1, max_extent=5).filter(lambda shape: 0 < math.prod(shape) <= 40))
-    dtype, field = draw(st.sampled_from(SPACES))
-    space = Euclidean(shape, dtype, field)
-    kind = draw(st.sampled_from([np.dtype(dtype), np.empty(0, dtype).real.dtype, np.dtype(int)]))
-    column = Euclidean(shape, "complex128").integers(draw(st.integers(0, 99)))
-    column = (column if kind.kind == "c" else column.real).astype(kind)
-    if draw(st.booleans()):
-        column = column + adjoint(column)
-    return Expression(Circulant(column, space), dense(lambda x: by_definition(column, x), space, space))
-
-
-def adjoint(column: np.ndarray) -> np.ndarray:
-    """Return the kernel of the adjoint, by index."""
-    result = np.empty_like(column)
-    for k in np.ndindex(*column.shape):
-        result[k] = column[tuple(-i % n for i, n in zip(k, column.shape, strict=True))].conj()
-    return result
 
 
 @given(circulants())
@@ -88,7 +57,7 @@ def test_claims_follow_the_column(circulant: Expression) -> None:
 def test_any_hermitian_column(shape: tuple[int, ...], dtype: Any) -> None:
     """A Hermitian column makes a self-adjoint circulant, exactly, whatever its transform rounds; another does not."""
     column = Euclidean(shape, dtype).normal(0)
-    A = Circulant(column + adjoint(column))
+    A = Circulant(column + mirrored(column))
     assert claims.SELF_ADJOINT in A.claims
     assert A.dual == A
     assert not np.any(A.spectrum.imag)
@@ -105,7 +74,7 @@ def test_the_adjoint_is_a_circulant(circulant: Expression) -> None:
     assert A.dual.dual == A
     np.testing.assert_array_equal(A.dual.spectrum, A.spectrum.conj())
     first = A(A.domain.basis(0))
-    other = Circulant(adjoint(first), A.domain)
+    other = Circulant(mirrored(first), A.domain)
     noise = 2 * A.roundings * float(np.finfo(first.dtype).eps) * A.gain
     assert np.abs(other.spectrum - A.dual.spectrum).max() <= noise * math.sqrt(first.size)
 
@@ -145,7 +114,7 @@ def test_products(circulant: Expression, seed: int, real: bool) -> None:
     assert isinstance(A, Circulant)
     X = A.domain
     column = X.integers(seed).real if real else X.integers(seed)
-    B = Circulant(column + adjoint(column), X)
+    B = Circulant(column + mirrored(column), X)
     product = A.composed(B)
     noise = (A.roundings + B.roundings) * float(np.finfo(entries.dtype).eps) * A.gain * B.gain
     assert np.abs(matrix(product) - matrix(A @ B)).max() <= noise

@@ -7,32 +7,32 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, assert_adjoint, assert_pure, claims, matrix
 from linop.operators.conjugation import Conjugation
 from linop.operators.imaginary_part import ImaginaryPart
 from linop.operators.real_part import RealPart
-from linop.testing import assert_operator, dense, shapes
+from linop.testing import Expression, assert_operator, conjugations
 
 pytestmark = pytest.mark.serial
 
 
-@given(shapes(), st.sampled_from(["complex64", "complex128"]))
-def test_conjugation(shape: tuple[int, ...], dtype: str) -> None:
+@given(conjugations())
+def test_conjugation(conjugation: Expression) -> None:
     """It is what NumPy calls by that name, exactly, and its own adjoint."""
-    A = Conjugation(Euclidean(shape, dtype, "real"))
-    assert_operator(A, dense(np.conj, A.domain, A.codomain))
+    A = conjugation.operator
+    assert A.exact
+    assert_operator(*conjugation)
     assert A.dual == A
     x = A.domain.integers(0)
     np.testing.assert_array_equal(A(A(x)), x)
 
 
-@given(shapes(), st.sampled_from(["complex64", "complex128"]))
-def test_sums_of_conjugates(shape: tuple[int, ...], dtype: str) -> None:
+@given(conjugations())
+def test_sums_of_conjugates(conjugation: Expression) -> None:
     """X + conj(x) = 2 Re x, and x - conj(x) = 2 i Im x: equations between operators that are linear over the reals."""
-    X = Euclidean(shape, dtype, "real")
-    C, R, J = Conjugation(X), RealPart(X), ImaginaryPart(X)
+    C, X = conjugation.operator, conjugation.operator.domain
+    R, J = RealPart(X), ImaginaryPart(X)
     x = X.integers(0)
     np.testing.assert_array_equal(x + C(x), (2 * R.dual @ R)(x))
     np.testing.assert_array_equal(x - C(x), (2 * J.dual @ J)(x))

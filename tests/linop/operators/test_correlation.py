@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from linop import Euclidean, Product, Space, SpaceError, Weighted, check_adjoint, matrix, reweight
 from linop import claims as names
 from linop.operators.correlation import Convolution, Correlation
-from linop.testing import assert_operator, dense
+from linop.testing import Expression, assert_operator, convolutions, correlations, dense
+from linop.testing.operators.stencils import correlation_cases, padding_widths
 from linop.verify import check_claims
 
 pytestmark = pytest.mark.serial
@@ -21,37 +22,17 @@ pytestmark = pytest.mark.serial
 FIELDS = [("float32", None), ("float64", None), ("complex64", None), ("complex128", None), ("complex128", "real")]
 Arguments = dict[str, Any]
 Case = tuple[Space, np.ndarray, Arguments]
+CASES = correlation_cases(channels=False) | correlation_cases(channels=True)
 
 
-# -- what the matrices must be: other libraries' correlations of basis vectors, one by one ----------------------------
-
-
-def pairs(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return the zeros below and above each axis."""
-    if not isinstance(padding, str):
-        return [(width, width) if isinstance(width, int) else width for width in padding]
-    reaches = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    return [{"valid": (0, 0), "full": (r, r), "same": (r // 2, (r + 1) // 2)}[padding] for r in reaches]
-
-
-def by_scipy(x: np.ndarray, kernel: np.ndarray, options: Arguments) -> np.ndarray:
-    """Correlate without channels, as SciPy does: pad, spread the kernel, and keep every s-th entry."""
-    dilation, stride = options["dilation"], options["stride"]
-    padded = np.pad(x, pairs(options["padding"], kernel.shape, dilation)) if x.ndim else x
-    holes = np.zeros([d * (k - 1) + 1 for d, k in zip(dilation, kernel.shape, strict=True)], kernel.dtype)
-    holes[tuple(slice(None, None, d) for d in dilation)] = kernel
-    if any(n < k for n, k in zip(padded.shape, holes.shape, strict=True)):  # SciPy would exchange the two
-        return np.zeros([max(0, (n - k) // s + 1) for n, k, s in zip(padded.shape, holes.shape, stride, strict=True)])
-    found = scipy.signal.correlate(padded, holes.conj(), mode="valid", method="direct")
-    return found[tuple(slice(None, None, s) for s in stride)]
+# -- torch's correlations, with channels ------------------------------------------------------------------------------
 
 
 def by_torch(x: np.ndarray, kernel: np.ndarray, options: Arguments) -> np.ndarray:
     """Correlate with channels, as torch does, in double precision."""
     spatial = x.ndim - 1
-    widths = pairs(options["padding"], kernel.shape[2:], options["dilation"])
-    padded = np.pad(x, [(0, 0), *widths]).astype(np.complex128)
     reaches = [d * (k - 1) for d, k in zip(options["dilation"], kernel.shape[2:], strict=True)]
+    padded = np.pad(x, [(0, 0), *padding_widths(options["padding"], reaches)]).astype(np.complex128)
     counts = [
         max(0, (n - r - 1) // s + 1) for n, r, s in zip(padded.shape[1:], reaches, options["stride"], strict=True)
     ]
@@ -68,69 +49,21 @@ def by_torch(x: np.ndarray, kernel: np.ndarray, options: Arguments) -> np.ndarra
     return found if np.iscomplexobj(x) or np.iscomplexobj(kernel) else found.real
 
 
-# -- what is drawn ----------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def kernels(draw: st.DrawFn, shape: tuple[int, ...], domain: Space) -> np.ndarray:
-    """Return kernels of small integers, zeros among them, complex ones where the arrays are."""
-    generator = np.random.default_rng(draw(st.integers(0, 2**16)))
-    entries = generator.integers(-3, 4, shape).astype(np.float64)
-    if domain.dtype.kind == "c" and draw(st.booleans()):
-        return entries + 1j * generator.integers(-3, 4, shape)
-    return entries
-
-
-@st.composite
-def geometries(draw: st.DrawFn, spatial: int) -> tuple[tuple[int, ...], tuple[int, ...], Arguments]:
-    """Return the extents of x and of a kernel, which mostly fits, with strides, dilations and paddings."""
-    most = 3 if spatial < 3 else 2
-    each = st.tuples(*(st.integers(1, most) for _ in range(spatial)))
-    extents, dilation, stride = draw(each), draw(each), draw(st.one_of(st.just((1,) * spatial), each))
-    reaches = [d * (k - 1) for d, k in zip(dilation, extents, strict=True)]
-    shape = tuple(draw(st.sampled_from([r + 1, r + 2, r + most] * 2 + [r, 0])) for r in reaches)
-    width = st.integers(0, 2)
-    padding: Any = st.tuples(*(st.one_of(width, st.tuples(width, width)) for _ in range(spatial)))
-    padding |= st.sampled_from(["valid", "full", *(["same"] if set(stride) <= {1} else [])])
-    return shape, extents, {"stride": stride, "dilation": dilation, "padding": draw(padding)}
-
-
-@st.composite
-def without_channels(draw: st.DrawFn) -> Case:
-    """Return a domain, a kernel and options."""
-    shape, extents, options = draw(geometries(draw(st.integers(0, 3))))
-    domain = Euclidean(shape, *draw(st.sampled_from(FIELDS)))
-    return domain, draw(kernels(extents, domain)), options
-
-
-@st.composite
-def with_channels(draw: st.DrawFn) -> Case:
-    """Return a domain, a kernel and options, groups among them."""
-    shape, extents, options = draw(geometries(draw(st.integers(1, 3))))
-    channels = st.sampled_from([1, 2, 3] * 3 + [0])
-    groups, each, to = draw(st.integers(1, 3)), draw(channels), draw(channels)
-    if len(shape) > 2:
-        groups, each, to = min(groups, 2), min(each, 2), min(to, 2)
-    domain = Euclidean((groups * each, *shape), *draw(st.sampled_from(FIELDS)))
-    return domain, draw(kernels((groups * to, each, *extents), domain)), {**options, "groups": groups}
-
-
 # -- properties -------------------------------------------------------------------------------------------------------
 
 
-@given(without_channels())
-def test_without_channels_it_is_that_of_scipy(case: Case) -> None:
+@given(correlations())
+def test_it_is_that_of_scipy(expression: Expression) -> None:
     """The matrix is SciPy's correlation of basis vectors with the conjugate kernel; all checks pass."""
-    domain, kernel, options = case
-    A = Correlation(domain, kernel, **options)
-    assert A.exact
-    assert A.codomain.shape == by_scipy(domain.zeros(), kernel, options).shape
-    assert_operator(A, dense(lambda x: by_scipy(x, kernel, options), domain, A.codomain))
+    A = expression.operator
+    assert A.exact == np.array_equal(A.kernel, np.rint(A.kernel))
+    assert A.codomain == Euclidean(A.codomain.shape, A.domain.dtype, A.domain.field)
+    assert_operator(*expression)
 
 
-@given(with_channels())
+@given(correlation_cases(channels=True))
 def test_with_channels_it_is_that_of_torch(case: Case) -> None:
-    """The matrix is torch's convolution of basis vectors; all checks pass."""
+    """The matrix is torch's convolution of basis vectors, too; all checks pass."""
     domain, kernel, options = case
     A = Correlation(domain, kernel, **options)
     assert A.exact
@@ -138,7 +71,7 @@ def test_with_channels_it_is_that_of_torch(case: Case) -> None:
     assert_operator(A, dense(lambda x: by_torch(x, kernel, options), domain, A.codomain))
 
 
-@given(with_channels())
+@given(correlation_cases(channels=True))
 def test_channels_are_a_matrix_of_correlations(case: Case) -> None:
     """A channel of the result is the sum of the group's channels, each correlated without channels."""
     domain, kernel, options = case
@@ -154,7 +87,7 @@ def test_channels_are_a_matrix_of_correlations(case: Case) -> None:
     np.testing.assert_array_equal(A(x), expected)
 
 
-@given(without_channels() | with_channels(), st.booleans(), st.booleans())
+@given(CASES, st.booleans(), st.booleans())
 def test_weighted_spaces(case: Case, left: bool, right: bool) -> None:
     """With weights W, the matrix of A.H is W_X^-1 A^H W_Y; powers of two keep it exact."""
     domain, kernel, options = case
@@ -172,7 +105,7 @@ def test_weighted_spaces(case: Case, left: bool, right: bool) -> None:
     assert check_adjoint(weighted)
 
 
-@given(without_channels() | with_channels())
+@given(CASES)
 def test_linear_in_the_kernel(case: Case) -> None:
     """The kernel is not conjugated: the map of 2 i c is 2 i times that of c, and its adjoint -2 i times."""
     domain, kernel, options = case
@@ -183,7 +116,7 @@ def test_linear_in_the_kernel(case: Case) -> None:
     np.testing.assert_array_equal(B.H(y), np.conj(phase) * A.H(y))
 
 
-@given(without_channels() | with_channels())
+@given(CASES)
 def test_equality(case: Case) -> None:
     """Operators with the same arguments are equal, however the padding was said; another kernel makes another."""
     domain, kernel, options = case
@@ -196,7 +129,7 @@ def test_equality(case: Case) -> None:
         assert Correlation(domain, kernel + 1, **options) != A
 
 
-@given(without_channels() | with_channels())
+@given(CASES)
 def test_float32_vectors_and_real_vectors(case: Case) -> None:
     """The precision is the vector's; a real vector is a vector of a complex space; so is one of integers."""
     domain, kernel, options = case
@@ -214,6 +147,12 @@ def test_float32_vectors_and_real_vectors(case: Case) -> None:
 
 
 # -- convolution ------------------------------------------------------------------------------------------------------
+
+
+@given(convolutions())
+def test_convolution_with_any_options(expression: Expression) -> None:
+    """The matrix is SciPy's convolution of padded basis vectors with the spread kernel; all checks pass."""
+    assert_operator(*expression)
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(["full", "same", "valid"]), st.sampled_from(FIELDS))
@@ -238,7 +177,7 @@ def test_convolution_is_that_of_scipy(data: st.DataObject, ndim: int, mode: str)
         np.testing.assert_array_equal(found, Convolution(Euclidean(extents), x, padding=mode)(kernel))
 
 
-@given(without_channels() | with_channels())
+@given(CASES)
 def test_convolution_is_the_correlation_with_the_mirrored_kernel(case: Case) -> None:
     """Mirrored along the spatial axes, it gives the same operator; the extra zero of "same" is on the other side."""
     domain, kernel, options = case

@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, claims, matrix
 from linop.operators.cumulative_sum import CumulativeSum
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, weight_matrix, with_weights
+from linop.testing import Expression, assert_operator, cumulative_sums, weight_matrix, with_weights
 
 pytestmark = pytest.mark.serial
-
-
-@st.composite
-def cumulative_sums(draw: st.DrawFn) -> Expression:
-    """Return sums along any axis, counted from either end."""
-    X = draw(euclidean_spaces(min_ndim=1))
-    axis = draw(st.integers(-X.ndim, X.ndim - 1))
-    return Expression(CumulativeSum(X, axis), dense(lambda x: np.cumsum(x, axis=axis), X, X))
 
 
 @given(cumulative_sums())

@@ -24,46 +24,20 @@ from linop import (
     matrix,
 )
 from linop.operators.fft import FFT, Norm
-from linop.testing import Expression, assert_operator, dense, shapes
+from linop.testing import Expression, assert_operator, ffts
 
 pytestmark = pytest.mark.serial
 
 NORMS: list[Norm] = ["backward", "ortho", "forward"]
-FACTORS = {"backward": 0.0, "ortho": -0.5, "forward": -1.0}
-"""The forward transform is divided by this power of the number of points."""
 
 
-def by_definition(x: np.ndarray, axes: tuple[int, ...], norm: Norm, inverse: bool) -> np.ndarray:
-    """Return the transform of one array, from the sum that defines it."""
-    for axis in axes:
-        n = x.shape[axis]
-        angles = 2 * np.pi * (np.outer(np.arange(n), np.arange(n)) % n) / n
-        power = FACTORS[norm] + (inverse and -1 - 2 * FACTORS[norm])
-        entries = float(n) ** power * np.exp((1j if inverse else -1j) * angles)
-        x = np.moveaxis(np.tensordot(entries, x, (1, axis)), 0, axis)
-    return x
-
-
-@st.composite
-def transforms(draw: st.DrawFn) -> Expression:
-    """Return transforms along any axes that have points, of complex and of real spaces."""
-    shape = draw(shapes(max_extent=5).filter(lambda shape: math.prod(shape) <= 60))
-    space = Euclidean(shape, draw(st.sampled_from(["complex64", "complex128"])), draw(st.sampled_from([None, "real"])))
-    usable = [axis for axis, n in enumerate(shape) if n > 0]
-    axes = draw(st.permutations(usable).flatmap(lambda axes: st.integers(0, len(axes)).map(lambda k: axes[:k])))
-    signs = [draw(st.sampled_from([0, len(shape)])) for _ in axes]
-    norm, inverse = draw(st.sampled_from(NORMS)), draw(st.booleans())
-    operator = FFT(space, [axis - sign for axis, sign in zip(axes, signs, strict=True)], norm=norm, inverse=inverse)
-    return Expression(operator, dense(lambda x: by_definition(x, tuple(axes), norm, inverse), space, space))
-
-
-@given(transforms())
+@given(ffts())
 def test_transforms(transform: Expression) -> None:
     """It is the sum that defines it along any axes, in both directions, with any norm."""
     assert_operator(*transform)
 
 
-@given(transforms())
+@given(ffts())
 def test_inverse_and_adjoint_are_transforms(transform: Expression) -> None:
     """The inverse undoes it; the adjoint is n times the inverse, where the forward transform has no factor."""
     A = transform.operator
@@ -82,7 +56,7 @@ def test_inverse_and_adjoint_are_transforms(transform: Expression) -> None:
     assert deviation <= 2 * A.roundings * eps * A.gain * size
 
 
-@given(transforms(), st.sampled_from(NORMS))
+@given(ffts(), st.sampled_from(NORMS))
 def test_there_and_back_is_a_number(transform: Expression, norm: Norm) -> None:
     """The two directions make a multiple of the identity, one where the norms are the same."""
     A, entries = transform
@@ -107,7 +81,7 @@ def test_what_is_no_number() -> None:
     assert A.dual.times_identity(A) == 6 * Identity(X)
 
 
-@given(transforms())
+@given(ffts())
 def test_gain_is_the_norm(transform: Expression) -> None:
     """The gain is the largest singular value."""
     A, entries = transform

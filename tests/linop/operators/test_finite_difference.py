@@ -1,77 +1,34 @@
 """Finite differences are those of NumPy, and differentiate polynomials."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from linop import Euclidean, Product, Space, SpaceError, Weighted, check_adjoint, matrix
 from linop.operators.correlation import Correlation
-from linop.operators.finite_difference import Boundary, FiniteDifference, Scheme
+from linop.operators.finite_difference import FiniteDifference, Scheme
 from linop.operators.padding import Padding
-from linop.testing import assert_operator, dense, euclidean_spaces
+from linop.testing import Expression, assert_operator, finite_differences
+from linop.testing.operators.stencils import difference_cases
 
 pytestmark = pytest.mark.serial
 
 SCHEMES: tuple[Scheme, ...] = ("forward", "backward", "central")
-BOUNDARIES: dict[Boundary, str] = {"zero": "constant", "periodic": "wrap", "reflect": "reflect", "edge": "edge"}
-
-
-def by_numpy(x: np.ndarray, axis: int, order: int, scheme: str, boundary: str, spacing: float) -> np.ndarray:
-    """Return numpy.diff of an array that numpy.pad made longer; of odd order and central, numpy.gradient of that."""
-    before = {"forward": 0, "backward": order, "central": (order + 1) // 2}[scheme]
-    after = {"forward": order, "backward": 0, "central": (order + 1) // 2}[scheme]
-    if boundary != "valid":
-        width = [(before, after) if k == axis % x.ndim else (0, 0) for k in range(x.ndim)]
-        x = np.pad(x, width, mode=BOUNDARIES[boundary])  # type: ignore[index, call-overload]
-    if scheme != "central" or order % 2 == 0:
-        return np.diff(x, n=order, axis=axis) / spacing**order
-    once_less = np.diff(x, n=order - 1, axis=axis) / spacing ** (order - 1)
-    inside = [slice(1, -1) if k == axis % x.ndim else slice(None) for k in range(x.ndim)]
-    if once_less.shape[axis] == 2:  # nothing is inside, and numpy.gradient has no names for what it does there
-        return once_less[tuple(inside)]
-    return np.asarray(np.gradient(once_less, spacing, axis=axis))[tuple(inside)]
-
-
-class Case(NamedTuple):
-    domain: Space
-    axis: int
-    options: dict[str, Any]
-
-    @property
-    def operator(self) -> Any:
-        return FiniteDifference(self.domain, self.axis, **self.options)
-
-
-@st.composite
-def cases(draw: st.DrawFn, boundaries: tuple[str, ...] = ("valid", *BOUNDARIES)) -> Case:
-    domain = draw(euclidean_spaces(min_ndim=1, max_extent=5))
-    options = {
-        "order": draw(st.integers(1, 4)),
-        "scheme": draw(st.sampled_from(SCHEMES)),
-        "boundary": draw(st.sampled_from(boundaries)),
-        "spacing": draw(st.sampled_from([1, 0.5, 2.0])),  # powers of two keep it exact
-    }
-    axis = draw(st.integers(-domain.ndim, domain.ndim - 1))
-    reach = options["order"] + (options["scheme"] == "central" and options["order"] % 2)
-    least = {"valid": reach, "zero": 0}.get(options["boundary"], 1)
-    assume(domain.shape[axis] >= least)
-    return Case(domain, axis, options)
 
 
 # -- properties --------------------------------------------------------------------------------------------------------
 
 
-@given(cases())
-def test_differences_are_those_of_numpy(case: Case) -> None:
+@given(finite_differences())
+def test_differences_are_those_of_numpy(expression: Expression) -> None:
     """The matrix is NumPy's differences of basis vectors, padded by NumPy; all checks pass."""
-    A = case.operator
-    assert A.exact
-    assert A.codomain.shape == by_numpy(case.domain.zeros(), case.axis, **case.options).shape
-    assert_operator(A, dense(lambda x: by_numpy(x, case.axis, **case.options), case.domain, A.codomain))
+    A = expression.operator
+    assert A.codomain == Euclidean(A.codomain.shape, A.domain.dtype, A.domain.field)
+    assert_operator(*expression)
 
 
 @given(st.sampled_from(SCHEMES), st.integers(1, 4), st.sampled_from([0.5, 1.0, 2.0]))
@@ -111,13 +68,15 @@ def test_orders_add(n: int, first: int, second: int) -> None:
     np.testing.assert_array_equal(entries("forward", first) @ entries("backward", first), entries("central", 2 * first))
 
 
-@given(cases(), st.booleans(), st.booleans())
-def test_weighted_spaces(case: Case, left: bool, right: bool) -> None:
+@given(difference_cases(), st.booleans(), st.booleans())
+def test_weighted_spaces(case: tuple[Space, int, Any], left: bool, right: bool) -> None:
     """With weights W, the matrix of A.H is W_X^-1 A^H W_Y; powers of two keep it exact."""
-    plain = case.operator
-    X = Weighted(case.domain, 0.5) if left else case.domain
+    domain, axis, options = case
+    plain = FiniteDifference(domain, axis, **options)
+    assert plain.exact
+    X = Weighted(domain, 0.5) if left else domain
     Y = Weighted(plain.codomain, 4.0) if right else plain.codomain
-    A = FiniteDifference(X, case.axis, codomain=Y, **case.options)
+    A = FiniteDifference(X, axis, codomain=Y, **options)
     factor = (4.0 if right else 1.0) / (0.5 if left else 1.0)
     np.testing.assert_array_equal(matrix(A.H), factor * matrix(plain).conj().T)
     assert check_adjoint(A)

@@ -10,26 +10,10 @@ from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, claims, matrix
 from linop.operators.functional import Functional
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, weighted_spaces
+from linop.testing import Expression, assert_operator, dense, euclidean_spaces, functionals, weighted_spaces
+from linop.testing.operators.products import pairing
 
 pytestmark = pytest.mark.serial
-
-
-def pairing(v: np.ndarray, x: np.ndarray, field: str) -> np.ndarray:
-    """Return sum(conj(v) x), the real part where the field is real."""
-    total = np.asarray(np.sum(np.conj(v) * x))
-    return total.real if field == "real" else total
-
-
-@st.composite
-def functionals(draw: st.DrawFn) -> Expression:
-    """Return pairings with vectors of integers, quarters and others; real and complex; in another precision or not."""
-    X = draw(euclidean_spaces())
-    v = X.integers(draw(st.integers(0, 99)))
-    v = draw(st.sampled_from([v, v / 4, 0.1 * v, np.abs(v)]))
-    v = np.asarray(v, draw(st.sampled_from([X.dtype, v.dtype])))
-    f = Functional(v, X)
-    return Expression(f, dense(lambda x: pairing(v, x, X.field), X, f.codomain))
 
 
 @given(functionals())

@@ -6,41 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.interpolate import RegularGridInterpolator
 
 from linop import Diagonal, Euclidean, LinearOperator, Product, SpaceError, Weighted, matrix
 from linop.operators.interpolation import Interpolation
 from linop.operators.restriction import Restriction
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, shapes
+from linop.testing import Expression, assert_operator, dense, euclidean_spaces, interpolations
 
 pytestmark = pytest.mark.serial
 
 METHODS, OUTSIDE = ("linear", "nearest"), ("error", "zero", "edge")
-
-
-def interpolate(x: np.ndarray, points: np.ndarray, method: str, outside: str) -> np.ndarray:
-    """Interpolate with scipy, which wants two entries at least in each axis: one entry counts twice."""
-    last = np.array(x.shape) - 1
-    inside = np.all((points >= 0) & (points <= last), axis=-1)
-    for axis, n in enumerate(x.shape):
-        x = np.repeat(x, 2, axis=axis) if n == 1 else x
-    values = RegularGridInterpolator([np.arange(n) for n in x.shape], x, method)(np.clip(points, 0, last))
-    return np.asarray(values if outside == "edge" else values * inside)
-
-
-@st.composite
-def interpolations(draw: st.DrawFn, outside: tuple[str, ...] = OUTSIDE) -> Expression:
-    """Return interpolations at points of eighths, where arithmetic is exact, or any others."""
-    X = draw(euclidean_spaces(min_ndim=1))
-    assume(0 not in X.shape)
-    beyond, method = draw(st.sampled_from(outside)), draw(st.sampled_from(METHODS))
-    reach = 0.0 if beyond == "error" else 1.5
-    generator = np.random.default_rng(draw(st.integers(0, 2**16)))
-    points = generator.uniform(-reach, np.array(X.shape) - 1 + reach, (*draw(shapes(max_ndim=2)), X.ndim))
-    if draw(st.booleans()):
-        points = np.round(points * 8) / 8
-    A = Interpolation(X, points, method=method, outside=beyond)
-    return Expression(A, dense(lambda x: interpolate(x, points, method, beyond), X, A.codomain))
 
 
 @given(interpolations())

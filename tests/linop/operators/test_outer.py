@@ -9,33 +9,18 @@ from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, check_claims, claims, matrix
 from linop.operators.outer import Outer
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, shapes
+from linop.testing import Expression, assert_operator, outers, shapes
 
 pytestmark = pytest.mark.serial
 
 
-@st.composite
-def products(draw: st.DrawFn) -> Expression:
-    """Return outer products of integers and tenths between spaces of one field."""
-    X = draw(euclidean_spaces())
-    Y = Euclidean(draw(shapes()), X.dtype, X.field)
-    factor = draw(st.sampled_from([1, 0.1]))
-    u, v = np.asarray(factor * Y.integers(0), Y.dtype), X.integers(1)
-
-    def function(x: np.ndarray) -> np.ndarray:
-        paired = np.sum(np.conj(v) * x)
-        return u * (paired.real if X.field == "real" else paired)
-
-    return Expression(Outer(u, v, Y, X), dense(function, X, Y))
-
-
-@given(products())
+@given(outers())
 def test_outer_products(expression: Expression) -> None:
     """It is u times the pairing with v, on every kind of space and array."""
     assert_operator(*expression)
 
 
-@given(products())
+@given(outers())
 def test_adjoint_and_square(expression: Expression) -> None:
     """The adjoint exchanges the two vectors; with the same one twice it is positive, and says so."""
     X, Y = expression.operator.domain, expression.operator.codomain

@@ -6,31 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, claims, matrix
 from linop.operators.padding import Padding
 from linop.operators.restriction import Restriction
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, weight_matrix, with_weights
+from linop.testing import Expression, assert_operator, dense, paddings, weight_matrix, with_weights
+from linop.testing.operators.indexing import NUMPY_MODES
 
 pytestmark = pytest.mark.serial
-
-NUMPY = {"zero": "constant", "periodic": "wrap", "reflect": "reflect", "edge": "edge"}
-
-
-@st.composite
-def paddings(draw: st.DrawFn) -> Expression:
-    """Return paddings in every mode, wider than the array among them, with what numpy.pad makes of basis vectors."""
-    X = draw(euclidean_spaces(max_extent=3))
-    mode = draw(st.sampled_from(sorted(NUMPY)))
-    largest = {0: 3, 1: 11, 2: 4, 3: 1}[X.ndim]
-    ends = st.tuples(st.integers(0, largest), st.integers(0, largest))
-    width = [(0, 0) if mode != "zero" and n == 0 else draw(ends) for n in X.shape]
-    if not X.shape:
-        A = Padding(X, draw(ends), mode=mode)
-        return Expression(A, dense(lambda x: x, X, X))
-    A = Padding(X, width, mode=mode)
-    return Expression(A, dense(lambda x: np.pad(x, width, mode=NUMPY[mode]), X, A.codomain))  # type: ignore[call-overload]
 
 
 @given(paddings())
@@ -54,7 +37,7 @@ def test_claims_say_all(padding: Expression) -> None:
         assert A.roundings < math.log2(often) + max(A.domain.ndim, 1)  # each axis rounds its rounds up
 
 
-@pytest.mark.parametrize("mode", sorted(NUMPY))
+@pytest.mark.parametrize("mode", sorted(NUMPY_MODES))
 @pytest.mark.parametrize(
     "width",
     [2, (1, 3), [1, 3], ((1, 3),), ((1,), (3,)), ((0, 1), (2, 0)), np.array([[0, 1], [2, 0]]), np.int64(2), 0],
@@ -64,7 +47,7 @@ def test_ways_to_write_the_widths(width: Any, mode: str) -> None:
     X = Euclidean((2, 3))
     A = Padding(X, width, mode=mode)
     x = X.integers(0)
-    np.testing.assert_array_equal(A(x), np.pad(x, width, mode=NUMPY[mode]))
+    np.testing.assert_array_equal(A(x), np.pad(x, width, mode=NUMPY_MODES[mode]))
     assert Padding(X, A.width, mode=mode) == A
 
 
@@ -73,7 +56,7 @@ def test_padding_many_times_the_array(mode: str) -> None:
     """Widths may be many times the extent of the array."""
     X = Euclidean(3)
     A = Padding(X, (100, 37), mode=mode)
-    assert_operator(A, dense(lambda x: np.pad(x, (100, 37), mode=NUMPY[mode]), X, A.codomain))  # type: ignore[call-overload]
+    assert_operator(A, dense(lambda x: np.pad(x, (100, 37), mode=NUMPY_MODES[mode]), X, A.codomain))  # type: ignore[call-overload]
 
 
 def test_zero_padding_is_the_adjoint_of_cropping() -> None:
@@ -92,7 +75,7 @@ def test_between_weighted_spaces(kind: str, mode: str) -> None:
     """Given weighted spaces, A.H has the matrix W_X^-1 a^H W_Y."""
     X, Y = with_weights(Euclidean(4), kind, 1), with_weights(Euclidean(9), kind, 2)
     A = Padding(X, (3, 2), mode=mode, codomain=Y)
-    a = dense(lambda x: np.pad(x, (3, 2), mode=NUMPY[mode]), X.unweighted, Y.unweighted)  # type: ignore[call-overload]
+    a = dense(lambda x: np.pad(x, (3, 2), mode=NUMPY_MODES[mode]), X.unweighted, Y.unweighted)  # type: ignore[call-overload]
     expected = np.linalg.solve(weight_matrix(X), a.T @ weight_matrix(Y))
     # exact for powers of two; of an operator, its condition number (below 100) times the size times the roundings
     np.testing.assert_allclose(matrix(A.H), expected, rtol=0, atol=0 if kind != "operator" else 900 * 2.0**-52)

@@ -6,32 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, claims, inverse, matrix
 from linop.operators.permute import Permute
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, weight_matrix, with_weights
+from linop.testing import Expression, assert_operator, dense, permutes, weight_matrix, with_weights
 
 pytestmark = pytest.mark.serial
 
 
-@st.composite
-def permutations(draw: st.DrawFn) -> Expression:
-    """Return permutations of up to four axes, some of them counted from the end."""
-    X = draw(euclidean_spaces(max_ndim=4, max_extent=3))
-    axes = draw(st.permutations(range(X.ndim)))
-    written = [axis - X.ndim if draw(st.booleans()) else axis for axis in axes]
-    A = Permute(X, written)
-    return Expression(A, dense(lambda x: np.transpose(x, axes), X, A.codomain))
-
-
-@given(permutations())
+@given(permutes())
 def test_permutations(permutation: Expression) -> None:
     """It transposes as NumPy does, on every kind of space and array."""
     assert_operator(*permutation)
 
 
-@given(permutations())
+@given(permutes())
 def test_unitary(permutation: Expression) -> None:
     """Its inverse is its adjoint, the inverse permutation; self-adjoint is claimed of symmetric matrices only."""
     A, dense_matrix = permutation

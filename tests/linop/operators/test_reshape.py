@@ -1,6 +1,5 @@
 """Reshape: the same entries in another shape."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,61 +9,32 @@ from hypothesis import strategies as st
 
 from linop import Euclidean, Product, SpaceError, Weighted, claims, inverse, matrix
 from linop.operators.reshape import Reshape
-from linop.testing import Expression, assert_operator, dense, euclidean_spaces, weight_matrix, with_weights
+from linop.testing import Expression, assert_operator, reshapes, weight_matrix, with_weights
 
 pytestmark = pytest.mark.serial
 
 
-@st.composite
-def shapes_of_size(draw: st.DrawFn, size: int) -> tuple[int, ...]:
-    """Return shapes with so many entries."""
-    if size == 0:
-        shape = draw(st.lists(st.integers(0, 4), max_size=3))
-        shape.insert(draw(st.integers(0, len(shape))), 0)
-        return tuple(shape)
-    shape = []
-    while size > 1 or draw(st.booleans()):
-        shape.append(draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0])))
-        size //= shape[-1]
-        if len(shape) == 3:
-            return (*shape, size)
-    return tuple(shape)
-
-
-@st.composite
-def reshapings(draw: st.DrawFn) -> Expression:
-    """Return reshapings of every shape to every shape of the same size, some with a -1."""
-    X = draw(euclidean_spaces(max_extent=4))
-    shape = draw(shapes_of_size(math.prod(X.shape)))
-    written = list(shape)
-    if written and draw(st.booleans()):
-        k = draw(st.integers(0, len(written) - 1))
-        if 0 not in shape[:k] + shape[k + 1 :]:
-            written[k] = -1
-    A = Reshape(X, written)
-    assert A.codomain == Euclidean(shape, X.dtype, X.field)
-    return Expression(A, dense(lambda x: np.reshape(x, shape), X, A.codomain))
-
-
-@given(reshapings())
+@given(reshapes())
 def test_reshapings(reshaping: Expression) -> None:
     """It reshapes as NumPy does, always to a fresh array, on every kind of space and array."""
+    A = reshaping.operator
+    assert A.codomain == Euclidean(A.codomain.shape, A.domain.dtype, A.domain.field)
     assert_operator(*reshaping)
 
 
-@given(reshapings(), st.sampled_from([(), (2,), (0,), (2, 3)]), st.booleans())
+@given(reshapes(), st.sampled_from([(), (2,), (0,), (2, 3)]), st.booleans())
 def test_fresh_arrays(reshaping: Expression, batch: tuple[int, ...], turned: bool) -> None:
     """Also where NumPy would return a view, or the argument lies in memory the other way round."""
     A = reshaping.operator
     x = A.domain.integers(0, batch)
-    x = np.asfortranarray(x) if turned else x
+    x = np.array(x, order="F") if turned else x
     y = A(x)
     assert not np.shares_memory(x, y)
     assert y.flags.writeable
     np.testing.assert_array_equal(y, np.reshape(x, (*batch, *A.codomain.shape)))
 
 
-@given(reshapings())
+@given(reshapes())
 def test_unitary(reshaping: Expression) -> None:
     """Its inverse is its adjoint, back to the other shape."""
     A = reshaping.operator

@@ -24,46 +24,22 @@ from linop import (
 )
 from linop.operators.fft import Norm
 from linop.operators.rfft import RFFT, column_counts
-from linop.testing import Expression, assert_operator, dense, shapes
+from linop.testing import Expression, assert_operator, rffts
+from linop.testing.operators.spectral import POWERS
 
 pytestmark = pytest.mark.serial
 
 NORMS: list[Norm] = ["backward", "ortho", "forward"]
 MIRRORED: dict[Norm, Norm] = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
-POWERS = {"backward": 0.0, "ortho": -0.5, "forward": -1.0}
 
 
-def by_definition(x: np.ndarray, axes: tuple[int, ...], norm: Norm) -> np.ndarray:
-    """Return the half spectrum of one array, from the sum that defines it."""
-    for axis in axes:
-        n = x.shape[axis]
-        kept = n // 2 + 1 if axis == axes[-1] else n
-        angles = 2 * np.pi * (np.outer(np.arange(kept), np.arange(n)) % n) / n
-        x = np.moveaxis(np.tensordot(float(n) ** POWERS[norm] * np.exp(-1j * angles), x, (1, axis)), 0, axis)
-    return x
-
-
-@st.composite
-def transforms(draw: st.DrawFn, dtypes: tuple[str, ...] = ("float32", "float64")) -> Expression:
-    """Return transforms along any axes that have points: one point, two, odd and even numbers of them."""
-    shape = draw(shapes(min_ndim=1, max_extent=7).filter(lambda shape: any(shape) and math.prod(shape) <= 60))
-    space = Euclidean(shape, draw(st.sampled_from(dtypes)))
-    usable = [axis for axis, n in enumerate(shape) if n > 0]
-    axes = draw(st.permutations(usable).flatmap(lambda axes: st.integers(1, len(axes)).map(lambda k: axes[:k])))
-    signs = [draw(st.sampled_from([0, len(shape)])) for _ in axes]
-    norm = draw(st.sampled_from(NORMS))
-    operator = RFFT(space, [axis - sign for axis, sign in zip(axes, signs, strict=True)], norm=norm)
-    twin = dense(lambda x: by_definition(x, tuple(axes), norm), space, operator.codomain)
-    return Expression(operator, twin)
-
-
-@given(transforms())
+@given(rffts())
 def test_transforms(transform: Expression) -> None:
     """It is half of the sum that defines it along any axes, with any norm; the adjoint takes every half spectrum."""
     assert_operator(*transform)
 
 
-@given(transforms())
+@given(rffts())
 def test_gain_is_the_norm(transform: Expression) -> None:
     """The gain is the largest singular value."""
     A, entries = transform
@@ -72,7 +48,7 @@ def test_gain_is_the_norm(transform: Expression) -> None:
         assert A.gain == pytest.approx(largest, rel=len(entries) * float(np.finfo(entries.dtype).eps))
 
 
-@given(transforms())
+@given(rffts())
 def test_parseval(transform: Expression) -> None:
     """Where a column weighs as often as it stands in the whole spectrum, A.H A is a multiple of the identity."""
     A = transform.operator
@@ -102,7 +78,7 @@ def planted(A: RFFT, counts: np.ndarray) -> FunctionOperator:
     return FunctionOperator(A.domain, A.codomain, A, lambda y: halved(y, A, counts), batched=True)
 
 
-@given(transforms(("float64",)), st.booleans())
+@given(rffts(dtypes=("float64",)), st.booleans())
 def test_the_factor_of_two(transform: Expression, large: bool) -> None:
     """The classic mistake, irfftn for the adjoint, is found wherever a column has a mirror image that is not stored."""
     A = transform.operator

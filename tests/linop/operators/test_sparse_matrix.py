@@ -10,37 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linop import Euclidean, Matrix, Product, Space, SpaceError, Weighted, claims, matrix
+from linop import Euclidean, Matrix, Product, SpaceError, Weighted, claims, matrix
 from linop.operators.sparse_matrix import SparseMatrix
-from linop.testing import DTYPES, Expression, assert_operator, euclidean_spaces, integer_matrices
+from linop.testing import DTYPES, Expression, assert_operator, integer_matrices, sparse_matrices
 
 pytestmark = pytest.mark.serial
-
-FORMATS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
-
-
-@st.composite
-def codomains(draw: st.DrawFn, domain: Space) -> Space:
-    """Return spaces over the field of another; in a real one, arrays may be real or complex, or pairs of both."""
-    like = st.sampled_from([np.result_type(domain.dtype, np.float32), domain.coordinate_dtype])
-    if domain.field == "complex":
-        like = st.just(domain.dtype)
-    shape = st.lists(st.integers(0, 3), max_size=2).map(tuple)
-    spaces = st.builds(lambda shape, dtype: Euclidean(shape, dtype, domain.field), shape, like)
-    return draw(spaces | st.builds(Product, spaces, spaces))
-
-
-@st.composite
-def sparse_matrices(draw: st.DrawFn) -> Expression:
-    """Return sparse matrices of integers, quarters and tenths, in all formats, between spaces of many kinds."""
-    X = draw(euclidean_spaces())
-    Y = draw(codomains(X))
-    dtype = X.coordinate_dtype
-    entries = draw(integer_matrices(Y.size, X.size, dtype))
-    mask = np.random.default_rng(draw(st.integers(0, 99))).random(entries.shape) < draw(st.sampled_from([0, 0.2, 0.7]))
-    twin = np.asarray(draw(st.sampled_from([1, 0.25, 0.1])) * entries * mask, dtype)
-    name = draw(st.sampled_from(FORMATS)) + draw(st.sampled_from(["_array", "_matrix"]))
-    return Expression(SparseMatrix(getattr(scipy.sparse, name)(twin), X, Y), twin)
 
 
 @given(sparse_matrices())

@@ -3,44 +3,37 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from linop import Euclidean, Product, Space, SpaceError, Weighted, matrix
 from linop.operators.trace import Trace
-from linop.testing import DTYPES, assert_operator, dense, shapes
+from linop.testing import Expression, assert_operator, traces
 
 pytestmark = pytest.mark.serial
 
 
-@st.composite
-def squares(draw: st.DrawFn) -> Space:
-    """Return spaces of square matrices."""
-    n, dtype = draw(st.integers(0, 4)), draw(st.sampled_from(DTYPES))
-    field = draw(st.sampled_from([None, "real"])) if dtype.startswith("complex") else None
-    return Euclidean((*draw(shapes(max_ndim=2, max_extent=3)), n, n), dtype, field)
-
-
-@given(squares())
-def test_traces(X: Space) -> None:
+@given(traces())
+def test_traces(expression: Expression) -> None:
     """It is numpy.trace, on every kind of space and array."""
-    A = Trace(X)
+    A, X = expression.operator, expression.operator.domain
     assert A.exact
     assert A.codomain == Euclidean(X.shape[:-2], X.dtype, X.field)
-    assert_operator(A, dense(lambda x: np.asarray(np.trace(x, axis1=-2, axis2=-1)), X, A.codomain))
+    assert_operator(*expression)
 
 
-@given(squares())
-def test_identity_matrix(X: Space) -> None:
+@given(traces())
+def test_identity_matrix(expression: Expression) -> None:
     """The adjoint of a number is so many times the unit matrix: the trace pairs with it."""
+    X = expression.operator.domain
     c = np.asarray(Euclidean(X.shape[:-2], X.dtype).integers(0))
-    np.testing.assert_array_equal(Trace(X).H(c), c[..., None, None] * np.eye(X.shape[-1]))
+    np.testing.assert_array_equal(expression.operator.H(c), c[..., None, None] * np.eye(X.shape[-1]))
 
 
-@given(squares())
-def test_equality(X: Space) -> None:
+@given(traces())
+def test_equality(expression: Expression) -> None:
     """Equal traces have equal spaces."""
-    assert Trace(X) == Trace(X)
-    assert hash(Trace(X)) == hash(Trace(X))
+    A, again = expression.operator, Trace(expression.operator.domain)
+    assert again == A
+    assert hash(A) == hash(again)
     assert Trace(Euclidean((2, 2))) != Trace(Euclidean((3, 3)))
 
 

@@ -1,12 +1,18 @@
-"""Questions to ask of an operator."""
+"""The matrix of an operator in the coordinates of its two spaces.
+
+Column `i` is the image of basis vector `i`: what the operator *does*, not what it says of itself.
+"""
 
 from __future__ import annotations
+
+from functools import singledispatch
 
 import numpy as np
 
 from linop.operator import LinearOperator
 
 
+@singledispatch
 def matrix(operator: LinearOperator) -> np.ndarray:
     """Return the matrix of an operator in the coordinates of its two spaces.
 
@@ -29,5 +35,5 @@ def matrix(operator: LinearOperator) -> np.ndarray:
     >>> matrix(2 * Identity(Euclidean(2))).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
-    basis = operator.domain.from_coordinates(np.eye(operator.domain.size, dtype=operator.domain.dtype))
-    return operator.codomain.to_coordinates(operator(basis)).T.copy()
+    columns = operator(operator.domain.basis())
+    return operator.codomain.to_coordinates(columns).T.copy()

@@ -1,0 +1,185 @@
+"""The diagonal of the matrix of an operator: by structure where that is known, else by basis vectors in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce, singledispatch
+
+import numpy as np
+
+from linop import arrays
+from linop.algebra.adjoint import Adjoint
+from linop.algebra.block import Block
+from linop.algebra.block_diagonal import BlockDiagonal
+from linop.algebra.compose import Compose
+from linop.algebra.kron import Kron
+from linop.algebra.scale import Scale
+from linop.algebra.sum import Sum
+from linop.arrays import Vector
+from linop.errors import SpaceError
+from linop.operator import LinearOperator
+from linop.operators.diagonal import Diagonal
+from linop.operators.matrix import Matrix
+from linop.operators.reweight import Reweight
+from linop.operators.riesz import Riesz
+from linop.operators.sparse_matrix import SparseMatrix
+from linop.queries.claims import is_diagonal
+from linop.queries.weights import is_real_of_complex
+from linop.spaces import Space
+
+BLOCK = 2**20
+"""How many coordinates the vectors of one block have together, at most (of a single one, as many as it has)."""
+
+
+@singledispatch
+def diagonal(operator: LinearOperator) -> np.ndarray:
+    """Return the diagonal of the matrix of an operator, in the coordinates of its space.
+
+    Those of sums, multiples, adjoints, products with diagonals, block and Kronecker products follow from their parts;
+    what claims to be diagonal is applied once, to ones. Any other operator is applied to the basis vectors, in blocks
+    of a bounded number of coordinates.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        From a space to itself; the weights do not matter.
+
+    Returns
+    -------
+    numpy array, shape (domain.size,)
+        The same on every process, where the space is spread over several.
+
+    Raises
+    ------
+    SpaceError
+        When domain and codomain have other vectors.
+
+    Examples
+    --------
+    >>> from linop import Diagonal, Matrix
+    >>> diagonal(Diagonal([1.0, 2.0]) + 2 * Matrix([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [3.0, 10.0]
+    """
+    require_square("diagonal", operator)
+    space = operator.domain
+    if acts_on_coordinates(operator):
+        return operator.codomain.to_coordinates(operator(ones(space)))
+    found = np.zeros(space.size, operator.codomain.coordinate_dtype)
+    for places in blocks(space.size):
+        rows = np.arange(len(places))
+        basis = np.zeros((len(places), space.size), space.coordinate_dtype)
+        basis[rows, places] = 1
+        columns = operator(space.from_coordinates(basis))
+        found[places] = operator.codomain.to_coordinates(columns)[rows, places]
+    return found
+
+
+def require_square(name: str, operator: LinearOperator) -> None:
+    """Raise unless an operator takes vectors to vectors of the same kind, with whatever weights.
+
+    Raises
+    ------
+    SpaceError
+        Naming who asks, and the operator.
+    """
+    if operator.domain.unweighted != operator.codomain.unweighted:
+        raise SpaceError(f"{name} of {operator!r}: expected an operator from a space to itself")
+
+
+def acts_on_coordinates(operator: LinearOperator) -> bool:
+    """Say whether an operator is known to multiply each coordinate by a number: one application to ones tells them all.
+
+    In a real space of complex arrays, a complex number mixes the two coordinates of an entry.
+
+    Examples
+    --------
+    >>> from linop import Diagonal, Euclidean
+    >>> acts_on_coordinates(Diagonal([1j])), acts_on_coordinates(Diagonal([1j], Euclidean(1, complex, field="real")))
+    (True, False)
+    """
+    if isinstance(operator, Reweight):
+        return True
+    if isinstance(operator, Riesz) or (isinstance(operator, Diagonal) and not operator.entries.imag.any()):
+        return is_diagonal(operator)  # the numbers are real
+    return is_diagonal(operator) and not is_real_of_complex(operator.domain)
+
+
+def blocks(size: int) -> list[np.ndarray]:
+    """Return the numbers below `size` in blocks of so many vectors that these have `BLOCK` coordinates together.
+
+    Examples
+    --------
+    >>> [len(block) for block in blocks(3000)]
+    [349, 349, 349, 349, 349, 349, 349, 349, 208]
+    """
+    each = max(BLOCK // max(size, 1), 1)
+    return [np.arange(start, min(start + each, size)) for start in range(0, size, each)]
+
+
+def ones(space: Space) -> Vector:
+    """Return the vector whose coordinates are ones: what a diagonal operator makes of it is its diagonal.
+
+    Examples
+    --------
+    >>> from linop import Euclidean
+    >>> ones(Euclidean(2, complex, field="real")).tolist()
+    [(1+1j), (1+1j)]
+    """
+    both = space.field == "real"
+    return arrays.each(lambda x: np.full_like(x, 1 + 1j if both and x.dtype.kind == "c" else 1), space.zeros())
+
+
+@diagonal.register
+def _(operator: Sum) -> np.ndarray:
+    return reduce(np.add, map(diagonal, operator.terms))
+
+
+@diagonal.register
+def _(operator: Scale) -> np.ndarray:
+    if operator.commutes:
+        return np.asarray(operator.scalar * diagonal(operator.operator))
+    return _by_basis(operator)
+
+
+@diagonal.register
+def _(operator: Adjoint) -> np.ndarray:
+    return diagonal(operator.operator).conj()
+
+
+@diagonal.register
+def _(operator: Compose) -> np.ndarray:
+    """Diagonals to the left and the right of one other operator multiply its diagonal."""
+    require_square("diagonal", operator)
+    if sum(not acts_on_coordinates(factor) for factor in operator.factors) <= 1:
+        return reduce(np.multiply, map(diagonal, operator.factors))
+    return _by_basis(operator)
+
+
+@diagonal.register
+def _(operator: Matrix | SparseMatrix) -> np.ndarray:
+    require_square("diagonal", operator)
+    return np.asarray(operator.entries.diagonal(), operator.domain.coordinate_dtype)
+
+
+@diagonal.register
+def _(operator: BlockDiagonal) -> np.ndarray:
+    require_square("diagonal", operator)
+    return np.concatenate([diagonal(block) for block in operator.operators])
+
+
+@diagonal.register
+def _(operator: Block) -> np.ndarray:
+    require_square("diagonal", operator)
+    return np.concatenate([diagonal(row[i]) for i, row in enumerate(operator.rows)])
+
+
+@diagonal.register
+def _(operator: Kron) -> np.ndarray:
+    if all(A.domain.unweighted == A.codomain.unweighted for A in operator.operators):
+        return reduce(np.kron, map(diagonal, operator.operators))
+    return _by_basis(operator)
+
+
+def _by_basis(operator: LinearOperator) -> np.ndarray:
+    answer: Callable[[LinearOperator], np.ndarray] = diagonal.dispatch(LinearOperator)
+    return answer(operator)

@@ -1,0 +1,39 @@
+"""How a notebook shows an operator: as its tree, or as a formula."""
+
+from __future__ import annotations
+
+import html
+
+from linop.operator import LinearOperator
+from linop.queries.latex import latex
+from linop.queries.tree import tree
+
+
+def notebook(operator: LinearOperator) -> dict[str, str]:
+    r"""Return what Jupyter may show for an operator, by media type; the front end takes the richest that it can.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        The operator.
+
+    Returns
+    -------
+    dict of str
+        ``text/plain``: its `repr`. ``text/html``: its `tree`. ``text/latex``: the formula, displayed; see `latex`.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Identity
+    >>> shown = notebook(2 * Identity(Euclidean(3)))
+    >>> shown["text/latex"]
+    '$$2\\,I$$'
+    >>> print(shown["text/html"])
+    <pre>2 * : R^3 -&gt; R^3
+    └── Identity : R^3 -&gt; R^3</pre>
+    """
+    return {
+        "text/plain": repr(operator),
+        "text/html": f"<pre>{html.escape(tree(operator))}</pre>",
+        "text/latex": f"$${latex(operator)}$$",
+    }

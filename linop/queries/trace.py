@@ -1,0 +1,220 @@
+r"""The trace of an operator: exactly, or by sampling.
+
+The trace is the sum of the diagonal, in any coordinates: weights do not change it. Sampling is due to M. F. Hutchinson
+(Commun. Stat. Simul. Comput. 19 (1990) 433): for random z with independent entries of modulus one,
+
+.. math:: \mathrm{tr} A = \mathrm{E}\, \mathrm{dot}(z, A z),
+
+with the variance :math:`2 \sum_{i \ne j} S_{ij}^2` for real A with the symmetric part S: the diagonal costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any, Literal, final
+
+import numpy as np
+
+from linop import arrays
+from linop.algebra.adjoint import Adjoint
+from linop.algebra.block import Block
+from linop.algebra.block_diagonal import BlockDiagonal
+from linop.algebra.compose import Compose
+from linop.algebra.kron import Kron
+from linop.algebra.scale import Scale
+from linop.algebra.sum import Sum
+from linop.arrays import Scalar, Vector
+from linop.operator import LinearOperator
+from linop.queries.diagonal import BLOCK, acts_on_coordinates, diagonal, ones, require_square
+from linop.queries.seeds import stream
+from linop.spaces import Seed, Space
+
+Method = Literal["exact", "hutchinson"]
+
+
+@singledispatch
+def trace(operator: LinearOperator, *, method: Method = "exact", samples: int = 64, seed: Seed = 0) -> Scalar:
+    """Return the trace of an operator. On spaces that are spread over processes, collective.
+
+    Either way, the traces of sums, multiples, adjoints, blocks and Kronecker products follow from those of their parts.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        From a space to itself; the weights do not matter.
+    method : {"exact", "hutchinson"}, optional
+        The sum of the `diagonal`, or an estimate for parts whose diagonal is not known at once; `hutchinson` says how
+        far that is off.
+    samples : int, optional
+        How many vectors each estimate takes: one application each.
+    seed : int or tuple of int, optional
+        Where they are drawn from.
+
+    Returns
+    -------
+    float or complex
+        Complex in a complex space.
+
+    Raises
+    ------
+    SpaceError
+        When domain and codomain have other vectors.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Identity, Matrix
+    >>> A = Matrix([[1.0, 2.0], [3.0, 4.0]])
+    >>> trace(A + 10 * Identity(Euclidean(2)))
+    25.0
+    >>> trace(A, method="hutchinson", samples=1000)           # 5, with a standard error of 0.16
+    5.06
+    """
+    if method not in ("exact", "hutchinson"):
+        raise ValueError(f"trace of {operator!r}: method must be exact or hutchinson, found {method!r}")
+    if acts_on_coordinates(operator):
+        one = ones(operator.domain)
+        return operator.codomain.dot(one, operator(one))
+    if method == "hutchinson":
+        return hutchinson(operator, samples=samples, seed=seed).value
+    found = diagonal(operator)
+    return np.sum(found, dtype=np.result_type(found, np.float64)).item()
+
+
+@final
+@dataclass(frozen=True)
+class TraceEstimate:
+    """What `hutchinson` found.
+
+    Attributes
+    ----------
+    value : float or complex
+        The estimate: the mean of the samples.
+    error : float
+        Its standard error, estimated from the spread of the samples: the value is off by more than twice that about
+        once in twenty times.
+    samples : int
+        How many there were.
+    """
+
+    value: Scalar
+    error: float
+    samples: int
+
+
+def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -> TraceEstimate:
+    """Estimate the trace from random vectors, and how far the estimate is off; see the module.
+
+    Parameters
+    ----------
+    operator : LinearOperator
+        From a space to itself; the weights do not matter.
+    samples : int, optional
+        How many vectors: two or more, applied to in blocks.
+    seed : int or tuple of int, optional
+        Where they are drawn from: entries +-1, in complex spaces also +-i.
+
+    Returns
+    -------
+    TraceEstimate
+        The same for the same seed.
+
+    Raises
+    ------
+    SpaceError
+        When domain and codomain have other vectors.
+
+    Examples
+    --------
+    >>> from linop import Matrix
+    >>> found = hutchinson(Matrix([[1.0, 2.0], [3.0, 4.0]]), samples=1000)
+    >>> found.value, round(found.error, 2)
+    (5.06, 0.16)
+    """
+    require_square("hutchinson", operator)
+    if samples < 2:
+        raise ValueError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")
+    space = operator.domain
+    each = max(BLOCK // max(space.size, 1), 1)
+    found = []
+    for block, start in enumerate(range(0, samples, each)):
+        z = _signs(space, stream(seed, block), (min(each, samples - start),))
+        found.append(np.asarray(operator.codomain.dot(z, operator(z))))
+    values = np.concatenate(found)
+    mean = values.mean()
+    spread = math.sqrt(float(np.sum(np.abs(values - mean) ** 2)) / (samples - 1))
+    return TraceEstimate(mean.item(), spread / math.sqrt(samples), samples)
+
+
+def _signs(space: Space, seed: Seed, batch: tuple[int, ...]) -> Vector:
+    """Return random vectors with independent coordinates of modulus one, for which arithmetic on integers is exact."""
+
+    def sign(x: np.ndarray) -> np.ndarray:
+        if x.dtype.kind != "c":
+            return np.asarray(np.sign(x))
+        if space.field == "real":
+            return np.asarray(np.sign(x.real) + 1j * np.sign(x.imag), x.dtype)
+        return np.asarray(np.where(x.imag > 0, np.sign(x.real), 1j * np.sign(x.real)), x.dtype)
+
+    drawn: Vector = arrays.each(sign, space.integers(seed, batch))
+    return drawn
+
+
+@trace.register
+def _(operator: Sum, **options: Any) -> Scalar:
+    return sum(trace(term, **options) for term in operator.terms)
+
+
+@trace.register
+def _(operator: Scale, **options: Any) -> Scalar:
+    return operator.scalar * trace(operator.operator, **options) if operator.commutes else _unknown(operator, **options)
+
+
+@trace.register
+def _(operator: Adjoint, **options: Any) -> Scalar:
+    return trace(operator.operator, **options).conjugate()
+
+
+@trace.register
+def _(operator: Compose, **options: Any) -> Scalar:
+    """Factors may go round: ``tr(A B) = tr(B A)``, and the smallest space has the fewest basis vectors."""
+    factors = operator.factors
+    smallest = min(range(len(factors)), key=lambda k: factors[k].domain.size)
+    if operator.domain != operator.codomain or factors[smallest].domain.size == operator.domain.size:
+        return _unknown(operator, **options)
+    return trace(Compose(*factors[smallest + 1 :], *factors[: smallest + 1]), **options)
+
+
+@trace.register
+def _(operator: BlockDiagonal, **options: Any) -> Scalar:
+    return _total(operator, operator.operators, options)
+
+
+@trace.register
+def _(operator: Block, **options: Any) -> Scalar:
+    require_square("trace", operator)
+    return _total(operator, tuple(row[i] for i, row in enumerate(operator.rows)), options)
+
+
+@trace.register
+def _(operator: Kron, **options: Any) -> Scalar:
+    if any(A.domain.unweighted != A.codomain.unweighted for A in operator.operators):
+        return _unknown(operator, **options)
+    return math.prod(trace(A, **_apart(options, k)) for k, A in enumerate(operator.operators))
+
+
+def _total(operator: LinearOperator, blocks: tuple[LinearOperator, ...], options: dict[str, Any]) -> Scalar:
+    """Return the sum of the traces of blocks along the diagonal."""
+    require_square("trace", operator)
+    return sum(trace(block, **_apart(options, k)) for k, block in enumerate(blocks))
+
+
+def _apart(options: dict[str, Any], k: int) -> dict[str, Any]:
+    """Return the options with a seed of its own for part `k`: independent estimates may be multiplied."""
+    seed = options.get("seed", 0)
+    return {**options, "seed": (*(seed if isinstance(seed, tuple) else (seed,)), k)}
+
+
+def _unknown(operator: LinearOperator, **options: Any) -> Scalar:
+    return trace.dispatch(LinearOperator)(operator, **options)

@@ -1,0 +1,99 @@
+"""Conjugate gradients.
+
+For A self-adjoint and positive with respect to ``X.inner``, the k-th iterate is the vector of the Krylov space
+``x0 + span{r0, A r0, ..., A^(k-1) r0}`` that is nearest to the solution in the norm ``sqrt(inner(e, A e))``::
+
+    alpha = <r, r> / <p, A p>       x <- x + alpha p       r <- r - alpha A p
+    beta = <r_new, r_new> / <r, r>  p <- r_new + beta p
+"""
+
+from __future__ import annotations
+
+import math
+
+from linop import arrays
+from linop.arrays import Vector
+from linop.operator import LinearOperator
+from linop.solve.loop import Callback, Settings, Step, Steps, solve
+from linop.solve.result import Result
+
+
+def cg(
+    A: LinearOperator,
+    b: Vector,
+    *,
+    x0: Vector | None = None,
+    tolerance: float = 1e-8,
+    absolute: float = 0.0,
+    iterations: int | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
+) -> Result:
+    """Solve ``A x = b`` by conjugate gradients, for A self-adjoint and positive with respect to `Space.inner`.
+
+    On a space that is spread over processes the call is collective.
+
+    Parameters
+    ----------
+    A : LinearOperator
+        From a space to itself.
+    b : vector of the space
+        The right-hand side; one vector, without batch axes. The iterates are in its library and precision.
+    x0 : vector of the space, optional
+        Where to start; zero by default.
+    tolerance, absolute : float, optional
+        Stop where the norm of ``b - A x`` is at most ``tolerance`` times that of b, or at most ``absolute``. In single
+        precision, 1e-5 is about what can be reached.
+    iterations : int, optional
+        How many steps to take at most; ten for each coordinate, and at least a hundred, by default.
+    callback : function, optional
+        Called after each step with a `State`; stops the solver when it returns True (on all processes alike).
+    progress : bool, optional
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Result
+        Its residuals are the norms of ``b - A x``.
+
+    Raises
+    ------
+    SpaceError
+        When A does not map a space to itself, or a vector is none of that space.
+    ValueError
+        When a tolerance or the number of iterations is none.
+
+    References
+    ----------
+    Hestenes and Stiefel, Methods of conjugate gradients for solving linear systems, J. Res. NBS 49 (1952) 409.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Matrix
+    >>> result = cg(Matrix([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0]))
+    >>> result.x.round(4).tolist(), result.reason
+    ([0.0909, 0.6364], 'the residual is below the tolerance')
+    """
+    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress)
+    settings.require_square()
+    b = settings.vector("b", A.codomain, b)
+    x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
+    return solve(_recurrence, A, b, x0, settings)
+
+
+def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
+    X = A.domain
+    p, squared = r, X.inner(r, r).real
+    yield Step(x, math.sqrt(squared))
+    while True:
+        q = A(p)
+        curvature = X.inner(p, q).real
+        if curvature <= 0:
+            return f"breakdown: inner(p, A p) = {curvature:.1e}; the operator is not positive definite"
+        alpha = squared / curvature
+        x = arrays.axpy(alpha, p, x)
+        r = arrays.axpy(-alpha, q, r)
+        squared, before = X.inner(r, r).real, squared
+        yield Step(x, math.sqrt(squared))
+        p = arrays.axpy(squared / before, p, r)

@@ -1,0 +1,118 @@
+"""Proximal maps: ``prox(x, step)`` is the z that minimises ``g(z) + |z - x|^2 / (2 step)``.
+
+Of an indicator function, which is zero on a convex set and infinite elsewhere, it is the projection onto the set. Some
+maps act entry by entry. The norm is that of the space; with diagonal weights w, their g is a weighted sum, too:
+``sum_i w_i |x_i|``, say. With other weights, entries are coupled, and these maps are not right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from linop import arrays
+from linop.arrays import Array, Vector
+from linop.spaces import Space
+
+Proximal = Callable[[Vector, float], Vector]
+"""From a vector and a step, the minimiser; it does not change its argument."""
+
+
+def soft_threshold(weight: float) -> Proximal:
+    """Return the proximal map of ``weight * sum_i |x_i|``, which makes vectors sparse: moduli shrink, down to zero.
+
+    Parameters
+    ----------
+    weight : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> soft_threshold(2.0)(np.array([3.0, -1.0, -4.0]), 0.5).tolist()
+    [2.0, 0.0, -3.0]
+    """
+    _require_nonnegative("soft_threshold", "weight", weight)
+
+    def shrink(x: Array, threshold: float) -> Array:
+        xp = arrays.namespace(x)
+        modulus = xp.abs(x)
+        nonzero = xp.where(modulus == 0, xp.ones_like(modulus), modulus)
+        direction = xp.sign(x) if arrays.kind(x) == "real" else x / nonzero
+        return xp.where(modulus <= threshold, xp.zeros_like(x), direction * (modulus - threshold))
+
+    return lambda x, step: arrays.each(lambda part: shrink(part, weight * step), x)
+
+
+def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
+    """Return the projection onto real vectors with entries from `lower` to `upper`; not negative, by default.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Bounds; may be infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> box()(np.array([3.0, -1.0]), 1.0).tolist()
+    [3.0, 0.0]
+    """
+    if not lower <= upper:
+        raise ValueError(f"box: expected a lower bound that is at most the upper one, found {lower} and {upper}")
+
+    def clip(x: Array) -> Array:
+        xp = arrays.namespace(x)
+        raised = xp.where(x < lower, xp.full_like(x, lower), x)
+        return xp.where(raised > upper, xp.full_like(x, upper), raised)
+
+    return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
+
+
+def ridge(weight: float) -> Proximal:
+    """Return the proximal map of ``weight / 2 * |x|^2``, on any space.
+
+    Parameters
+    ----------
+    weight : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ridge(2.0)(np.array([3.0, -1.0]), 0.5).tolist()
+    [1.5, -0.5]
+    """
+    _require_nonnegative("ridge", "weight", weight)
+    return lambda x, step: arrays.scale(1 / (1 + step * weight), x)
+
+
+def ball(space: Space, radius: float) -> Proximal:
+    """Return the projection onto the vectors of a space whose norm is at most `radius`.
+
+    Parameters
+    ----------
+    space : Space
+        Any; its norm is meant.
+    radius : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> ball(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
+    [3.0, 4.0]
+    """
+    _require_nonnegative("ball", "radius", radius)
+
+    def project(x: Vector, step: float) -> Vector:  # noqa: ARG001
+        size = space.norm(x)
+        return arrays.scale(radius / size if size > radius else 1.0, x)
+
+    return project
+
+
+def _require_nonnegative(name: str, what: str, number: float) -> None:
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite {what} of zero or more, found {number!r}")

@@ -1,0 +1,77 @@
+"""What a solver returns, and what it tells a callback on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from linop.arrays import Vector
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """What a solver found. True when it converged.
+
+    Attributes
+    ----------
+    x : vector
+        The solution, or the last iterate; fresh. Of `linop.solve.lanczos`, a tuple of vectors.
+    converged : bool
+        Whether the tolerance was reached, judged by a residual that was computed from `x`, not only by recurrence.
+    reason : str
+        Why the solver stopped, in words.
+    iterations : int
+        How many steps were made.
+    residuals : tuple of float
+        The norm of the residual at the start and after each step; each solver says what its residual is.
+    values : tuple of float
+        Eigenvalues or singular values, where the solver looks for them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal
+    >>> from linop.solve import cg
+    >>> result = cg(Diagonal([2.0, 4.0]), np.array([2.0, 4.0]))
+    >>> bool(result), result.iterations, result.x.round(6).tolist()
+    (True, 2, [1.0, 1.0])
+    """
+
+    x: Vector
+    converged: bool
+    reason: str
+    iterations: int
+    residuals: tuple[float, ...]
+    values: tuple[float, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.converged
+
+    def __repr__(self) -> str:
+        verdict = "converged" if self.converged else "not converged"
+        steps = "1 iteration" if self.iterations == 1 else f"{self.iterations} iterations"
+        return f"Result({verdict} after {steps}, residual {self.residuals[-1]:.1e}: {self.reason})"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a callback is told after each step.
+
+    Attributes
+    ----------
+    iteration : int
+        How many steps were made, from 1.
+    x : vector
+        The iterate; not to be changed.
+    residual : float
+        The norm of its residual, as the recurrence has it.
+    values : tuple of float
+        Eigenvalues or singular values, where the solver looks for them.
+    """
+
+    iteration: int
+    x: Vector
+    residual: float
+    values: tuple[float, ...] = ()
