@@ -28,7 +28,7 @@ from linop.operators.restriction import Restriction
 from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
 from linop.simplify import rule
-from linop.spaces import Product, Space, Weighted
+from linop.spaces import Space, Weighted
 
 # -- any two neighbours ------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def weights_commute(left: Riesz, right: LinearOperator) -> LinearOperator | None
     """``R A = A R``, where R is a number, or both are diagonal: on the right, R may meet its inverse."""
     if isinstance(right, Riesz) or right.domain != right.codomain:
         return None
-    if _is_number(left.domain) or (_is_diagonal(left.domain) and claims.DIAGONAL in right.claims):
+    if _is_number(left.domain) or claims.DIAGONAL in left.claims & right.claims:
         return Compose(right, left)
     return None
 
@@ -70,13 +70,6 @@ def weights_commute(left: Riesz, right: LinearOperator) -> LinearOperator | None
 def _is_number(space: Space) -> bool:
     """Say whether the weights of a space are one number."""
     return isinstance(space, Weighted) and isinstance(space.weight, float)
-
-
-def _is_diagonal(space: Space) -> bool:
-    """Say whether the weights of a space are numbers or arrays."""
-    if isinstance(space, Product):
-        return all(map(_is_diagonal, space.parts))
-    return not isinstance(space, Weighted) or not isinstance(space.weight, LinearOperator)
 
 
 # -- diagonals and matrices --------------------------------------------------------------------------------------------

@@ -49,6 +49,11 @@ class Scale(LinearOperator):
         if isinstance(self.scalar, complex) and self.codomain.dtype.kind != "c":
             raise SpaceError(f"{scalar} * ({operator!r}): a complex scalar needs a codomain of complex arrays")
         self.operator = operator
+        if not self.commutes and not isinstance(operator, Identity):
+            raise SpaceError(
+                f"{scalar} * ({operator!r}): in a real space of complex arrays, only the identity is multiplied by a "
+                f"complex number; compose with that"
+            )
         self._first = self.commutes and self.domain.size < self.codomain.size
 
     @property
@@ -104,9 +109,10 @@ def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
     """Return ``scalar * operator``: scalars merged, nothing where the scalar is one, zero where it is zero."""
     if isinstance(operator, Scale):
         return scale(scalar * operator.scalar, operator.operator)
-    scaled = Scale(scalar, operator)  # raises where the scalar does not fit
-    if not scaled.commutes and not isinstance(operator, Identity):
+    turns = isinstance(scalar, complex | np.complexfloating) and operator.codomain.field == "real"
+    if turns and not isinstance(operator, Identity):
         return algebra.compose.compose(Scale(scalar, Identity(operator.codomain)), operator)
+    scaled = Scale(scalar, operator)  # raises where the scalar does not fit
     if scaled.scalar == 1:
         return operator
     if scaled.scalar == 0 or isinstance(operator, Zero):

@@ -58,8 +58,8 @@ class Riesz(LinearOperator):
 
     @property
     def claims(self) -> Claims:
-        """Self-adjoint and positive."""
-        return claims.SYMMETRY
+        """Self-adjoint and positive; diagonal, where the weights are numbers and arrays."""
+        return claims.SYMMETRY | {claims.DIAGONAL} if _is_diagonal(self.domain) else claims.SYMMETRY
 
     @property
     def dual(self) -> Riesz:
@@ -95,6 +95,13 @@ def _powers_of_two(space: Space) -> bool:
         return False
     mantissa, exponent = np.frexp(space.weight)
     return bool(np.all(mantissa == 0.5) and np.all(np.abs(exponent) <= 10))
+
+
+def _is_diagonal(space: Space) -> bool:
+    """Say whether the weights are numbers or arrays."""
+    if isinstance(space, Product):
+        return all(map(_is_diagonal, space.parts))
+    return not isinstance(space, Weighted) or not isinstance(space.weight, LinearOperator)
 
 
 def _roundings(space: Space, inverted: bool) -> int:

@@ -13,6 +13,8 @@ weights, this much is used:
   self-adjoint.
 * Products of isometries are isometries.
 * To be idempotent, or diagonal, has nothing to do with weights.
+
+Where the constants of an operator are spread over processes, each process answers for those that it holds.
 """
 
 from __future__ import annotations

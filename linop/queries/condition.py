@@ -27,7 +27,7 @@ from linop.errors import ConvergenceError
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.queries.claims import is_isometry
-from linop.queries.norm import moduli
+from linop.queries.norm import is_known_everywhere, moduli
 from linop.queries.seeds import stream
 from linop.solve.loop import normalised
 from linop.spaces import Seed, Space
@@ -67,7 +67,8 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
     >>> round(condition_estimate(Matrix([[1.0, 1.0], [0.0, 1.0]])), 4), condition_estimate(Diagonal([1.0, -8.0]))
     (2.618, 8.0)
     """
-    if is_isometry(operator) or is_isometry(operator.H) or 0 in (operator.domain.size, operator.codomain.size):
+    known = is_isometry(operator) or is_isometry(operator.H)
+    if 0 in (operator.domain.size, operator.codomain.size) or is_known_everywhere(operator.domain, known):
         return 1.0
     if iterations < 1:
         raise ValueError(f"condition_estimate of {operator!r}: expected one iteration or more, found {iterations}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linop import arrays
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
@@ -17,7 +18,7 @@ from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.zero import Zero
 from linop.queries.claims import is_isometry
-from linop.queries.diagonal import acts_on_coordinates, diagonal
+from linop.queries.diagonal import acts_on_coordinates, diagonal, ones
 from linop.queries.seeds import stream
 from linop.queries.weights import has_diagonal_weights
 from linop.spaces import Euclidean, Product, Seed, Space
@@ -72,7 +73,7 @@ def norm_estimate(operator: LinearOperator, *, iterations: int = 100, tolerance:
 
     if 0 in (operator.domain.size, operator.codomain.size):
         return 0.0
-    if is_isometry(operator) or is_isometry(operator.H):
+    if is_known_everywhere(operator.domain, is_isometry(operator) or is_isometry(operator.H)):
         return 1.0
     factors = moduli(operator)
     if factors is not None:
@@ -106,6 +107,17 @@ def is_local(space: Space) -> bool:
     """Say whether the vectors of a space are in one process, so that their coordinates need not be brought together."""
     plain = space.unweighted
     return all(map(is_local, plain.parts)) if isinstance(plain, Product) else isinstance(plain, Euclidean)
+
+
+def is_known_everywhere(space: Space, known: bool) -> bool:
+    """Say whether something is known on all processes that hold entries of a vector, the same on every process.
+
+    Constants that are spread over processes may show one what they do not show another, and none may go on alone.
+    """
+    if is_local(space):
+        return known
+    one = ones(space)
+    return bool(space.dot(arrays.scale(float(known), one), one) == space.dot(one, one))
 
 
 @norm_estimate.register

@@ -74,7 +74,7 @@ def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3)
         kinds += ["vstack"] * (2 * isinstance(codomain, Product)) + ["hstack"] * (2 * isinstance(domain, Product))
         if isinstance(domain, Product) and isinstance(codomain, Product):
             kinds += ["block"] * 2 + ["block_diagonal"] * (2 * (len(domain.parts) == len(codomain.parts)))
-        plain = all(type(s) is Euclidean and s.ndim == 2 for s in (domain, codomain))
+        plain = domain.dtype == codomain.dtype and all(type(s) is Euclidean and s.ndim == 2 for s in (domain, codomain))
         if plain and (domain.dtype.kind == "c") == (domain.field == "complex"):
             kinds += ["kron"] * 2
     kind = draw(st.sampled_from(kinds))

@@ -24,11 +24,12 @@ def interpolations(draw: st.DrawFn, *, outside: tuple[Outside, ...] = get_args(O
     outside : tuple of {"error", "zero", "edge"}, optional
         What points outside the grid may get; there are such points, unless they are errors.
     """
-    X = draw(euclidean_spaces(min_ndim=1).filter(lambda X: 0 not in X.shape))
+    X = draw(euclidean_spaces(min_ndim=1))
     beyond, method = draw(st.sampled_from(outside)), draw(st.sampled_from(get_args(Method)))
     reach = 0.0 if beyond == "error" else 1.5
     generator = np.random.default_rng(draw(st.integers(0, 2**16)))
-    points = generator.uniform(-reach, np.array(X.shape) - 1 + reach, (*draw(shapes(max_ndim=2)), X.ndim))
+    count = (0,) if 0 in X.shape else draw(shapes(max_ndim=2))  # in an empty grid, no point has a value
+    points = generator.uniform(-reach, np.maximum(X.shape, 1) - 1 + reach, (*count, X.ndim))
     if draw(st.booleans()):
         points = np.round(points * 8) / 8
     A = Interpolation(X, points, method=method, outside=beyond)
@@ -56,6 +57,8 @@ def _interpolated(
     """Interpolate with scipy, which wants two entries at least in each axis: one entry counts twice."""
     from scipy.interpolate import RegularGridInterpolator
 
+    if 0 in x.shape:
+        return np.zeros(points.shape[:-1], x.dtype)
     last = np.array(x.shape) - 1
     inside = np.all((points >= 0) & (points <= last), axis=-1)
     for axis, n in enumerate(x.shape):

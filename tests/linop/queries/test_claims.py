@@ -151,6 +151,7 @@ X, C, REALIFIED = Euclidean(2), Euclidean(2, complex), Euclidean(2, complex, fie
 NUMBER, DENSE = Weighted(X, 0.5), Weighted(X, Matrix([[2.0, 1.0], [1.0, 3.0]]))
 TWO = Weighted(X, [1.0, 4.0])
 SYMMETRIC, SHEAR, ROTATION = Matrix([[0, 1], [1, 0]]), Matrix([[1, 1], [0, 1]]), Matrix([[0, -1], [1, 0]])
+SHEAR_ON_TWO = Matrix([[1, 1], [0, 1]], TWO, TWO)
 REAL, POSITIVE, SIGNS, PROJECTION = Diagonal([1, -2]), Diagonal([1, 2]), Diagonal([1, -1]), Diagonal([1, 0])
 HERMITIAN, PHASES = Matrix([[0, 1j], [-1j, 0]]), Diagonal([1j, -1])
 FOURIER = FFT(C, norm="ortho")
@@ -196,6 +197,7 @@ def on(operator: LinearOperator, space: Space) -> LinearOperator:
         (Matrix([[0, 1], [1, 0]], TWO, TWO), set()),
         (Matrix([[0, 1], [1, 0]], DENSE, DENSE), set()),
         (Diagonal([1, -2], TWO), {is_self_adjoint, is_diagonal}),
+        (Diagonal([1, -2], TWO) + SHEAR_ON_TWO.H @ SHEAR_ON_TWO, {is_self_adjoint}),
         (Diagonal([1, 2], TWO), {is_self_adjoint, is_positive, is_diagonal}),
         (Diagonal([1, -1], TWO), {is_self_adjoint, is_isometry, is_unitary, is_diagonal}),
         (Diagonal([1, 0], TWO), {is_self_adjoint, is_positive, is_projection, is_diagonal}),

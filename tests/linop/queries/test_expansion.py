@@ -66,7 +66,7 @@ def test_complex_numbers_stay_in_place_in_a_real_space() -> None:
     assert expansion(1j * Identity(X) @ flip) != expansion(flip @ (1j * Identity(X)))
     total = sum(scalar * matrix(term) for term, scalar in (expansion(flip @ (1j * flip + flip)) or {}).items())
     np.testing.assert_array_equal(total, matrix(flip @ (1j * flip + flip)))
-    turned = flip @ (1j * Identity(X)) @ ((1 + 1j) * Identity(X)) @ (flip + flip @ flip)
+    turned = flip @ (1j * Identity(X)) @ ((1 + 1j) * Identity(X) + flip)
     total = sum(scalar * matrix(term) for term, scalar in (expansion(turned) or {}).items())
     np.testing.assert_array_equal(total, matrix(turned))
 

@@ -27,7 +27,7 @@ from linop import (
 )
 from linop.operators.fft import FFT
 from linop.operators.restriction import Restriction
-from linop.queries import norm_estimate
+from linop.queries import condition_estimate, norm_estimate
 from linop.queries.norm import moduli
 from linop.testing import Expression, expressions, spaces_of_a_tree, weight_matrix, weighted_spaces
 
@@ -176,6 +176,19 @@ def test_spread_over_processes() -> None:
     # Where singular values are close, a hundred steps may leave one percent; none of them is here.
     expected = [norm, np.sqrt(3), np.sqrt(3), np.sqrt(3) * norm, 6, np.sqrt(7)]
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+def test_what_only_some_processes_know() -> None:
+    """Where one process holds nothing but signs, and another does not, neither goes on alone."""
+
+    def main(world: Any) -> tuple[float, float]:
+        S = DistributedSpace(Grid(world, rows=3), (7,), rows=Split(0))
+        entries = S.from_global(np.array([1.0, -1.0, 1.0, 1.0, -5.0, 1.0, 1.0]))
+        return norm_estimate(Diagonal(entries, S)), condition_estimate(Diagonal(entries, S))
+
+    found = simulate(3, main)
+    assert found[0] == found[1] == found[2]
+    assert found[0] == pytest.approx((5, 5))
 
 
 def test_products_of_spaces() -> None:

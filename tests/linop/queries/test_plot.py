@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linop import (
@@ -59,6 +59,7 @@ def lines(ax: Any) -> tuple[list[float], list[float]]:
     return found
 
 
+@settings(max_examples=25)
 @given(trees())
 def test_every_entry_is_shown(tree: Expression) -> None:
     """The picture has a square for each entry: its value, or its modulus where it is complex."""

@@ -232,6 +232,7 @@ def test_zero_operator_and_zero_data(solver: Callable[..., Result]) -> None:
     # With |x - 1|^2 / 2 for a penalty, the first residual is what the tolerance is relative to.
     centred = solver(Diagonal([1.0, 2.0]), np.zeros(2), lambda x, step: (x + step) / (1 + step))
     assert centred
+    assert 0 < 1e-10 * centred.residuals[0] < centred.residuals[-1] <= 1e-6 * centred.residuals[0]
     np.testing.assert_allclose(centred.x, [0.5, 0.2], atol=2e-6 * np.sqrt(2))
 
 

@@ -244,17 +244,17 @@ def test_double_precision_becomes_single() -> None:
     assert "has made complex64 of complex128" in what_fails(Mutant(forward=forward), ENTRIES)
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_digits_that_are_lost_on_the_way(exact: bool) -> None:
-    """A map that computes in single precision and returns double is found, whatever it claims."""
-    entries = ENTRIES + np.array([[64 + 2.0**-20, 0, 0], [0, 0, 0]])
+def test_digits_that_are_lost_on_the_way() -> None:
+    """A map that computes in single precision and returns double is found where an entry needs the digits."""
+    entries = ENTRIES + np.array([[2.0**-30, 0, 0], [0, 0, 0]])
     A = Matrix(entries, X, Y)
+    assert not A.exact
 
     def forward(x: Any) -> Any:
         return A._apply(x.astype(np.complex64)).astype(x.dtype) if type(x) is np.ndarray else A._apply(x)
 
-    assert_operator(Mutant(A, exact=exact), entries)
-    assert "matrix(operator), twin" in what_fails(Mutant(A, forward, exact=exact), entries)
+    assert_operator(Mutant(A, exact=False), entries)
+    assert "matrix(operator), twin" in what_fails(Mutant(A, forward, exact=False), entries)
 
 
 def test_another_library() -> None:
