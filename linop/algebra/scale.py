@@ -109,9 +109,10 @@ def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
     """Return ``scalar * operator``: scalars merged, nothing where the scalar is one, zero where it is zero."""
     if isinstance(operator, Scale):
         return scale(scalar * operator.scalar, operator.operator)
-    turns = isinstance(scalar, complex | np.complexfloating) and operator.codomain.field == "real"
+    space = operator.codomain
+    turns = isinstance(scalar, complex | np.complexfloating) and space.field == "real" and space.dtype.kind == "c"
     if turns and not isinstance(operator, Identity):
-        return algebra.compose.compose(Scale(scalar, Identity(operator.codomain)), operator)
+        return algebra.compose.compose(Scale(scalar, Identity(space)), operator)
     scaled = Scale(scalar, operator)  # raises where the scalar does not fit
     if scaled.scalar == 1:
         return operator

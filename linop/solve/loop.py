@@ -33,6 +33,9 @@ RESIDUAL = "the residual is below the tolerance"
 LEAST_SQUARES = "a least-squares solution: the residual of the normal equations is below the tolerance"
 ZERO = "the right-hand side is zero"
 USED_UP = "the number of iterations is used up"
+STREAM = 1952
+"""A stream of random numbers of the solvers' own: that of a user's seed may have drawn the operator."""
+
 CALLBACK = "the callback asked to stop"
 NOT_FINITE = "breakdown: a number is not finite"
 ROUNDING = "breakdown: rounding keeps the residual above the tolerance"
@@ -129,7 +132,7 @@ def normalised(space: Space, x: Vector) -> tuple[float, Vector]:
 
 def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
     """Return a random vector, in the library and precision of `like`."""
-    x = space.normal(seed)
+    x = space.normal((*(seed if isinstance(seed, tuple) else (seed,)), STREAM))
     return x if like is None else arrays.each(lambda part: arrays.cast(part, arrays.leaves(like)[0]), x)
 
 
