@@ -74,7 +74,7 @@ def test_chains_are_simplified(drawn: tuple[int, tuple[Draft, ...]]) -> None:
         A = Movement(T, U) @ Movement(S, T) @ Movement(R, S)
         B = simplify(A)
         same = np.array_equal(matrix(A), matrix(B)) and np.array_equal(matrix(A.H), matrix(B.H))
-        form = re.sub(r"Local\(\w+(\(\[.*?\]\))?\)", "Local", str(B))  # ranks have operators of their own in the same place
+        form = re.sub(r"Local\(\w+(\(\[.*?\]\))?\)", "Local", str(B))  # ranks have operators of their own there
         return same, bool(cost(B) <= cost(A)), simplify(B) == B, form
 
     everyone = on_ranks(size, main)
