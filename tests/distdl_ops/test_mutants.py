@@ -22,7 +22,7 @@ from distdl_ops import (
     World,
 )
 from distdl_ops.testing import on_ranks
-from linop import VerificationError, Identity, LinearOperator, assert_adjoint, check_adjoint
+from linop import Identity, LinearOperator, VerificationError, assert_adjoint, check_adjoint
 
 Fault = Callable[[Movement, np.ndarray], np.ndarray]
 
