@@ -16,7 +16,7 @@ os.environ.setdefault("DISTDL_OPS_TIMEOUT", "60")
 
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("simulated", max_examples=60, **COMMON)
-settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **COMMON)
+settings.register_profile("ci", max_examples=50, derandomize=True, database=None, **COMMON)
 settings.register_profile(
     "mpi",
     max_examples=40,

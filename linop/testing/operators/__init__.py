@@ -74,6 +74,7 @@ def operators() -> st.SearchStrategy[Expression]:
     --------
     An expression of one's own is right for every operator that may stand in it:
 
+    >>> import numpy as np
     >>> from hypothesis import given, settings
     >>> from linop import VStack
     >>> from linop.testing import assert_operator, operators
