@@ -62,7 +62,7 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Expression]]] = {
 """The strategy of each operator, by the operator's name in `linop`."""
 
 
-def operators() -> st.SearchStrategy[Expression]:
+def any_operator() -> st.SearchStrategy[Expression]:
     """Return all operators of the library, with their dense twins.
 
     Returns
@@ -77,9 +77,9 @@ def operators() -> st.SearchStrategy[Expression]:
     >>> import numpy as np
     >>> from hypothesis import given, settings
     >>> from linop import VStack
-    >>> from linop.testing import assert_operator, operators
+    >>> from linop.testing import any_operator, assert_operator
     >>> @settings(max_examples=5, derandomize=True, database=None, deadline=None)
-    ... @given(operators())
+    ... @given(any_operator())
     ... def test_normal_operators(expression):
     ...     A, twin = expression
     ...     assert_operator(VStack(A, 2 * A), np.concatenate([twin, 2 * twin]))

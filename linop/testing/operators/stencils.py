@@ -117,12 +117,13 @@ def _by_array(
 ) -> Array:
     """Pad, spread the kernel, and keep every s-th entry of what a function makes of the two."""
     reaches = [d * (k - 1) for d, k in zip(dilation, kernel.shape, strict=True)]
+    x = x.astype(np.result_type(x, kernel))  # SciPy would cast what it has not written yet to the other's dtype
     padded = np.pad(x, padding_widths(padding, reaches, odd)) if x.ndim else x
-    holes = np.zeros([r + 1 for r in reaches], kernel.dtype)
+    holes = np.zeros([r + 1 for r in reaches], x.dtype)
     holes[tuple(slice(None, None, d) for d in dilation)] = kernel
     if any(n < k for n, k in zip(padded.shape, holes.shape, strict=True)):  # SciPy would exchange the two
         counts = [max(0, (n - k) // s + 1) for n, k, s in zip(padded.shape, holes.shape, stride, strict=True)]
-        return np.zeros(counts, np.result_type(x, kernel))
+        return np.zeros(counts, x.dtype)
     return np.asarray(valid(padded, holes))[tuple(slice(None, None, s) for s in stride)]
 
 
