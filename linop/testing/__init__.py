@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from linop.testing.asserting import assert_operator, dense
 from linop.testing.expressions import Expression, expressions, integer_matrices, spaces_of_a_tree
-from linop.testing.operators import STRATEGIES, operators
+from linop.testing.operators import STRATEGIES, any_operator
 from linop.testing.operators.entrywise import (
     conjugations,
     diagonals,
