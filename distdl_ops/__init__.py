@@ -4,34 +4,60 @@ A layout of a tensor over a grid of ranks is a vector space, and moving data is 
 runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under ``mpiexec``), unchanged.
 """
 
+from distdl_ops.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.grid import Grid
 from distdl_ops.local import Local
+from distdl_ops.movement.all_gather import AllGather
+from distdl_ops.movement.all_reduce import AllReduce
 from distdl_ops.movement.all_sum_reduce import AllSumReduce
+from distdl_ops.movement.all_to_all import AllToAll
 from distdl_ops.movement.broadcast import Broadcast
+from distdl_ops.movement.copy import Copy
+from distdl_ops.movement.gather import Gather
 from distdl_ops.movement.halo_exchange import HaloExchange
+from distdl_ops.movement.move import Move
 from distdl_ops.movement.movement import Movement
+from distdl_ops.movement.pick import Pick
+from distdl_ops.movement.reduce_scatter import ReduceScatter
 from distdl_ops.movement.repartition import Repartition
+from distdl_ops.movement.scatter import Scatter
+from distdl_ops.movement.shift import Shift
+from distdl_ops.movement.slice import Slice
 from distdl_ops.movement.sum_reduce import SumReduce
+from distdl_ops.prefix_sum import PrefixSum
 from distdl_ops.roles import At, Copies, Replicated, Role, Split, balanced
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, DeadlockError, RankFailedError, World, simulate, world
 
 __all__ = [
     "AgreementError",
+    "AllGather",
+    "AllReduce",
     "AllSumReduce",
+    "AllToAll",
     "At",
     "Broadcast",
     "Copies",
+    "Copy",
     "DeadlockError",
+    "DistributedCumulativeSum",
     "DistributedSpace",
+    "Gather",
     "Grid",
     "HaloExchange",
     "Local",
+    "Move",
     "Movement",
+    "Pick",
+    "PrefixSum",
     "RankFailedError",
+    "ReduceScatter",
     "Repartition",
     "Replicated",
     "Role",
+    "Scatter",
+    "Shift",
+    "Slice",
     "Split",
     "SumReduce",
     "World",

@@ -8,10 +8,9 @@ data movement of this library is :math:`M(S, T) = E_T E_S^*`.
 from __future__ import annotations
 
 import hashlib
-import math
 import zlib
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from distdl_ops.roles import Replicated, Role
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from linop import Space, SpaceError, arrays
 from linop.arrays import Array, Scalar
-from linop.spaces import Seed
+from linop.spaces import Euclidean, Seed
 
 
 @final
@@ -38,6 +37,8 @@ class DistributedSpace(Space):
         Shape of the logical tensor.
     dtype : numpy dtype, optional
         A real or complex floating type, float64 by default.
+    field : {"real", "complex"}, optional
+        That of the dtype by default; ``"real"`` with a complex dtype makes a real space of complex arrays.
     **roles : Role
         One for each axis of the grid, by its name.
 
@@ -53,7 +54,7 @@ class DistributedSpace(Space):
     Raises
     ------
     SpaceError
-        When roles are missing or do not fit the grid and the shape.
+        When roles are missing or do not fit the grid and the shape, or the field is not one of the dtype.
     AgreementError
         When the ranks do not describe the same space.
 
@@ -68,23 +69,33 @@ class DistributedSpace(Space):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, grid: Grid, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64, **roles: Role) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike = np.float64,
+        field: Any = None,  # str or None; to a type checker, ``**roles`` might be it
+        **roles: Role,
+    ) -> None:
         self.grid = grid
         agreed(
             grid.world,
             "DistributedSpace",
-            lambda: self._build(shape, dtype, roles),
+            lambda: self._build(shape, dtype, field, roles),
             describe=lambda _: repr(self),
         )
         self._digest = zlib.crc32(repr(self).encode())
 
-    def _build(self, shape: tuple[int, ...], dtype: npt.DTypeLike, roles: Mapping[str, Role]) -> None:
+    def _build(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None, roles: Mapping[str, Role]
+    ) -> None:
         """Fill in everything; raise where the arguments make no space."""
-        super().__init__(shape, dtype)  # of the whole tensor, to begin with
+        super().__init__(shape, dtype, field)  # of the whole tensor, to begin with
         rank, world = self.grid.world.rank, self.grid.world
         self.layout = Layout(self.grid.axes, self.shape, roles)
         self.shape = self.layout.shape_at(rank)
         self._counted = self.layout.counted_rank(rank)
+        self._local = Euclidean(self.shape, self.dtype, self.field)
         if not self.shape and any(self.layout.intervals_at(other) is None for other in range(world.size)):
             raise SpaceError(
                 f"{self}: a rank that holds nothing needs an axis of length 0; use shape (1,) for a number"
@@ -105,7 +116,12 @@ class DistributedSpace(Space):
     @property
     def size(self) -> int:
         """Number of coordinates over all ranks; a replicated vector counts once."""
-        return self.layout.size
+        return 2 * self.layout.size if self._realified else self.layout.size
+
+    @property
+    def _realified(self) -> bool:
+        """Whether complex arrays are seen as vectors of a real space."""
+        return self.field == "real" and self.dtype.kind == "c"
 
     @property
     def counts_here(self) -> bool:
@@ -114,7 +130,7 @@ class DistributedSpace(Space):
 
     def dot(self, x: Array, y: Array) -> Scalar:
         """Pair coordinates over all ranks; collective. See `linop.Space.dot`."""
-        local = np.array(arrays.to_numpy(arrays.dot(x, y, self.ndim)))
+        local = np.array(self._local.dot(x, y))
         if not self.counts_here:
             local[...] = 0
         self.grid.world.allreduce(local, "dot")
@@ -122,25 +138,28 @@ class DistributedSpace(Space):
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""
-        flat = arrays.to_numpy(arrays.flatten(x, self.ndim))
+        flat = self._local.to_coordinates(x)
         counted = flat if self.counts_here else flat[..., :0]
         return np.concatenate(self.grid.world.allgather(counted, "to_coordinates"), axis=-1)
 
     def from_coordinates(self, coordinates: np.ndarray) -> np.ndarray:
         """Return this rank's part of the vector with these coordinates; see `linop.Space.from_coordinates`."""
         ranks = [rank for rank in self.layout.counted_ranks() if rank < self._counted]
-        before = sum(math.prod(self.layout.shape_at(rank)) for rank in ranks)
-        part = coordinates[..., before : before + math.prod(self.shape)]
-        return part.reshape((*coordinates.shape[:-1], *self.shape)).copy()
+        before = sum(self._at(rank).size for rank in ranks)
+        return np.array(self._local.from_coordinates(coordinates[..., before : before + self._local.size]))
 
     def locate(self, i: int) -> str:
         """Return the rank and the index of coordinate `i`."""
         for rank in self.layout.counted_ranks():
-            shape = self.layout.shape_at(rank)
-            if i < math.prod(shape):
-                return f"rank {rank}, index {tuple(int(k) for k in np.unravel_index(i, shape))}"
-            i -= math.prod(shape)
+            held = self._at(rank)
+            if i < held.size:
+                return f"rank {rank}, {held.locate(i)}"
+            i -= held.size
         raise SpaceError(f"{self}: coordinate {i} does not exist")
+
+    def _at(self, rank: int) -> Euclidean:
+        """Return the space of what a rank holds."""
+        return Euclidean(self.layout.shape_at(rank), self.dtype, self.field)
 
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
@@ -243,19 +262,21 @@ class DistributedSpace(Space):
     def everywhere(self) -> DistributedSpace:
         """Return the space V of the logical tensor: the whole tensor, replicated on every rank of the world."""
         world = self.grid.world
-        return DistributedSpace(Grid(world, ranks=world.size), self.global_shape, self.dtype, ranks=Replicated())
+        grid = Grid(world, ranks=world.size)
+        return DistributedSpace(grid, self.global_shape, self.dtype, self.field, ranks=Replicated())
 
     def with_roles(self, **roles: Role) -> DistributedSpace:
         """Return the same space with other roles along some grid axes. Collective."""
-        return DistributedSpace(self.grid, self.global_shape, self.dtype, **{**self.roles, **roles})
+        return DistributedSpace(self.grid, self.global_shape, self.dtype, self.field, **{**self.roles, **roles})
 
     # -- equality and printing ----------------------------------------------------------------------------------------
 
     def _key(self) -> tuple[object, ...]:
-        return (self.grid, self.layout, self.dtype)
+        return (self.grid, self.layout, self.dtype, self.field)
 
     def __repr__(self) -> str:
-        return f"DistributedSpace({self.grid!r}, {self.dtype}, {self.layout})"
+        field = ", field='real'" if self._realified else ""
+        return f"DistributedSpace({self.grid!r}, {self.dtype}{field}, {self.layout})"
 
 
 def require_spaces(name: str, *spaces: object) -> None:

@@ -1,9 +1,9 @@
 """Halo exchange: every rank receives its neighbours' entries next to its own.
 
 =========  ==========================================================
-map        a split tensor to the same with wider, overlapping intervals
-adjoint    entries of the halo go back to their owners and are added there
-matrix     an identity whose rows in the halo are repeated
+map        a split tensor to the same with wider, overlapping intervals; or narrower ones, which trims it
+adjoint    entries of the halo go back to their owners and are added there; what was trimmed off is zero
+matrix     an identity whose rows in the halo are repeated, and those trimmed off left out
 =========  ==========================================================
 
 Cropping the halo instead of adding it back is a common wrong adjoint.
@@ -12,7 +12,8 @@ Cropping the halo instead of adding it back is a common wrong adjoint.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
@@ -21,27 +22,33 @@ from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 
+Widths = Sequence[int] | Sequence[Sequence[int]]
+"""Entries below and above: one pair for all ranks of a grid axis, or one for each."""
 
-def HaloExchange(
-    space: DistributedSpace, widths: Mapping[int, tuple[int, int]], boundary: Boundary = "zero"
-) -> Movement:
+
+def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Movement:
     """Return the movement that gives every rank a halo. Collective.
 
-    A rank whose interval is empty holds nothing, and gets no halo. Halos may be wider than the neighbour's interval.
+    A rank's interval ``(start, stop)`` becomes ``(start - below, stop + above)``. Halos may be wider than the
+    neighbour's interval. Negative widths trim: where nothing is left, ``stop + above <= start - below``, the interval
+    is empty, and the rank holds nothing. An interval that is empty before has no ends to add to or to take from: it
+    stays empty, whatever the widths.
 
     Parameters
     ----------
     space : DistributedSpace
         Splits the tensor axes that get a halo.
     widths : dict
-        For a tensor axis, how many entries below and above a rank's interval.
+        For a tensor axis, how many entries below and above a rank's interval: a pair ``(below, above)`` for all ranks,
+        or a sequence of pairs, one for each rank of the grid axis that splits it. Either may be zero or negative.
     boundary : {"zero", "periodic"}, optional
         What the halo holds beyond the tensor: zeros, or the entries from its other end.
 
     Raises
     ------
     SpaceError
-        When an axis is not split, a width is no whole number of zero or more, or the space holds an entry twice.
+        When an axis is not split, a width is no whole number, there are not as many pairs as ranks, or the space holds
+        an entry twice.
 
     Examples
     --------
@@ -54,13 +61,22 @@ def HaloExchange(
     ...     return y.tolist(), A.H(y).tolist()
     >>> simulate(2, main)
     [([0.0, 1.0, 2.0, 3.0], [1.0, 4.0]), ([2.0, 3.0, 4.0, 0.0], [6.0, 4.0])]
+
+    The first rank takes one entry from its neighbour, and the second trims one off its own:
+
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, rows=2), (4,), rows=Split(0))
+    ...     A = HaloExchange(S, {0: [(0, 1), (-1, 0)]})
+    ...     return A(S.from_global(np.array([1.0, 2.0, 3.0, 4.0]))).tolist()
+    >>> simulate(2, main)
+    [[1.0, 2.0, 3.0], [4.0]]
     """
     require_spaces("HaloExchange", space)
     widened = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
     return require("HaloExchange", space, space.with_roles(**widened), lambda: None)
 
 
-def _widen(space: DistributedSpace, widths: Mapping[int, tuple[int, int]], boundary: Boundary) -> dict[str, Role]:
+def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:
     """Return the roles with wider intervals."""
     here = f"HaloExchange({space}, {dict(widths)})"
     copied = [name for name, role in space.roles.items() if not space.layout.holds_once_along(name)]
@@ -71,18 +87,40 @@ def _widen(space: DistributedSpace, widths: Mapping[int, tuple[int, int]], bound
     for axis, found in widths.items():
         if axis not in splits:
             raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
-        try:
-            below, above = (operator.index(width) for width in found)
-        except (TypeError, ValueError):
-            raise SpaceError(f"{here}: expected a pair of widths for axis {axis}, found {found!r}") from None
-        if min(below, above) < 0:
-            raise SpaceError(f"{here}: expected widths of zero or more for axis {axis}, found {found!r}")
         name, role = splits[axis]
-        widened[name] = Split(axis, [_wider(interval, below, above) for interval in role.intervals], boundary)
+        pairs = _pairs(found, len(role.intervals))
+        if pairs is None:
+            raise SpaceError(
+                f"{here}: expected a pair of widths for axis {axis}, or {len(role.intervals)} pairs, one for each rank "
+                f"along {name!r}; found {found!r}"
+            )
+        wider = [_wider(interval, *pair) for interval, pair in zip(role.intervals, pairs, strict=True)]
+        widened[name] = Split(axis, wider, boundary)
     return widened
 
 
+def _pairs(found: Any, count: int) -> list[tuple[int, int]] | None:
+    """Return the pair of widths of each rank; None where the widths make none."""
+    pair = _pair(found)
+    if pair is not None:
+        return [pair] * count
+    try:
+        pairs = [pair for each in found if (pair := _pair(each)) is not None]
+        return pairs if len(pairs) == len(found) == count else None
+    except TypeError:
+        return None
+
+
+def _pair(found: Any) -> tuple[int, int] | None:
+    """Return two whole numbers; None where something else was found."""
+    try:
+        below, above = (operator.index(width) for width in found)
+    except (TypeError, ValueError):
+        return None
+    return below, above
+
+
 def _wider(interval: Interval, below: int, above: int) -> Interval:
-    """Return an interval with its halo; an empty one stays empty."""
+    """Return an interval with its halo, empty where nothing is left; an empty one stays as it is."""
     start, stop = interval
-    return interval if start == stop else (start - below, stop + above)
+    return interval if start == stop else (start - below, max(stop + above, start - below))

@@ -1,33 +1,45 @@
 """Every named operator, by the same properties on both engines: dense oracle, adjoint, name, refusals."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distdl_ops import (
+    AgreementError,
+    AllGather,
+    AllReduce,
     AllSumReduce,
+    AllToAll,
     At,
     Broadcast,
     Copies,
+    Copy,
     DistributedSpace,
+    Gather,
     Grid,
     HaloExchange,
+    Move,
     Movement,
+    Pick,
+    ReduceScatter,
     Repartition,
     Replicated,
     Role,
+    Scatter,
+    Slice,
     Split,
     SumReduce,
     World,
     balanced,
     world,
 )
-from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts, grids, on_ranks, splits, world_sizes
 from linop import SpaceError, check_adjoint, matrix
 from linop.testing import DTYPES
 
@@ -49,18 +61,71 @@ def along_some_axes(draw: st.DrawFn, named: Named, pairs: list[tuple[type[Role],
     """Draw the pair of roles along one grid axis or more, and roles along which nothing moves along the others."""
     size = draw(world_sizes())
     axes = draw(grids(size))
-    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=len(axes), max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
-    still = draw(drafts(axes, shape, dtype, roles=(At, Split, Replicated), once=True))
-    moving = draw(st.sets(st.sampled_from(sorted(axes)), min_size=1))
-    source, target = dict(still.roles), dict(still.roles)
-    for name in sorted(moving):  # the order of a set differs from rank to rank
-        kinds = draw(st.sampled_from(pairs))
-        source[name], target[name] = (
-            At(draw(st.integers(0, axes[name] - 1))) if kind is At else kind() for kind in kinds
-        )
+    moving = sorted(draw(st.sets(st.sampled_from(sorted(axes)), min_size=1)))  # sets differ in order from rank to rank
+    tensor_axes = draw(st.permutations(range(len(shape))))
+    source: dict[str, Role] = {}
+    target: dict[str, Role] = {}
+    for (name, length), axis in zip(axes.items(), tensor_axes, strict=False):
+        kinds = draw(st.sampled_from(pairs if name in moving else [(At,), (Split,), (Replicated,)]))
+        found: list[Role] = []
+        for kind in kinds:
+            if kind is At:
+                found.append(At(draw(st.integers(0, length - 1))))
+            elif kind is Split:
+                found.append(draw(splits(axis, shape[axis], length, once=name not in moving)))
+            else:
+                found.append(kind())
+        source[name], target[name] = found[0], found[-1]
     s, t = Draft(axes, shape, dtype, source), Draft(axes, shape, dtype, target)
     return Case(size, lambda world: named(s.on(world), t.on(world)), s, t)
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> Case:
+    """Draw a tensor that goes to another rank of its grid, if there is one; or a whole one, to another grid."""
+    size = draw(world_sizes())
+    axes = draw(grids(size))
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=len(axes), max_size=3)))
+    dtype = draw(st.sampled_from(DTYPES))
+    long = [name for name, length in axes.items() if length > 1]
+    if long and draw(st.booleans()):
+        name = draw(st.sampled_from(long))
+        here, there = draw(st.permutations(range(axes[name])))[:2]
+        still = draw(drafts(axes, shape, dtype, roles=(At, Split, Replicated), once=True))
+        s, t = (Draft(axes, shape, dtype, {**still.roles, name: At(place)}) for place in (here, there))
+    else:
+        s = draw(drafts(axes, shape, dtype, roles=(At,)))
+        others = {f"other {name}": length for name, length in draw(grids(size)).items()}
+        t = draw(drafts(others, shape, dtype, roles=(At,)))
+    return Case(size, lambda world: Move(s.on(world), t.on(world)), s, t)
+
+
+@st.composite
+def all_to_alls(draw: st.DrawFn) -> Case:
+    """Draw a tensor that is split, along some grid axes, along another of its axes afterwards."""
+    size = draw(world_sizes())
+    axes = draw(grids(size))
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=2, max_size=3)))
+    dtype = draw(st.sampled_from(DTYPES))
+    moving = sorted(draw(st.sets(st.sampled_from(sorted(axes)), min_size=1)))
+    ways = list(itertools.permutations(range(len(shape)), len(moving)))
+    before = draw(st.sampled_from(ways))
+    after = draw(st.sampled_from([way for way in ways if not any(map(int.__eq__, before, way))]))
+    free = sorted({*range(len(shape))} - {*before, *after})
+    source: dict[str, Role] = {}
+    target: dict[str, Role] = {}
+    for name, length in axes.items():
+        if name in moving:
+            i, j = before[moving.index(name)], after[moving.index(name)]
+            source[name] = draw(splits(i, shape[i], length, once=True))
+            target[name] = draw(splits(j, shape[j], length, once=True))
+        else:
+            roles: list[Role] = [At(length - 1), Replicated(), *map(Split, free)]
+            source[name] = target[name] = draw(st.sampled_from(roles))
+    s, t = Draft(axes, shape, dtype, source), Draft(axes, shape, dtype, target)
+    return Case(size, lambda world: AllToAll(s.on(world), t.on(world)), s, t)
 
 
 @st.composite
@@ -81,19 +146,32 @@ def repartitions(draw: st.DrawFn) -> Case:
 
 @st.composite
 def halo_exchanges(draw: st.DrawFn) -> Case:
-    """Draw a tensor that is split in any way without overlap, and halos of any width, wider than shards too."""
+    """Draw a tensor that is split in any way without overlap, and halos of any width, for all ranks or one by one.
+
+    They may be wider than shards, or negative.
+    """
     size = draw(world_sizes())
     axes = draw(grids(size))
     shape = tuple(draw(st.lists(st.integers(0, 6), min_size=len(axes), max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
     s = draw(drafts(axes, shape, dtype, roles=(Split,), once=True))
-    boundary = draw(st.sampled_from(["zero", "periodic"])) if min(shape) else "zero"
-    widths, wider = {}, {}
+    boundary = draw(st.sampled_from(["zero", "periodic"]))
+    widths: dict[int, Any] = {}
+    wider: dict[str, Role] = {}
+    pairs = st.tuples(st.integers(-3, 4), st.integers(-3, 4))
     for name, role in s.roles.items():
         assert isinstance(role, Split)
-        below, above = widths[role.axis] = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
-        intervals = role.intervals or balanced(shape[role.axis], axes[name])
-        halo = [(a - below, b + above) if b > a else (a, b) for a, b in intervals]
+        if draw(st.booleans()):
+            widths[role.axis] = draw(pairs)
+            each = [widths[role.axis]] * axes[name]
+        else:
+            each = widths[role.axis] = draw(st.lists(pairs, min_size=axes[name], max_size=axes[name]))
+        halo = [
+            (a - below, max(a - below, b + above)) if b > a else (a, b)
+            for (a, b), (below, above) in zip(
+                role.intervals or balanced(shape[role.axis], axes[name]), each, strict=True
+            )
+        ]
         wider[name] = Split(role.axis, halo, boundary)
     t = Draft(axes, shape, dtype, wider)
     return Case(size, lambda world: HaloExchange(s.on(world), widths, boundary), s, t)
@@ -103,12 +181,27 @@ NAMED: dict[str, st.SearchStrategy[Case]] = {
     "Broadcast": along_some_axes(Broadcast, [(At, Copies), (At, Replicated)]),
     "SumReduce": along_some_axes(SumReduce, [(Copies, At)]),
     "AllSumReduce": along_some_axes(AllSumReduce, [(Copies, Copies)]),
+    "AllReduce": along_some_axes(AllReduce, [(Copies, Replicated)]),
+    "Scatter": along_some_axes(Scatter, [(At, Split)]),
+    "Gather": along_some_axes(Gather, [(Split, At)]),
+    "AllGather": along_some_axes(AllGather, [(Split, Copies), (Split, Replicated)]),
+    "ReduceScatter": along_some_axes(ReduceScatter, [(Copies, Split)]),
+    "Pick": along_some_axes(Pick, [(Replicated, At)]),
+    "Slice": along_some_axes(Slice, [(Replicated, Split)]),
+    "Copy": along_some_axes(Copy, [(Replicated, Copies)]),
+    "Move": moves(),
+    "AllToAll": all_to_alls(),
     "Repartition": repartitions(),
     "HaloExchange": halo_exchanges(),
 }
 
 
+FEWER = settings(max_examples=settings().max_examples // 2)  # there are many names, and one kernel
+"""How many examples each named operator gets."""
+
+
 @pytest.mark.parametrize("name", NAMED)
+@FEWER
 @given(data=st.data())
 def test_dense_oracle_and_adjoint(name: str, data: st.DataObject) -> None:
     """The operator is E_T E_S*, its adjoint the transpose; every check of the adjoint passes with ==."""
@@ -128,6 +221,7 @@ def test_dense_oracle_and_adjoint(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
+@FEWER
 @given(data=st.data())
 def test_batch_purity_and_repeatability(name: str, data: st.DataObject) -> None:
     """A batch is moved vector by vector, the same bits every time, and the argument stays as it was."""
@@ -152,9 +246,9 @@ def test_batch_purity_and_repeatability(name: str, data: st.DataObject) -> None:
     assert all(on_ranks(case.size, main))
 
 
-@given(repartitions())
-def test_repartition_is_unitary(case: Case) -> None:
-    """There and back is the identity, both ways."""
+@given(st.one_of(repartitions(), moves(), all_to_alls()))
+def test_nothing_is_lost_or_doubled(case: Case) -> None:
+    """Of a repartition, a move and an all-to-all, there and back is the identity, both ways."""
 
     def main(world: World) -> bool:
         A = case.operator(world)
@@ -166,7 +260,7 @@ def test_repartition_is_unitary(case: Case) -> None:
 
 @given(halo_exchanges())
 def test_halo_adjoint_after_halo_counts_multiplicities(case: Case) -> None:
-    """H* H multiplies each entry by the number of ranks that see it: nothing is cropped."""
+    """H* H multiplies each entry by the number of ranks that see it, none where it is trimmed off."""
     embedding = case.target.embedding()
     multiplicity = (embedding.T @ embedding).diagonal()
 
@@ -192,13 +286,34 @@ def test_halo_adjoint_after_halo_counts_multiplicities(case: Case) -> None:
         (AllSumReduce, Replicated(), Replicated(), "Identity"),
         (Repartition, Split(0), Copies(), "AllGather(rows)"),
         (Repartition, Replicated(), Split(0), "Slice(rows)"),
+        (AllReduce, Copies(), Copies(), "AllSumReduce(rows)"),
+        (AllReduce, Copies(), Split(0), "ReduceScatter(rows)"),
+        (Scatter, Split(0), At(0), "Gather(rows)"),
+        (Scatter, Replicated(), Split(0), "Slice(rows)"),
+        (Gather, Split(0), Replicated(), "AllGather(rows)"),
+        (Gather, Copies(), At(0), "SumReduce(rows)"),
+        (AllGather, Split(0), At(0), "Gather(rows)"),
+        (AllGather, Replicated(), Copies(), "Copy(rows)"),
+        (ReduceScatter, Copies(), At(0), "SumReduce(rows)"),
+        (ReduceScatter, Split(0), Copies(), "AllGather(rows)"),
+        (Pick, Copies(), At(0), "SumReduce(rows)"),
+        (Pick, At(0), Replicated(), "Broadcast(rows)"),
+        (Slice, At(0), Split(0), "Scatter(rows)"),
+        (Slice, Copies(), Split(0), "ReduceScatter(rows)"),
+        (Copy, Copies(), Replicated(), "AllReduce(rows)"),
+        (Copy, Replicated(), Replicated(), "Identity"),
+        (Move, At(0), At(0), "Identity"),
+        (Move, At(0), Split(0), "Scatter(rows)"),
+        (AllToAll, Split(0), Split(0), "Identity"),
+        (AllToAll, At(0), Split(1), "Scatter(rows)"),
+        (AllToAll, Split(0), Copies(), "AllGather(rows)"),
     ],
 )
 def test_other_roles_are_refused(ranks: int, named: Named, source: Role, target: Role, would_be: str) -> None:
     """The error names the operator, both spaces, what was expected, and what would be right; on every rank."""
 
     def main(world: World) -> str:
-        S = DistributedSpace(Grid(world, rows=ranks), (6,), rows=source)
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 3), rows=source)
         T = S.with_roles(rows=target)
         with pytest.raises(SpaceError) as caught:
             named(S, T)
@@ -213,9 +328,81 @@ def test_other_roles_are_refused(ranks: int, named: Named, source: Role, target:
     assert would_be in first
 
 
-@pytest.mark.parametrize("widths", [{1: (1, 1)}, {0: (-1, 0)}, {0: 1}, {0: (1, 2, 3)}, {0: ("a", 1)}, {0: (0.9, 1.9)}])
+def test_an_all_to_all_leaves_no_entry_behind(ranks: int) -> None:
+    """Intervals that overlap, or leave entries out, are refused: there would be no way back."""
+
+    def main(world: World) -> list[str]:
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 4), rows=Split(0))
+        some = [(0, 1)] + [(1, 1)] * (ranks - 1)
+        messages = []
+        for intervals in (some, [(0, 4), *[(3, 4)] * (ranks - 1)] if ranks > 1 else [(-1, 4)]):
+            with pytest.raises(SpaceError, match=r"AllToAll : .*intervals that divide tensor axis 1") as caught:
+                AllToAll(S, S.with_roles(rows=Split(1, intervals)))
+            messages.append(str(caught.value))
+        return messages
+
+    results = on_ranks(ranks, main)
+    assert all(result == results[0] for result in results)
+
+
+def test_movements_along_one_grid_need_one_grid(ranks: int) -> None:
+    """Between two grids, only a whole tensor moves; the error says so."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 4), rows=Split(0))
+        T = DistributedSpace(Grid(world, cols=ranks), (6, 4), cols=At(0))
+        with pytest.raises(SpaceError, match=r"Move : .*expected At along every axis of both, found rows=Split\(0, "):
+            Move(S, T)
+        for named in (Gather, AllToAll, Slice):
+            with pytest.raises(SpaceError, match=rf"{named.__name__} : .*expected one grid, found Grid\(rows=\d\) and"):
+                named(S, T)
+        assert str(Move(T, S.with_roles(rows=At(ranks - 1)))) == "Movement"
+
+    on_ranks(ranks, main)
+
+
+def test_a_message_for_each_that_needs_one(ranks: int) -> None:
+    """A move is one message, a scatter one for each other rank, an all-to-all one for each pair of ranks."""
+
+    def main(world: World) -> list[int]:
+        S = DistributedSpace(Grid(world, rows=ranks), (ranks, ranks), rows=Split(0))
+        first, last = S.with_roles(rows=At(0)), S.with_roles(rows=At(ranks - 1))
+        found = []
+        for A in (Scatter(first, S), Gather(S, last), AllToAll(S, S.with_roles(rows=Split(1)))):
+            before = world.traffic.messages
+            A._apply(A.domain.integers(0))
+            found.append(world.traffic.messages - before)
+        if ranks > 1:
+            before = world.traffic.messages
+            Move(first, last)._apply(first.integers(0))
+            found.append(world.traffic.messages - before)
+        return found
+
+    sent = np.array(on_ranks(ranks, main))
+    assert sent[:, :3].tolist() == [
+        [(ranks - 1) * (rank == 0), int(rank < ranks - 1), ranks - 1] for rank in range(ranks)
+    ]
+    assert (sent[:, 3:] == (np.arange(ranks) == 0)[:, None]).all()
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        {1: (1, 1)},
+        {0: 1},
+        {0: (1, 2, 3)},
+        {0: ("a", 1)},
+        {0: (0.9, 1.9)},
+        {0: None},
+        {0: "ab"},
+        {0: [(1, 1)] * 7},
+        {0: [(1, 1, 1)] * 4},
+        {0: [(1, None)]},
+        {0: []},
+    ],
+)
 def test_halos_that_do_not_exist_are_refused(ranks: int, widths: Any) -> None:
-    """A halo needs a split axis and a pair of widths of zero or more."""
+    """A halo needs a split axis and a pair of whole numbers, or one for each rank."""
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 4), rows=Split(0))
@@ -224,6 +411,35 @@ def test_halos_that_do_not_exist_are_refused(ranks: int, widths: Any) -> None:
         return str(caught.value)
 
     assert len(set(on_ranks(ranks, main))) == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_widths_are_agreed_on(ranks: int) -> None:
+    """Everyone passes the widths of all ranks; a rank that passes its own is told so, as are the others."""
+
+    def main(world: World) -> str:
+        S = DistributedSpace(Grid(world, rows=ranks), (8,), rows=Split(0))
+        with pytest.raises(AgreementError, match="HaloExchange: the ranks disagree") as caught:
+            HaloExchange(S, {0: (world.rank, 0)})
+        return str(caught.value)
+
+    assert len(set(on_ranks(ranks, main))) == 1
+
+
+def test_trimming_to_nothing_and_beyond(ranks: int) -> None:
+    """Where nothing is left the interval is empty, and where it was empty it stays so, whatever the widths."""
+
+    def main(world: World) -> list[tuple[int, ...]]:
+        S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks - 1,), rows=Split(0))
+        empty = S.with_roles(rows=Split(0, [(0, 2 * ranks - 1)] + [(3, 3)] * (ranks - 1)))
+        operators = [HaloExchange(S, {0: widths}) for widths in ((-1, 0), (-1, -1), (-9, 0), (0, -9), (-2, 2), (-9, 9))]
+        operators.append(HaloExchange(empty, {0: [(-1, 0)] + [(5, 5)] * (ranks - 1)}))
+        assert all(check_adjoint(A) for A in operators)
+        return [A.codomain.shape for A in operators]
+
+    for rank, shapes in enumerate(on_ranks(ranks, main)):
+        held = 2 - (rank == ranks - 1)
+        assert shapes == [(held - 1,), (0,), (0,), (0,), (held,), (held,), (2 * ranks - 2 if rank == 0 else 0,)]
 
 
 def test_halos_of_copies_are_refused(ranks: int) -> None:
@@ -237,7 +453,10 @@ def test_halos_of_copies_are_refused(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-@pytest.mark.parametrize("named", [Movement, Broadcast, SumReduce, AllSumReduce, Repartition])
+ALL = (AllGather, AllReduce, AllSumReduce, AllToAll, Broadcast, Copy, Gather, Move, Movement, Pick, ReduceScatter)
+
+
+@pytest.mark.parametrize("named", [*ALL, Repartition, Scatter, Slice, SumReduce])
 def test_what_is_no_space_is_refused(named: Any) -> None:
     """The error names the operator, and what was found."""
     S = DistributedSpace(Grid(world(), rows=1), (6,), rows=Split(0))

@@ -13,13 +13,16 @@ from distdl_ops import (
     Copies,
     DistributedSpace,
     Grid,
+    HaloExchange,
+    Local,
+    Movement,
     Replicated,
     Split,
     World,
     balanced,
 )
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import SpaceError
+from linop import Conjugation, Euclidean, SpaceError, check
 
 
 @st.composite
@@ -251,6 +254,152 @@ def test_equality(ranks: int) -> None:
         ]
 
     assert on_ranks(ranks, main) == [[True] * 5] * ranks
+
+
+# -- real spaces of complex tensors ------------------------------------------------------------------------------------
+
+
+def over_the_reals(layout: Draft, world: World) -> DistributedSpace:
+    """Return the space of a draft over the real numbers."""
+    return DistributedSpace(Grid(world, **layout.axes), layout.shape, layout.dtype, "real", **layout.roles)
+
+
+@given(layouts_on_ranks())
+def test_real_spaces_have_two_coordinates_for_a_complex_entry(drawn: tuple[int, Draft]) -> None:
+    """They are those of the real and the imaginary part, rank after rank, as in one process; a real one has one."""
+    size, layout = drawn
+    parts = 2 if layout.dtype.startswith("complex") else 1
+    embedding = np.kron(layout.embedding(), np.eye(parts))
+    V = Euclidean(layout.shape, layout.dtype, "real")
+    tensor = V.integers(0)
+
+    def main(world: World) -> None:
+        S = over_the_reals(layout, world)
+        assert S.size == len(embedding)
+        x, z = S.from_global(tensor), S.integers(1, (2,))
+        coordinates = S.to_coordinates(x)
+        assert coordinates.dtype == S.coordinate_dtype == V.coordinate_dtype
+        np.testing.assert_array_equal(coordinates, embedding @ V.to_coordinates(tensor))
+        np.testing.assert_array_equal(S.from_coordinates(S.to_coordinates(z)), z)
+        assert S.from_coordinates(S.to_coordinates(z)).dtype == S.dtype
+        if S.size:
+            S.check(S.basis(S.size - 1))
+            np.testing.assert_array_equal(S.to_coordinates(S.basis()), np.eye(S.size))
+
+    on_ranks(size, main)
+
+
+@given(layouts_on_ranks())
+def test_real_spaces_pair_coordinates(drawn: tuple[int, Draft]) -> None:
+    """The pairing is the real part of the complex one: a float, also of batches, counting replicas once."""
+    size, layout = drawn
+
+    def main(world: World) -> None:
+        R, C = over_the_reals(layout, world), layout.on(world)
+        x, y = R.integers(0, (2,)), R.integers(1, (2,))
+        assert isinstance(R.dot(x[0], y[0]), float)
+        assert R.dot(x[0], y[0]) == C.dot(x[0], y[0]).real
+        np.testing.assert_array_equal(R.dot(x, y), np.vecdot(R.to_coordinates(x), R.to_coordinates(y)))
+        assert R.norm(x[0]) == C.norm(x[0])
+        real = x.real
+        assert R.dot(real[0], real[0]) == C.dot(real[0], real[0])
+
+    on_ranks(size, main)
+
+
+def test_coordinates_of_real_spaces_are_found(ranks: int) -> None:
+    """Reports name the rank, the index and the part."""
+
+    def main(world: World) -> list[str]:
+        S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks,), complex, "real", rows=Split(0))
+        with pytest.raises(SpaceError, match="does not exist"):
+            S.locate(S.size)
+        return [S.locate(i) for i in (0, S.size - 1)]
+
+    expected = ["rank 0, index (0,) (real part)", f"rank {ranks - 1}, index (1,) (imaginary part)"]
+    assert on_ranks(ranks, main) == [expected] * ranks
+
+
+def test_the_field_is_kept(ranks: int) -> None:
+    """By other roles, by movements and halos, and on the way to the logical tensor; it tells spaces apart."""
+
+    def main(world: World) -> None:
+        grid = Grid(world, rows=ranks)
+        C = DistributedSpace(grid, (4,), complex, rows=Split(0))
+        R = DistributedSpace(grid, (4,), complex, "real", rows=Split(0))
+        assert R != C
+        assert (R.field, C.field) == ("real", "complex")
+        assert repr(R) == repr(C).replace("complex128", "complex128, field='real'")
+        assert DistributedSpace(grid, (4,), complex, "complex", rows=Split(0)) == C
+        assert DistributedSpace(grid, (4,), field="real", rows=Split(0)) == DistributedSpace(grid, (4,), rows=Split(0))
+        assert R.with_roles(rows=Copies()).field == R.everywhere().field == "real"
+        A = HaloExchange(R, {0: (1, 1)}).H @ Movement(
+            R.with_roles(rows=Copies()), HaloExchange(R, {0: (1, 1)}).codomain
+        )
+        assert {space.field for space in (A.domain, A.codomain)} == {"real"}
+        assert check(A)
+        x = np.arange(4) + 1j
+        np.testing.assert_array_equal(R.to_global(R.from_global(x)), x)
+
+    on_ranks(ranks, main)
+
+
+def test_real_linear_operators(ranks: int) -> None:
+    """Conjugation is linear over the real numbers only: every check passes there, and it is refused elsewhere."""
+
+    def main(world: World) -> None:
+        grid = Grid(world, rows=ranks)
+        R = DistributedSpace(grid, (2 * ranks,), complex, "real", rows=Split(0))
+        C = Conjugation(Euclidean(R.shape, complex, "real"))
+        A = 2 * Local(R, R, C) @ Movement(R.with_roles(rows=At(0)), R)
+        reports = check(A)
+        assert reports, str(reports)
+        complex_space = DistributedSpace(grid, (2 * ranks,), complex, rows=Split(0))
+        with pytest.raises(SpaceError, match="another field"):
+            Local(complex_space, complex_space, C)
+        with pytest.raises(SpaceError, match="field"):
+            Movement(R, complex_space)
+        with pytest.raises(SpaceError, match="field"):
+            Local(R, complex_space, C)
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize(("dtype", "field"), [("f8", "complex"), ("c16", "rational"), ("f8", 1), ("f4", Split(0))])
+def test_fields_that_do_not_exist_are_refused(ranks: int, dtype: str, field: Any) -> None:
+    """A field is that of the dtype, or the real one; the same error on every rank."""
+
+    def main(world: World) -> str:
+        with pytest.raises(SpaceError, match="make no space over the field") as caught:
+            DistributedSpace(Grid(world, rows=ranks), (4,), dtype, field, rows=Split(0))
+        return str(caught.value)
+
+    assert len(set(on_ranks(ranks, main))) == 1
+
+
+def test_no_axis_of_a_grid_is_called_field(ranks: int) -> None:
+    """It could have no role."""
+
+    def main(world: World) -> None:
+        with pytest.raises(ValueError, match="field"):
+            DistributedSpace(Grid(world, field=ranks), (4,), field=Split(0))
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+def test_ranks_that_pass_other_fields(ranks: int) -> None:
+    """All ranks raise, and say who has what."""
+
+    def main(world: World) -> None:
+        field = "real" if world.rank == 0 else "complex"
+        with pytest.raises(AgreementError, match=r"rank 0: .*field='real'"):
+            DistributedSpace(Grid(world, rows=ranks), (4,), complex, field, rows=Split(0))
+
+    on_ranks(ranks, main)
+
+
+# -- intervals and roles -----------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 30), st.integers(1, 9))

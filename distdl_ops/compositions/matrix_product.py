@@ -1,0 +1,205 @@
+r"""The product of a fixed matrix with a distributed vector.
+
+=========  ==========================================================
+map        ``y = W x``: every rank multiplies its block of W by the part of x that meets it
+adjoint    that of ``Movement @ Local(Matrix) @ Movement``: the conjugate transposes of the blocks, the movements back
+matrix     that of W between the two embeddings
+=========  ==========================================================
+
+How the work is shared along an axis of the grid follows from the roles of x and y there:
+
+======================  ==========================  ==========================  ==============================
+x                       y                           blocks of W                 what moves
+======================  ==========================  ==========================  ==============================
+split                   any                         columns, as x is split      y is summed: a sum-reduce,
+                                                                                reduce-scatter or all-reduce
+any                     split                       rows, as y is split         x is copied: a broadcast,
+                                                                                all-gather, or nothing
+`Copies`                `Copies`                    all of W                    nothing: each copy on its own
+any                     any                         all of W, where y is wanted  x or y
+======================  ==========================  ==========================  ==============================
+
+With both split, the shorter one of x and y moves. Of a grid with two axes, x split along one and y along the other,
+each rank has a block of W: x is broadcast along the second axis, y reduced along the first. These are the row-parallel,
+the column-parallel and the two-dimensional product: R. A. van de Geijn and J. Watts, *SUMMA: scalable universal matrix
+multiplication algorithm*, Concurrency: Practice and Experience 9 (1997) 255-274.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distdl_ops.compositions.shared import fingerprint, local, moved, settled
+from distdl_ops.movement.movement import Movement
+from distdl_ops.roles import At, Copies, Interval, Replicated, Role, Split
+from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.worlds.agreement import agreed
+from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError
+
+Block = Callable[[slice, slice], npt.ArrayLike]
+"""Returns the entries of a matrix in some rows and columns."""
+
+
+def DistributedMatrix(
+    entries: npt.ArrayLike | Block, domain: DistributedSpace, codomain: DistributedSpace
+) -> LinearOperator:
+    """Return ``Movement @ Local(Matrix) @ Movement``: every rank holds a block of the matrix. Collective to build.
+
+    Parameters
+    ----------
+    entries : array_like, shape (m, n), or callable
+        W, real or complex; the same on every rank, which copies its block. Or a function of two slices, that returns
+        the entries in these rows and columns: no rank needs the whole matrix then. Integers become float64.
+    domain : DistributedSpace
+        Of x, of shape (n,), or (n, ...) for many columns at once; each entry once, or copies that are all multiplied
+        where they are.
+    codomain : DistributedSpace
+        Of y, of shape (m,), or (m, ...) with the axes of x behind; on the same grid.
+
+    Raises
+    ------
+    SpaceError
+        When the entries are no matrix between the two spaces, or copies of x would be added up.
+    AgreementError
+        When the ranks pass other entries.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> W = np.arange(8.0).reshape(2, 4)
+    >>> def main(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     X = DistributedSpace(grid, (4,), rows=At(0), cols=Split(0))
+    ...     Y = DistributedSpace(grid, (2,), rows=Split(0), cols=At(0))
+    ...     A = DistributedMatrix(W, X, Y)
+    ...     return str(A), Y.to_global(A(X.from_global(np.ones(4)))).tolist()
+    >>> simulate(4, main)[0]
+    ('SumReduce(cols) @ Local(Matrix(1x2)) @ Broadcast(rows)', [6.0, 22.0])
+    """
+    name = "DistributedMatrix"
+    require_spaces(name, domain, codomain)
+
+    def build() -> np.ndarray | None:
+        m, n = _sizes(domain, codomain)
+        if callable(entries):
+            return None
+        found = Matrix(entries).entries
+        if found.shape != (m, n):
+            raise SpaceError(f"to {codomain}: expected a matrix of shape {(m, n)}, found {found.shape}")
+        if found.dtype.kind == "c" and domain.dtype.kind != "c":
+            raise SpaceError(f"a matrix of {found.dtype} needs spaces of complex arrays")
+        return found
+
+    def describe(found: np.ndarray | None) -> str:
+        return f"{codomain!r}, {'a function' if found is None else fingerprint(found)}"
+
+    found = settled(name, domain, build, describe, once=False)
+    shares = _shares(domain, codomain)
+    seen = domain.with_roles(**{axis: columns for axis, (columns, _) in shares.items()})
+    sums = codomain.with_roles(**{axis: rows for axis, (_, rows) in shares.items()})
+    world = domain.grid.world
+    partial = agreed(world, name, lambda: _partial(domain, seen, sums, codomain))
+    across, down = (space.layout.intervals_at(world.rank) or ((0, 0),) for space in (seen, sums))
+    given = entries if found is None else found
+    block = agreed(world, name, lambda: _block(given, down[0], across[0], domain), describe=lambda found: found.dtype)
+
+    def multiply(X: Euclidean, Y: Euclidean) -> LinearOperator:
+        A = Matrix(block, Euclidean(X.shape[0], X.dtype), Euclidean(Y.shape[0], Y.dtype))
+        return A if X.ndim == 1 else Kron(A, Identity(Euclidean(X.shape[1:], X.dtype)))
+
+    reduce = Movement(sums, codomain) if partial else moved(sums, codomain)
+    return reduce @ local(seen, sums, multiply) @ moved(domain, seen)
+
+
+def _sizes(domain: DistributedSpace, codomain: DistributedSpace) -> tuple[int, int]:
+    """Return how many rows and columns a matrix between two spaces has; raise where there is none."""
+    X, Y = domain.global_shape, codomain.global_shape
+    if not X or not Y or X[1:] != Y[1:]:
+        raise SpaceError(
+            f"to {codomain}: expected shapes (n, ...) and (m, ...) with the same axes behind, found {X}, {Y}"
+        )
+    if domain.grid != codomain.grid:
+        raise SpaceError(f"to {codomain}: expected one grid, found {domain.grid} and {codomain.grid}")
+    if domain.dtype != codomain.dtype:
+        raise SpaceError(f"to {codomain}: the dtypes {domain.dtype} and {codomain.dtype} differ")
+    if (domain.field, codomain.field) != (("complex",) * 2 if domain.dtype.kind == "c" else ("real",) * 2):
+        raise SpaceError(f"to {codomain}: expected real spaces of real arrays, or complex spaces")
+    return Y[0], X[0]
+
+
+def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, tuple[Role, Role]]:
+    """Return, for each axis of the grid, the roles of the part of x that a block meets, and of its product.
+
+    Where x is split and the product is copies, these are partial sums.
+    """
+    target = {
+        axis: Split(role.axis) if isinstance(role, Split) and not codomain.layout.holds_once_along(axis) else role
+        for axis, role in codomain.roles.items()
+    }
+    pairs = {axis: (x, target[axis]) for axis, x in domain.roles.items()}
+    by_y = {y.axis for x, y in pairs.values() if isinstance(y, Split) and not _is_split(x)}
+    y_moves = codomain.global_shape[0] <= domain.global_shape[0]  # where both are split, the shorter one does
+    shares: dict[str, tuple[Role, Role]] = {}
+    for axis, (x, y) in pairs.items():
+        if _is_split(x) and (y_moves or not _is_split(y)):
+            shares[axis] = x, Copies()
+        elif _is_split(y):
+            shares[axis] = Copies(), y
+        elif isinstance(y, Split):
+            shares[axis] = y, y
+        elif isinstance(x, Split) and x.axis not in by_y:
+            shares[axis] = x, x
+        elif isinstance(x, Copies) and isinstance(y, Copies):
+            shares[axis] = x, y
+        else:
+            place = next((role for role in (y, x) if isinstance(role, At)), Replicated())
+            shares[axis] = place, place
+    return shares
+
+
+def _is_split(role: Role) -> bool:
+    """Say whether a role splits the axis that the matrix acts on."""
+    return isinstance(role, Split) and role.axis == 0
+
+
+def _partial(
+    domain: DistributedSpace, seen: DistributedSpace, sums: DistributedSpace, codomain: DistributedSpace
+) -> list[str]:
+    """Return the grid axes along which the products are partial sums.
+
+    Raise where a movement around the products would add up copies that are vectors of their own.
+    """
+    where = f"DistributedMatrix : {domain} -> {codomain}"
+    copied = [axis for axis in domain.roles if not domain.layout.holds_once_along(axis)]
+    for axis in copied:
+        if domain != seen or isinstance(domain.roles[axis], Split):
+            raise SpaceError(
+                f"{where}: the product needs x as {seen}; {axis}={domain.roles[axis]!r} holds entries more than once, "
+                f"and they would be added up; expected one vector, replicated along {axis!r}"
+            )
+    copies = [axis for axis, role in sums.roles.items() if isinstance(role, Copies)]
+    kept = [axis for axis in copies if isinstance(seen.roles[axis], Copies)]
+    partial = [axis for axis in copies if axis not in kept]
+    if kept and (partial or sums != codomain):
+        raise SpaceError(
+            f"{where}: the products come as {sums}, and a movement from there would add up copies along {kept[0]!r}, "
+            f"which are vectors of their own"
+        )
+    return partial
+
+
+def _block(entries: Any, rows: Interval, columns: Interval, domain: DistributedSpace) -> np.ndarray:
+    """Return a copy of this rank's block; raise where a function returns something else."""
+    place = slice(*rows), slice(*columns)
+    found = Matrix(entries(*place) if callable(entries) else entries[place]).entries
+    expected = (rows[1] - rows[0], columns[1] - columns[0])
+    if found.shape != expected or (found.dtype.kind == "c" and domain.dtype.kind != "c"):
+        raise SpaceError(
+            f"DistributedMatrix on {domain}: expected a block of shape {expected} for rows {rows} and columns "
+            f"{columns}, complex only where the spaces are, found {found.dtype} of shape {found.shape}"
+        )
+    return found

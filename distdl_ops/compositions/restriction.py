@@ -1,0 +1,130 @@
+"""A part of a distributed tensor: a slice of each axis.
+
+=========  ==========================================================
+map        ``y = x[index]`` for slices ``start:stop:step``; every rank keeps what it holds of them
+adjoint    that of ``Movement @ Local(Restriction)``: the entries of y back in their places, zeros elsewhere
+matrix     rows of the unit matrix
+=========  ==========================================================
+
+The entries of an interval that a slice takes are an interval of the result. So nothing needs to be moved, and the
+result is as unbalanced as the slice makes it, unless another layout is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distdl_ops.compositions.shared import local, moved, require_codomain, settled
+from distdl_ops.roles import Interval, Role, Split
+from distdl_ops.spaces import DistributedSpace
+from linop import LinearOperator, Restriction, SpaceError
+
+
+def DistributedRestriction(
+    domain: DistributedSpace, index: Any, *, codomain: DistributedSpace | None = None, balanced: bool = False
+) -> LinearOperator:
+    """Return ``Local(Restriction)``, followed by a movement where another layout is asked for. Collective to build.
+
+    Parameters
+    ----------
+    domain : DistributedSpace
+        Holds each entry once.
+    index : slice, ``...``, or tuple of these
+        A slice for each axis, with any step but zero; ``...`` for those between that stay whole. The same on every
+        rank, as an index of the logical tensor.
+    codomain : DistributedSpace, optional
+        How the result is to lie. By default, every rank keeps what it holds: without communication.
+    balanced : bool, optional
+        Whether the result is to be split evenly instead, along the same axes of the grid.
+
+    Raises
+    ------
+    SpaceError
+        When the index is none of slices, copies or overlaps would be added up, or the codomain has another shape.
+    AgreementError
+        When the ranks pass other arguments.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, rows=2), (6,), rows=Split(0))
+    ...     A, B = DistributedRestriction(S, np.s_[1:]), DistributedRestriction(S, np.s_[1:], balanced=True)
+    ...     x = S.from_global(np.arange(6.0))
+    ...     return str(A), A(x).tolist(), str(B), B(x).tolist()
+    >>> simulate(2, main)[0]
+    ('Local(Restriction[1:3:1])', [1.0, 2.0], 'Repartition(rows) @ Local(Restriction[1:3:1])', [1.0, 2.0, 3.0])
+    """
+
+    def build() -> list[range]:
+        taken = _ranges(index, domain.global_shape)
+        require_codomain(domain, codomain, tuple(map(len, taken)), domain.dtype)
+        if balanced and codomain is not None:
+            raise SpaceError(f"expected a codomain or balanced=True, found both: {codomain}")
+        return taken
+
+    taken = settled(
+        "DistributedRestriction", domain, build, lambda found: f"{found}, codomain={codomain!r}, balanced={balanced!r}"
+    )
+    kept: dict[str, Role] = {}
+    for name, role in domain.roles.items():
+        if isinstance(role, Split):
+            kept[name] = Split(role.axis, [_places(interval, taken[role.axis]) for interval in role.intervals])
+        else:
+            kept[name] = role
+    shape = tuple(map(len, taken))
+    result = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **kept)
+    if balanced:
+        even = {name: Split(role.axis) for name, role in kept.items() if isinstance(role, Split)}
+        codomain = result.with_roles(**even)
+    rank = domain.grid.world.rank
+    before, after = domain.layout.intervals_at(rank), result.layout.intervals_at(rank)
+    here = tuple(map(_slice, before or (), after or (), taken)) or (slice(0, 0),) * domain.ndim
+    R = local(domain, result, lambda X, Y: Restriction(X, here, codomain=Y))
+    return moved(result, codomain) @ R
+
+
+def _ranges(index: Any, shape: tuple[int, ...]) -> list[range]:
+    """Return what an index of slices takes of each axis; raise where it is none."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    if sum(item is ... for item in items) == 1 and len(items) <= len(shape) + 1:
+        k = next(k for k, item in enumerate(items) if item is ...)
+        items[k : k + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    if len(items) > len(shape) or not all(isinstance(item, slice) for item in items):
+        raise SpaceError(f"expected a slice for each axis of shape {shape}, found {index!r}")
+    items += [slice(None)] * (len(shape) - len(items))
+    try:
+        return [range(extent)[item] for item, extent in zip(items, shape, strict=True)]
+    except (TypeError, ValueError) as error:
+        raise SpaceError(
+            f"expected slices of integers, with steps other than zero, found {index!r} ({error})"
+        ) from None
+
+
+def _places(interval: Interval, taken: range) -> Interval:
+    """Return which entries of the result lie in an interval: ``start <= taken[j] < stop`` for these j.
+
+    Examples
+    --------
+    >>> _places((3, 6), range(1, 9, 2)), _places((3, 6), range(8, 0, -3))
+    ((1, 3), (1, 2))
+    """
+    start, stop = interval
+    if taken.step > 0:
+        first, last = (-((taken.start - end) // taken.step) for end in (start, stop))
+    else:
+        first, last = ((taken.start - end) // -taken.step + 1 for end in (stop, start))
+    first, last = (min(max(place, 0), len(taken)) for place in (first, last))
+    return first, last
+
+
+def _slice(before: Interval, after: Interval, taken: range) -> slice:
+    """Return where a rank's array, which begins at `before`, has the entries that are `after` in the result."""
+    kept = taken[slice(*after)]
+    if not kept:
+        return slice(0, 0)
+    first, last = kept[0] - before[0], kept[-1] - before[0]
+    if kept.step > 0:
+        return slice(first, last + 1, kept.step)
+    return slice(first, last - 1 if last else None, kept.step)

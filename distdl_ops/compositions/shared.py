@@ -1,0 +1,145 @@
+"""What the compositions share: settling the arguments between ranks, and the layouts and factors they are made of."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from distdl_ops.local import Local
+from distdl_ops.movement.movement import Movement
+from distdl_ops.roles import Role, Split
+from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.worlds.agreement import agreed
+from linop import Euclidean, Identity, LinearOperator, SpaceError
+
+T = TypeVar("T")
+
+
+# -- settling the arguments --------------------------------------------------------------------------------------------
+
+
+def settled(
+    name: str, domain: DistributedSpace, build: Callable[[], T], describe: Callable[[T], object], *, once: bool = True
+) -> T:
+    """Return what `build` makes of the arguments of a composition, if it is the same on all ranks. Collective.
+
+    Everything that may be wrong with the arguments is found here, before any rank communicates.
+
+    Parameters
+    ----------
+    name : str
+        Of the composition.
+    domain : DistributedSpace
+        Its domain.
+    build : callable
+        Checks the arguments, and must not communicate. Its errors are raised with the name and the domain in front.
+    describe : callable
+        Takes what was built, and returns all arguments in a form that ranks can compare.
+    once : bool, optional
+        Whether the domain must hold each entry once: copies and overlaps would be added up by a movement.
+
+    Raises
+    ------
+    SpaceError
+        On every rank.
+    AgreementError
+        When the ranks pass other arguments.
+    """
+    require_spaces(name, domain)
+
+    def attempt() -> T:
+        copied = [axis for axis in domain.roles if not domain.layout.holds_once_along(axis)]
+        try:
+            if once and copied:
+                raise SpaceError(f"expected each entry once, found {copied[0]}={domain.roles[copied[0]]!r}")
+            return build()
+        except SpaceError as error:
+            raise SpaceError(f"{name} on {domain}: {error}") from None
+
+    return agreed(domain.grid.world, name, attempt, describe=lambda found: f"{domain!r}, {describe(found)}")
+
+
+def require_codomain(
+    domain: DistributedSpace, codomain: DistributedSpace | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    """Raise unless a codomain lays out tensors of a shape and dtype over the domain's field and world."""
+    if codomain is None:
+        return
+    if not isinstance(codomain, DistributedSpace):
+        raise TypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
+    found, expected = (codomain.global_shape, codomain.dtype, codomain.field), (shape, dtype, domain.field)
+    if found != expected:
+        raise SpaceError(
+            f"expected a codomain of shape {shape} and dtype {dtype} over the field {domain.field!r}, found {codomain} "
+            f"over {codomain.field!r}"
+        )
+    if codomain.grid.world is not domain.grid.world:
+        raise SpaceError(f"expected a codomain on a grid over the same world, found {codomain}")
+
+
+def fingerprint(entries: np.ndarray) -> str:
+    """Return what tells an array from others, on every rank alike."""
+    digest = zlib.crc32(np.ascontiguousarray(entries).data)
+    return f"{entries.dtype} of shape {entries.shape} with checksum {digest:08x}"
+
+
+# -- layouts -----------------------------------------------------------------------------------------------------------
+
+
+def whole(space: DistributedSpace) -> Euclidean:
+    """Return the space of the logical tensor, as if it were in one process."""
+    return Euclidean(space.global_shape, space.dtype, space.field)
+
+
+def held(space: DistributedSpace) -> Euclidean:
+    """Return the space of what this rank holds."""
+    return Euclidean(space.shape, space.dtype, space.field)
+
+
+def carried_roles(space: DistributedSpace, shape: Sequence[int]) -> dict[str, Role]:
+    """Return the roles of a space for tensors of other extents: where an extent is another, a split is balanced."""
+
+    def carried(role: Role) -> Role:
+        if not isinstance(role, Split) or shape[role.axis] == space.global_shape[role.axis]:
+            return role
+        return Split(role.axis)
+
+    return {name: carried(role) for name, role in space.roles.items()}
+
+
+def result_space(
+    domain: DistributedSpace,
+    codomain: DistributedSpace | None,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    unsplit: Sequence[int] = (),
+) -> DistributedSpace:
+    """Return how results lie where they are computed. Collective.
+
+    They are computed where the codomain holds them, if it holds each entry once, and does not split the axes that must
+    be whole. Else, or without a codomain, they are split as the domain is.
+    """
+    if codomain is not None and all(
+        codomain.layout.holds_once_along(name) and not (isinstance(role, Split) and role.axis in unsplit)
+        for name, role in codomain.roles.items()
+    ):
+        return codomain
+    return DistributedSpace(domain.grid, shape, dtype, domain.field, **carried_roles(domain, shape))
+
+
+# -- factors -----------------------------------------------------------------------------------------------------------
+
+
+def moved(source: DistributedSpace, target: DistributedSpace | None) -> LinearOperator:
+    """Return the movement between two spaces: the identity where they are the same, or no target is given."""
+    return Identity(source) if target is None or source == target else Movement(source, target)
+
+
+def local(
+    domain: DistributedSpace, codomain: DistributedSpace, build: Callable[[Euclidean, Euclidean], LinearOperator]
+) -> Local:
+    """Return the operator of all ranks that is, on this one, what `build` makes of what it holds before and after."""
+    return Local(domain, codomain, build(held(domain), held(codomain)))

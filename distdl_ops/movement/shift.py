@@ -1,0 +1,170 @@
+r"""Shift: every rank of a grid axis gives its array to the rank some steps on.
+
+=========  ==========================================================
+map        :math:`(Z x)_{i + s} = x_i` for the arrays :math:`x_i` of the ranks i of the axis: on a ring, modulo p; else,
+           what would leave the axis is dropped, and zeros arrive at its other end
+adjoint    the shift by -s
+matrix     a permutation of blocks, a circulant where they are alike; off the ring, some of them are zero
+=========  ==========================================================
+
+On a ring the operator is unitary; else it is a partial isometry, :math:`Z Z^* Z = Z`.
+
+This is no movement ``E_T E_S*``: of `Copies`, that would add up p vectors, and of overlapping intervals, what they have
+in common. A shift leaves every array as it is. Only where intervals do not overlap, the ring shift is the `Repartition`
+to the same intervals on other ranks.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import final
+
+from distdl_ops.grid import coordinates_of, rank_at
+from distdl_ops.roles import At, Copies, Role, Split
+from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.worlds.agreement import agreed
+from linop import LinearOperator, SpaceError, arrays, claims
+from linop.arrays import Array
+from linop.claims import Claims
+
+
+@final
+class Shift(LinearOperator):
+    """The map that gives every rank's array to the rank some steps on along a grid axis. Collective to build.
+
+    The codomain says what arrives: along the axis, `Copies` stay what they are; of a `Split`, the intervals travel with
+    the arrays, so that rank ``i + steps`` has interval i, also where the intervals are uneven; ``At(i)`` becomes ``At(i
+    + steps)``. It is the same with a ring and without: where zeros arrive, they have the shape of what would have
+    arrived around the ring.
+
+    Parameters
+    ----------
+    space : DistributedSpace
+        The domain: not replicated along the axis, for one vector has no other place to go.
+    steps : int
+        How far, upwards; negative ones go downwards. May be more than the axis is long.
+    axis : str
+        Name of the grid axis.
+    periodic : bool, optional
+        Whether the axis is a ring. Otherwise, what leaves it is lost.
+
+    Raises
+    ------
+    SpaceError
+        When the grid has no such axis, the space is replicated along it, or the number of steps is not whole.
+    AgreementError
+        When the ranks do not pass the same arguments.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import Grid, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, rows=3), (5,), rows=Split(0))
+    ...     ring, line = Shift(S, 1, "rows"), Shift(S, 1, "rows", periodic=False)
+    ...     x = S.from_global(np.arange(1.0, 6.0))
+    ...     return x.tolist(), ring(x).tolist(), line(x).tolist(), str(ring.H)
+    >>> for found in simulate(3, main):
+    ...     print(*found)
+    [1.0, 2.0] [5.0] [0.0] Shift(rows, -1)
+    [3.0, 4.0] [1.0, 2.0] [1.0, 2.0] Shift(rows, -1)
+    [5.0] [3.0, 4.0] [3.0, 4.0] Shift(rows, -1)
+    """
+
+    domain: DistributedSpace
+    codomain: DistributedSpace
+
+    def __init__(self, space: DistributedSpace, steps: int, axis: str, periodic: bool = True) -> None:
+        require_spaces("Shift", space)
+        steps, role = agreed(
+            space.grid.world,
+            "Shift",
+            lambda: _check(space, steps, axis),
+            describe=lambda found: f"Shift({space}, {found[0]}, {axis!r}, periodic={bool(periodic)})",
+        )
+        super().__init__(space, space if role == space.roles[axis] else space.with_roles(**{axis: role}))
+        self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
+        self._receiver, self._sender = self._neighbour(steps), self._neighbour(-steps)
+        self._label = repr(self)
+
+    def _neighbour(self, steps: int) -> int | None:
+        """Return the rank some steps on along the axis; None beyond its end, and of a rank outside the grid."""
+        axes = self.domain.grid.axes
+        here = coordinates_of(axes, self.domain.grid.world.rank)
+        if here is None:
+            return None
+        place = here[self.axis] + steps
+        if self.periodic:
+            place %= axes[self.axis]
+        return rank_at(axes, {**here, self.axis: place}) if 0 <= place < axes[self.axis] else None
+
+    @property
+    def exact(self) -> bool:
+        """Always: entries are moved."""
+        return True
+
+    @property
+    def roundings(self) -> int:
+        """None: nothing is added."""
+        return 0
+
+    @property
+    def gain(self) -> float:
+        """One: no array becomes longer, and none goes to two ranks."""
+        return 1.0
+
+    @property
+    def claims(self) -> Claims:
+        """Unitary on a ring; self-adjoint where going twice leads back to the same space."""
+        kept = self.periodic or self.steps == 0
+        return (claims.UNITARY if kept else claims.NONE) | ({claims.SELF_ADJOINT} if self.dual == self else claims.NONE)
+
+    @property
+    def dual(self) -> Shift:
+        """The shift by as many steps the other way. No communication."""
+        mirrored = object.__new__(Shift)
+        LinearOperator.__init__(mirrored, self.codomain, self.domain)
+        mirrored.steps, mirrored.axis, mirrored.periodic = -self.steps, self.axis, self.periodic
+        mirrored._receiver, mirrored._sender = self._sender, self._receiver
+        mirrored._label = repr(mirrored)
+        return mirrored
+
+    def _apply(self, x: Array) -> Array:
+        world, batch = self.domain.grid.world, self.domain.batch(x)
+        if self._sender == world.rank:
+            return arrays.copy(x)
+        y = self.codomain.zeros(batch, like=x)
+        # Both ends know from the layouts what is empty, and send nothing of it.
+        sends = [] if self._receiver is None or 0 in self.domain.shape else [(self._receiver, arrays.copy(x))]
+        receives = [] if self._sender is None or 0 in self.codomain.shape else [(self._sender, y)]
+        world.exchange(sends, receives, self._label).finish()
+        return y
+
+    def _key(self) -> tuple[object, ...]:
+        steps = self.steps % self.domain.grid.axes[self.axis] if self.periodic else self.steps
+        return (self.domain, steps, self.axis, self.periodic)
+
+    def __str__(self) -> str:
+        return f"Shift({self.axis}, {self.steps}{'' if self.periodic else ', periodic=False'})"
+
+
+def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, Role]:
+    """Return the number of steps, and the role that the axis plays after them; raise where there is none."""
+    here = f"Shift({space}, {steps!r}, {axis!r})"
+    if axis not in space.roles:
+        raise SpaceError(f"{here}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
+    try:
+        steps = operator.index(steps)
+    except TypeError:
+        raise SpaceError(f"{here}: expected a whole number of steps, found {steps!r}") from None
+    role, length = space.roles[axis], space.grid.axes[axis]
+    if isinstance(role, At):
+        return steps, At((role.index + steps) % length)
+    if isinstance(role, Split):
+        return steps, Split(role.axis, [role.intervals[(k - steps) % length] for k in range(length)], role.boundary)
+    if isinstance(role, Copies):
+        return steps, role
+    raise SpaceError(
+        f"{here}: expected Copies, Split or At along {axis!r}, found {role!r}: all ranks store one vector, which "
+        f"cannot go on to another; Copy makes a vector of everyone's own"
+    )
