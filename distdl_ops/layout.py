@@ -16,7 +16,7 @@ from distdl_ops.roles import At, Boundary, Copies, Interval, Replicated, Role, S
 from linop import SpaceError
 
 
-class Piece(NamedTuple):
+class Run(NamedTuple):
     """A run of tensor entries on one axis: where it begins in a rank's array and in the tensor, and how long it is."""
 
     local: int
@@ -121,7 +121,7 @@ class Layout:
             return (0,) * len(self.shape)
         return tuple(stop - start for start, stop in intervals)
 
-    def pieces_at(self, rank: int) -> list[list[Piece]] | None:
+    def pieces_at(self, rank: int) -> list[list[Run]] | None:
         """Return, for every tensor axis, the runs of entries in what a rank holds; None when it holds nothing."""
         intervals = self.intervals_at(rank)
         if intervals is None:
@@ -195,25 +195,25 @@ class Layout:
         return repr(role)
 
 
-def runs(interval: Interval, extent: int, boundary: Boundary) -> list[Piece]:
+def runs(interval: Interval, extent: int, boundary: Boundary) -> list[Run]:
     """Return the tensor entries in an interval as runs: what lies inside, or, when periodic, every time around.
 
     Examples
     --------
     >>> runs((-1, 3), 5, "zero")
-    [Piece(local=1, start=0, length=3)]
+    [Run(local=1, start=0, length=3)]
     >>> runs((-1, 3), 5, "periodic")
-    [Piece(local=0, start=4, length=1), Piece(local=1, start=0, length=3)]
+    [Run(local=0, start=4, length=1), Run(local=1, start=0, length=3)]
     """
     start, stop = interval
     if boundary == "zero":
         first, last = max(start, 0), min(stop, extent)
-        return [Piece(first - start, first, last - first)] if last > first else []
+        return [Run(first - start, first, last - first)] if last > first else []
     pieces = []
     position = start
     while position < stop:
         inside = position % extent
         length = min(extent - inside, stop - position)
-        pieces.append(Piece(position - start, inside, length))
+        pieces.append(Run(position - start, inside, length))
         position += length
     return pieces

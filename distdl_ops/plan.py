@@ -14,15 +14,13 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from distdl_ops.flight import Box, Flight, Packing, Piece, Step
 from distdl_ops.grid import coordinates_of, rank_at
-from distdl_ops.layout import Layout, Piece, runs
+from distdl_ops.layout import Layout, Run, runs
 from distdl_ops.roles import At, Replicated, Split
 from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
-
-Box = tuple[slice, ...]
-"""What part of a rank's array: one slice for each tensor axis."""
 
 MOST_COMPARED = 64
 """Up to how many boxes are compared with each other."""
@@ -65,7 +63,18 @@ class Plan:
         # In an order that is the same for all replicas of a vector, whose sums then have the same bits: large boxes
         # first, for what nothing was added to yet need not be read.
         self.receives.sort(key=lambda found: (-sum(map(_volume, found[1])), found[0]))
-        self._fresh = _untouched([box for _, boxes in self.receives for box in boxes])
+        untouched = _untouched([box for _, boxes in self.receives for box in boxes])
+        fresh, self._adds = iter(untouched), not all(untouched)
+        held, here = source.shape_at(me), [boxes for other, boxes in self.sends if other == me]
+        arriving = [
+            Piece(other, boxes, self.shape, [next(fresh) for _ in boxes], here[0] if other == me else None)
+            for other, boxes in self.receives
+        ]
+        self._outgoing = [Piece(other, boxes, held) for other, boxes in self.sends if other != me]
+        self._own = [piece for piece in arriving if piece.rank == me and all(piece.fresh)]
+        self._incoming = [piece for piece in arriving if piece not in self._own]
+        filled = not self._adds and sum(piece.volume for piece in arriving) == math.prod(self.shape)
+        self._make = arrays.empty if filled else arrays.zeros
 
     def run(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Array:
         """Move a vector.
@@ -77,7 +86,7 @@ class Plan:
         world : World
             Whose ranks the plan is for.
         what : str
-            Who asks, for errors.
+            Which operation it is; see `World`.
         accumulate : bool, optional
             Whether what arrives for the same entry is added up. Otherwise the last rank's stays.
 
@@ -86,33 +95,36 @@ class Plan:
         array, shape (*batch, *target.shape)
             Fresh.
         """
-        me, batch = self.rank, arrays.split_batch(x, len(self.shape))
-        sends = [(rank, _pack(x, boxes)) for rank, boxes in self.sends if rank != me]
-        buffers = {rank: _room(x, batch, boxes) for rank, boxes in self.receives if rank != me}
-        exchange = world.exchange(sends, list(buffers.items()), what)
-        kept = [box for rank, boxes in self.sends if rank == me for box in boxes]
-        total = y = arrays.zeros((*batch, *self.shape), like=x)
-        if accumulate and not all(self._fresh):
-            total = arrays.accumulator(y)
-        waiting, fresh = True, iter(self._fresh)
-        for rank, boxes in self.receives:
-            if waiting and rank != me:  # what comes from this rank is moved while messages are under way
-                exchange.finish()
-                waiting = False
-            parts = (x[(..., *box)] for box in kept) if rank == me else _unpack(buffers[rank], batch, boxes)
-            for box, part in zip(boxes, parts, strict=True):
-                if next(fresh) or not accumulate:
-                    total[(..., *box)] = part
-                else:
-                    total[(..., *box)] += part
-        if waiting:
-            exchange.finish()
-        if total is not y:
-            y[...] = total
-        return y
+        return self.start(x, world, what, accumulate=accumulate).finish()
+
+    def start(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Flight:
+        """Begin to move a vector, which must not change until the flight has finished; see `run`."""
+        batch = x.shape[: x.ndim - len(self.shape)]
+        y = self._make((*batch, *self.shape), x)
+        total = arrays.widened(y) if self._adds and accumulate else y
+        packing = Packing(world, batch, x)
+        sends, receives = [], []
+        steps: list[Step] = []
+        for piece in self._outgoing:
+            part = piece.in_place(x)
+            sends.append((piece.rank, packing.pack(x, piece) if part is None else part))
+        for piece in self._incoming:
+            if piece.rank == self.rank:
+                steps += piece.steps([x[index] for index in piece.sources], accumulate)
+                continue
+            part = piece.in_place(y) if total is y else None
+            if part is None:
+                part = packing.room(piece)
+                steps += piece.steps(packing.boxes(part, piece), accumulate)
+            receives.append((piece.rank, part))
+        exchange = world.exchange(sends, receives, what)
+        for piece in self._own:  # while messages travel
+            for index, there in zip(piece.indices, piece.sources, strict=True):
+                total[index] = x[there]
+        return Flight(exchange, packing, y, total, steps)
 
 
-def _partners(layout: Layout, pieces: list[list[Piece]] | None, seen_from: int | None = None) -> list[int]:
+def _partners(layout: Layout, pieces: list[list[Run]] | None, seen_from: int | None = None) -> list[int]:
     """Return the ranks of a layout whose boxes meet these pieces, in order.
 
     Of the replicas of a vector only one sends: the one nearest to the rank that asks, `seen_from`.
@@ -135,7 +147,7 @@ def _partners(layout: Layout, pieces: list[list[Piece]] | None, seen_from: int |
     ]
 
 
-def _meets(layout: Layout, role: Split, coordinate: int, pieces: list[list[Piece]]) -> bool:
+def _meets(layout: Layout, role: Split, coordinate: int, pieces: list[list[Run]]) -> bool:
     """Say whether the interval at a coordinate of a grid axis has an entry in common with these pieces."""
     found = runs(role.intervals[coordinate], layout.shape[role.axis], role.boundary)
     return any(True for _ in _overlaps(found, pieces[role.axis]))
@@ -157,7 +169,7 @@ def _nearest_replica(layout: Layout, name: str, rank: int) -> int:
     return rank % layout.axes[name] if coordinates is None else coordinates[name]
 
 
-def common_boxes(source: list[list[Piece]] | None, target: list[list[Piece]] | None) -> Iterator[tuple[Box, Box]]:
+def common_boxes(source: list[list[Run]] | None, target: list[list[Run]] | None) -> Iterator[tuple[Box, Box]]:
     """Yield the boxes that two ranks have in common, as slices of the one's array and of the other's."""
     if source is None or target is None:
         return
@@ -166,7 +178,7 @@ def common_boxes(source: list[list[Piece]] | None, target: list[list[Piece]] | N
         yield tuple(s for s, _ in pairs), tuple(t for _, t in pairs)
 
 
-def _overlaps(source: list[Piece], target: list[Piece]) -> Iterator[tuple[slice, slice]]:
+def _overlaps(source: list[Run], target: list[Run]) -> Iterator[tuple[slice, slice]]:
     """Yield what two lists of runs on one axis have in common, as slices of the one's array and of the other's."""
     for s, t in itertools.product(source, target):
         first, last = max(s.start, t.start), min(s.start + s.length, t.start + t.length)
@@ -190,31 +202,3 @@ def _untouched(boxes: list[Box]) -> list[bool]:
 def _meet(box: Box, other: Box) -> bool:
     """Say whether two boxes have an entry in common."""
     return all(s.start < t.stop and t.start < s.stop for s, t in zip(box, other, strict=True))
-
-
-def _sizes(batch: tuple[int, ...], boxes: list[Box]) -> list[tuple[tuple[int, ...], int]]:
-    """Return the shape and the number of entries of each box of a batch."""
-    shapes = [(*batch, *(s.stop - s.start for s in box)) for box in boxes]
-    return [(shape, math.prod(shape)) for shape in shapes]
-
-
-def _room(x: Array, batch: tuple[int, ...], boxes: list[Box]) -> Array:
-    """Return a buffer that boxes fit in."""
-    return arrays.empty((sum(size for _, size in _sizes(batch, boxes)),), like=x)
-
-
-def _pack(x: Array, boxes: list[Box]) -> Array:
-    """Copy boxes of an array into one buffer."""
-    batch = arrays.split_batch(x, len(boxes[0]))
-    buffer = _room(x, batch, boxes)
-    for part, box in zip(_unpack(buffer, batch, boxes), boxes, strict=True):
-        part[...] = x[(..., *box)]
-    return buffer
-
-
-def _unpack(buffer: Array, batch: tuple[int, ...], boxes: list[Box]) -> Iterator[Array]:
-    """Yield the boxes in a buffer: views of it."""
-    start = 0
-    for shape, size in _sizes(batch, boxes):
-        yield arrays.namespace(buffer).reshape(buffer[start : start + size], shape)
-        start += size

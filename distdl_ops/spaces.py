@@ -8,18 +8,19 @@ data movement of this library is :math:`M(S, T) = E_T E_S^*`.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.grid import Grid
+from distdl_ops.label import Label
 from distdl_ops.layout import Layout, runs
 from distdl_ops.plan import Plan, common_boxes
 from distdl_ops.roles import Replicated, Role
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
+from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
 from linop import Space, SpaceError, arrays
 from linop.arrays import Array, Scalar
 from linop.spaces import Euclidean, Seed
@@ -84,13 +85,14 @@ class DistributedSpace(Space):
             lambda: self._build(shape, dtype, field, roles),
             describe=lambda _: repr(self),
         )
-        self._digest = zlib.crc32(repr(self).encode())
 
     def _build(
         self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None, roles: Mapping[str, Role]
     ) -> None:
         """Fill in everything; raise where the arguments make no space."""
         super().__init__(shape, dtype, field)  # of the whole tensor, to begin with
+        if self.dtype.name not in ITEMSIZE:
+            raise SpaceError(f"DistributedSpace: expected a dtype of {', '.join(ITEMSIZE)}, found {self.dtype}")
         rank, world = self.grid.world.rank, self.grid.world
         self.layout = Layout(self.grid.axes, self.shape, roles)
         self.shape = self.layout.shape_at(rank)
@@ -133,8 +135,9 @@ class DistributedSpace(Space):
         local = np.array(self._local.dot(x, y))
         if not self.counts_here:
             local[...] = 0
-        self.grid.world.allreduce(local, "dot")
-        return local.item() if local.ndim == 0 else local
+        total = np.empty_like(local)
+        self.grid.world.allreduce(local, total, f"dot in {self}, batch {local.shape} of {local.dtype}")
+        return total.item() if total.ndim == 0 else total
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""
@@ -167,34 +170,23 @@ class DistributedSpace(Space):
         digests = self.grid.world.allgather(hashlib.sha256(bits.tobytes()).digest(), "consistent")
         return all(digests[rank] == digests[self.layout.counted_rank(rank)] for rank in range(self.grid.size))
 
-    def check(self, x: Array, operator: object = None) -> None:
-        """Raise on every rank unless `x` is a vector of this space, with the same batch and dtype on all of them.
-
-        Collective. A rank that went on with another batch would send what the others do not expect: they would hang, or
-        take wrong numbers for right ones. So the ranks compare one small number at every call.
-
-        Raises
-        ------
-        SpaceError
-            Naming the operator, the space, and what each rank has.
-        """
-        fault = self._fault(x)
-        if fault is None and getattr(x, "requires_grad", False):
-            fault = (
-                "found a tensor that requires a gradient, which would stay on its rank; use torch_bridge.as_function"
+    def _fault(self, x: Array) -> str | None:
+        """Return what keeps `x` from being a vector here; see `linop.Space.check`."""
+        fault = super()._fault(x)
+        if fault is None and dtype_name(x) not in ITEMSIZE:
+            return (
+                f"expected entries that can cross between ranks, of one of {', '.join(ITEMSIZE)}; found dtype {x.dtype}"
             )
-        if fault is None:
-            found = f"batch {arrays.split_batch(x, self.ndim)} of {str(x.dtype).removeprefix('torch.')}"
-        else:
-            found = fault
-        world = self.grid.world
-        if not world.agree(zlib.crc32(f"{self._digest} {found}".encode()), "check"):
-            everyone = world.allgather((repr(self), found), "check")
-            one_space = len({space for space, _ in everyone}) == 1
-            told = [what if one_space else f"{what} in {space}" for space, what in everyone]
-            raise SpaceError(self._complaint(tell_apart(told), operator))
-        if fault is not None:
-            raise SpaceError(self._complaint(fault, operator))
+        if fault is None and getattr(x, "requires_grad", False):
+            return "found a tensor that requires a gradient, which would stay on its rank; use torch_bridge.as_function"
+        return fault
+
+    def _refuse(self, error: SpaceError) -> NoReturn:
+        """Raise an error, and let all ranks raise: they would wait for this one.
+
+        Batches and dtypes that differ between ranks are found where something is communicated.
+        """
+        self.grid.world.fail(error)
 
     def _generator(self, seed: Seed) -> np.random.Generator:
         """Return a stream of its own for every rank, and the same for all replicas of a vector."""
@@ -251,7 +243,8 @@ class DistributedSpace(Space):
         """
         self.check(x, "to_global")
         world, everywhere = self.grid.world, self.everywhere()
-        tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, "to_global", accumulate=False)
+        what = Label(f"to_global of {self}", self.ndim).of(x)
+        tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
         verdicts = world.allgather(same, "to_global")
         if not all(verdicts):

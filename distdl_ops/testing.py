@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 from distdl_ops.grid import Grid
 from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split, balanced
 from distdl_ops.spaces import DistributedSpace
-from distdl_ops.worlds import World, simulate, world
+from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
 from linop.testing import DTYPES, shapes
 
 T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often ranks try to come together at the end."""
 
 MAX_SIMULATED = 4
 """How many ranks are simulated at most by default."""
@@ -104,7 +107,15 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
         result = main(mpi)
     except Exception as error:  # it is raised again below
         failure = error
-    everyone = mpi.allgather((result, None if failure is None else f"{type(failure).__name__}: {failure}"), "on_ranks")
+    told = None if failure is None else f"{type(failure).__name__}: {failure}"
+    for attempt in range(ATTEMPTS):
+        try:
+            everyone = mpi.allgather((result, told), "on_ranks")
+            break
+        except AgreementError as error:  # the others were still in the program: they have raised by now, and come
+            told = told or f"{type(error).__name__}: {error}"
+            if attempt == ATTEMPTS - 1:
+                raise
     if failure is not None:
         raise failure
     failures = {rank: told for rank, (_, told) in enumerate(everyone) if told is not None}

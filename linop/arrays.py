@@ -71,11 +71,18 @@ def empty(shape: tuple[int, ...], like: Array) -> Array:
     return namespace(like).empty(shape, dtype=like.dtype, device=array_api_compat.device(like))
 
 
-def accumulator(x: Array) -> Array:
-    """Return zeros in which sums of such entries do not lose digits: single precision for half, else `x` itself."""
+def is_row_major(x: Array) -> bool:
+    """Say whether the entries are known to lie in memory one after the other, in row-major order, and aligned."""
+    if type(x) is ndarray:
+        return x.flags.c_contiguous and x.flags.aligned
+    return bool(getattr(x, "is_contiguous", bool)()) and not getattr(x, "is_conj", bool)()
+
+
+def widened(x: Array) -> Array:
+    """Return half precision as single, in which sums do not lose digits; everything else as it is."""
     xp = namespace(x)
     if kind(x) == "real" and not xp.isdtype(x.dtype, "integral") and xp.finfo(x.dtype).bits < 32:
-        return xp.zeros(tuple(x.shape), dtype=xp.float32, device=array_api_compat.device(x))
+        return xp.astype(x, xp.float32)
     return x
 
 

@@ -2,10 +2,15 @@
 
 When S and T differ along some grid axes only, and all of these ask for the same collective, it runs on the ranks along
 these axes. Everything else goes through the sparse exchange of a `Plan`, which gives the same result.
+
+On few ranks the exchange serves here, too. It moves every piece once, out of place and into place, where a library's
+tree or ring moves it several times; and it need not first compare what the ranks are about to do, for its messages say
+so. Scatter, gather, all-gather and reduce-scatter send the same pieces as an exchange in any case.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +23,9 @@ from linop.arrays import Array
 
 Kind = Literal["broadcast", "reduce", "allreduce"]
 
+FEW: dict[Kind, int] = {"broadcast": 16, "reduce": 16, "allreduce": 4}
+"""Up to how many ranks the exchange is used: it is faster there, small or large; see ``benchmarks/movements.py``."""
+
 
 @dataclass(frozen=True)
 class Collective:
@@ -27,7 +35,9 @@ class Collective:
     ----------
     kind : {"broadcast", "reduce", "allreduce"}
         Which.
-    world : World or None
+    ranks : int
+        How many there are along these axes.
+    line : World or None
         The ranks along these axes; None outside the grid.
     root : int
         Who sends, or receives, among them.
@@ -36,25 +46,31 @@ class Collective:
     """
 
     kind: Kind
-    world: World | None
+    ranks: int
+    line: World | None
     root: int
     shape: tuple[int, ...]
 
-    def run(self, x: Array, what: str) -> Array:
+    def run(self, x: Array, _: World, what: str) -> Array:
         """Move a vector; see `Plan.run`."""
-        batch = arrays.split_batch(x, len(self.shape))
-        if self.world is None:
-            return arrays.zeros((*batch, *self.shape), like=x)
+        shape, line = (*arrays.split_batch(x, len(self.shape)), *self.shape), self.line
+        if line is None or (self.kind == "reduce" and line.rank != self.root):
+            y = arrays.zeros(shape, like=x)
+        else:
+            y = arrays.empty(shape, like=x)
+        if line is None:
+            return y
         if self.kind == "broadcast":
-            y = arrays.copy(x) if self.world.rank == self.root else arrays.empty((*batch, *self.shape), like=x)
-            self.world.broadcast(y, self.root, what)
-            return y
-        y = arrays.copy(x)
-        if self.kind == "allreduce":
-            self.world.allreduce(y, what)
-            return y
-        self.world.reduce(y, self.root, what)
-        return y if self.world.rank == self.root else arrays.zeros((*batch, *self.shape), like=x)
+            if line.rank == self.root:
+                y[...] = x
+            line.broadcast(y, self.root, what)
+        else:
+            addend = x if arrays.is_row_major(x) else arrays.copy(x)
+            if self.kind == "allreduce":
+                line.allreduce(addend, y, what)
+            else:
+                line.reduce(addend, y if line.rank == self.root else None, self.root, what)
+        return y
 
 
 def collective(source: DistributedSpace, target: DistributedSpace) -> Collective | None:
@@ -69,10 +85,9 @@ def collective(source: DistributedSpace, target: DistributedSpace) -> Collective
     (kind,) = kinds
     if kind is None:
         return None
-    root = rank_at(
-        {axis: source.grid.axes[axis] for axis in axes}, {a: k for a, (_, k) in zip(axes, found, strict=True)}
-    )
-    return Collective(kind, source.grid.line(tuple(axes)), root, target.shape)
+    lengths = {axis: source.grid.axes[axis] for axis in axes}
+    root = rank_at(lengths, {a: k for a, (_, k) in zip(axes, found, strict=True)})
+    return Collective(kind, math.prod(lengths.values()), source.grid.line(tuple(axes)), root, target.shape)
 
 
 def _kind(source: Role, target: Role) -> tuple[Kind | None, int]:

@@ -27,7 +27,8 @@ from __future__ import annotations
 import math
 from typing import final
 
-from distdl_ops.movement.collective import Collective, collective
+from distdl_ops.label import Label
+from distdl_ops.movement.collective import FEW, Collective, collective
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
@@ -144,17 +145,20 @@ class Movement(LinearOperator):
 
 
 class _Executor:
-    """What carries ``M(S, T)`` out: a collective, or the sparse exchange; and the name under which it communicates."""
+    """What carries ``M(S, T)`` out: a collective, or the sparse exchange; and what it calls itself to other ranks."""
 
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         self.world = source.grid.world
-        self.way: Collective | Plan = collective(source, target) or Plan(source.layout, target.layout, self.world.rank)
-        self.label = f"{name_movement(source, target)} : {source} -> {target}"
+        found = collective(source, target)
+        self.way: Collective | Plan
+        if found is None or found.ranks <= FEW[found.kind]:
+            self.way = Plan(source.layout, target.layout, self.world.rank)
+        else:
+            self.way = found
+        self.label = Label(f"{name_movement(source, target)} : {source} -> {target}", source.ndim)
 
     def run(self, x: Array) -> Array:
-        if isinstance(self.way, Collective):
-            return self.way.run(x, self.label)
-        return self.way.run(x, self.world, self.label)
+        return self.way.run(x, self.world, self.label.of(x))
 
 
 def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:

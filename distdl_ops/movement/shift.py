@@ -20,6 +20,7 @@ import operator
 from typing import final
 
 from distdl_ops.grid import coordinates_of, rank_at
+from distdl_ops.label import Label
 from distdl_ops.roles import At, Copies, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
@@ -85,7 +86,7 @@ class Shift(LinearOperator):
         super().__init__(space, space if role == space.roles[axis] else space.with_roles(**{axis: role}))
         self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
         self._receiver, self._sender = self._neighbour(steps), self._neighbour(-steps)
-        self._label = repr(self)
+        self._label = Label(repr(self), self.domain.ndim)
 
     def _neighbour(self, steps: int) -> int | None:
         """Return the rank some steps on along the axis; None beyond its end, and of a rank outside the grid."""
@@ -126,18 +127,20 @@ class Shift(LinearOperator):
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
         mirrored.steps, mirrored.axis, mirrored.periodic = -self.steps, self.axis, self.periodic
         mirrored._receiver, mirrored._sender = self._sender, self._receiver
-        mirrored._label = repr(mirrored)
+        mirrored._label = Label(repr(mirrored), mirrored.domain.ndim)
         return mirrored
 
     def _apply(self, x: Array) -> Array:
         world, batch = self.domain.grid.world, self.domain.batch(x)
-        if self._sender == world.rank:
-            return arrays.copy(x)
-        y = self.codomain.zeros(batch, like=x)
+        stays = self._sender == world.rank
+        y = arrays.copy(x) if stays else self.codomain.zeros(batch, like=x)
         # Both ends know from the layouts what is empty, and send nothing of it.
-        sends = [] if self._receiver is None or 0 in self.domain.shape else [(self._receiver, arrays.copy(x))]
-        receives = [] if self._sender is None or 0 in self.codomain.shape else [(self._sender, y)]
-        world.exchange(sends, receives, self._label).finish()
+        sends, receives = [], []
+        if not (stays or self._receiver is None or 0 in self.domain.shape):
+            sends.append((self._receiver, x if arrays.is_row_major(x) else arrays.copy(x)))
+        if not (stays or self._sender is None or 0 in self.codomain.shape):
+            receives.append((self._sender, y))
+        world.exchange(sends, receives, self._label.of(x)).finish()
         return y
 
     def _key(self) -> tuple[object, ...]:

@@ -6,8 +6,8 @@ and run unchanged on both.
 
 from distdl_ops.worlds.agreement import AgreementError
 from distdl_ops.worlds.start import world
-from distdl_ops.worlds.threads import DeadlockError, RankFailedError, simulate
-from distdl_ops.worlds.world import Exchange, Traffic, World
+from distdl_ops.worlds.threads import RankFailedError, simulate
+from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 
 __all__ = [
     "AgreementError",

@@ -6,10 +6,11 @@ or all of them raise, with the same words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
-from distdl_ops.worlds.world import World
+from distdl_ops.worlds.world import DeadlockError, World
+from linop import SpaceError
 
 T = TypeVar("T")
 
@@ -55,10 +56,11 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
     return value
 
 
-def tell_apart(descriptions: Sequence[str]) -> str:
+def tell_apart(descriptions: Sequence[str] | Mapping[int, str]) -> str:
     """Return who has what, each description once with the ranks that have it."""
+    found = descriptions if isinstance(descriptions, Mapping) else dict(enumerate(descriptions))
     ranks: dict[str, list[int]] = {}
-    for rank, description in enumerate(descriptions):
+    for rank, description in sorted(found.items()):
         ranks.setdefault(description, []).append(rank)
     return "; ".join(f"{name_ranks(who)}: {description}" for description, who in ranks.items())
 
@@ -67,3 +69,50 @@ def name_ranks(ranks: Sequence[int]) -> str:
     """Return ``rank 1`` or ``ranks 0, 2``; of a long list, its beginning."""
     shown = ", ".join(str(rank) for rank in ranks[:8]) + (", ..." if len(ranks) > 8 else "")
     return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"
+
+
+# -- when a rank cannot go on ------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """What a rank says when a rank cannot go on.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the error that it raises; empty when it only waits.
+    told : str
+        The message of that error, or the operation that it is in.
+    """
+
+    kind: str
+    told: str
+
+
+KINDS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
+}
+"""Errors that are raised on all ranks, by their names."""
+
+
+def line_of(error: Exception) -> Line:
+    """Return what a rank says that raises an error."""
+    kind = next((name for name, kind in KINDS.items() if isinstance(error, kind)), "ValueError")
+    return Line(kind, str(error))
+
+
+def story(lines: Mapping[int, Line]) -> Exception:
+    """Return the error that all ranks raise, from what every rank says.
+
+    Examples
+    --------
+    >>> story({0: Line("SpaceError", "found shape (3,)"), 1: Line("SpaceError", "found shape (3,)")})
+    SpaceError('found shape (3,)')
+    >>> story({0: Line("", "in Broadcast"), 1: Line("TypeError", "found a list"), 2: Line("", "in Broadcast")})
+    TypeError('the ranks disagree. ranks 0, 2: in Broadcast; rank 1: found a list')
+    """
+    kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
+    if len({line.told for line in lines.values()}) == 1:
+        return KINDS[kind](next(iter(lines.values())).told)
+    told = tell_apart({rank: line.told for rank, line in lines.items()})
+    return KINDS[kind](f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told)

@@ -24,8 +24,9 @@ TIMEOUT = 1800.0
 def world(*, timeout: float | None = None) -> World:
     """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
 
-    Under MPI, an exception that nobody catches on one rank ends the job of all. A rank that leaves in another way, by
-    ``sys.exit``, is waited for until the timeout.
+    Under MPI, an exception that nobody catches on one rank ends the job of all, with its traceback. A rank may end in
+    another way, by ``sys.exit`` say, when no other one needs it any more; ranks that wait for it raise a
+    `DeadlockError` which says who has ended.
 
     Parameters
     ----------
@@ -66,18 +67,20 @@ def _mpi_world(timeout: float) -> World:
         raise ImportError(
             "this process was started by mpiexec, but mpi4py is not installed: pip install 'distdl-ops[mpi]'"
         ) from error
-    from distdl_ops.worlds.mpi import MPIWorld
+    from distdl_ops.worlds.mpi import start
 
     _end_job_on_exception(MPI.COMM_WORLD)
-    return MPIWorld(MPI.COMM_WORLD, timeout=timeout)
+    return start(MPI.COMM_WORLD, timeout=timeout)
 
 
 def _end_job_on_exception(communicator: Any) -> None:
     """Let an exception that nobody catches end the whole job, after its traceback, and not leave the others waiting."""
-    previous = sys.excepthook
+    previous, process = sys.excepthook, os.getpid()
 
     def hook(*exception: Any) -> None:
         previous(*exception)
+        if os.getpid() != process:  # a child of this process is no rank
+            return
         sys.stdout.flush()
         sys.stderr.flush()
         time.sleep(GRACE)

@@ -7,15 +7,19 @@ raises, told who waited for what.
 
 from __future__ import annotations
 
+import math
 import operator
 import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from distdl_ops.worlds.agreement import AgreementError
-from distdl_ops.worlds.world import Exchange, Traffic, World
+import numpy as np
+
+from distdl_ops.worlds.agreement import AgreementError, Line, line_of, story
+from distdl_ops.worlds.buffers import Hosted, addends, bits, dtype_name, nbytes
+from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arrays import Array
 
@@ -27,10 +31,6 @@ MOST_RANKS = 1024
 
 class RankFailedError(RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
-
-
-class DeadlockError(RuntimeError):
-    """No simulated rank can go on: each waits for a message that nobody will send."""
 
 
 def simulate(size: int, main: Callable[[World], T]) -> list[T]:
@@ -102,15 +102,18 @@ def single_rank() -> World:
 class _Simulation:
     """What the simulated ranks share: their mailboxes, and whose turn it is.
 
-    Only the rank whose turn it is touches anything here, so no lock is needed.
+    Only the rank whose turn it is touches anything here, so no lock is needed. When a rank cannot go on, every other
+    one says what it is doing as soon as it waits; when all have, mailboxes are emptied, and everyone raises the same.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.turns = [threading.Semaphore(0) for _ in range(size)]
-        self.mailboxes: dict[object, deque[tuple[str, object]]] = {}
+        self.mailboxes: dict[object, deque[tuple[str, Any]]] = {}
         self.waiting: dict[int, tuple[object, str]] = {}
         self.running = set(range(size))
+        self.lines: dict[int, Line] = {}
+        self.verdicts: dict[int, Exception] = {}
         self.failure: tuple[int, BaseException] | None = None
         self.thread: int | None = None
 
@@ -127,24 +130,32 @@ class _Simulation:
         """Leave an item for whoever takes from this address."""
         self.mailboxes.setdefault(address, deque()).append((what, item))
 
-    def take(self, rank: int, address: object, sender: int, what: str) -> object:
+    def take(self, rank: int, address: object, sender: int, what: str) -> Any:
         """Return the next item from an address; let others go on until it is there."""
         self._refuse_strangers(rank)
-        if self.failure is not None:
-            raise RankFailedError(self._story())
+        if self.lines:
+            self.raise_together(rank, Line("", f"in {what}"))
         if not self.mailboxes.get(address):
-            self.waiting[rank] = address, f"rank {rank} waits for rank {sender} in {what}"
-            self._pass_turn(rank)
-            self.wait_for_turn(rank)
-            self.waiting.pop(rank, None)
-            if self.failure is not None:
-                raise RankFailedError(self._story())
+            self.waiting[rank] = address, f"waits for rank {sender} in {what}"
+            self._give_way(rank)
+            del self.waiting[rank]
+            if self.lines:
+                self.raise_together(rank, Line("", f"in {what}"))
         found, item = self.mailboxes[address].popleft()
         if not self.mailboxes[address]:
             del self.mailboxes[address]
         if found != what:
-            raise AgreementError(f"the ranks disagree: rank {sender} is in {found} while rank {rank} is in {what}")
+            self.raise_together(rank, Line("AgreementError", f"in {what}"))
         return item
+
+    def raise_together(self, rank: int, line: Line) -> NoReturn:
+        """Raise what all ranks raise, when every rank that has not ended has said what it is doing."""
+        self._refuse_strangers(rank)
+        self.lines[rank] = line
+        self._settle()
+        if rank not in self.verdicts:
+            self._give_way(rank)
+        raise self.verdicts.pop(rank)
 
     def fail(self, rank: int, error: BaseException) -> None:
         """Note the first failure; every rank that waits raises when its turn comes."""
@@ -155,8 +166,28 @@ class _Simulation:
         """Take a rank that has ended out of the round."""
         self.running.discard(rank)
         self.waiting.pop(rank, None)
+        self._settle()
         if self.running:
             self._pass_turn(rank)
+
+    def _give_way(self, rank: int) -> None:
+        """Let others go on until it is this rank's turn again."""
+        self._pass_turn(rank)
+        self.wait_for_turn(rank)
+        if rank in self.verdicts:
+            self.waiting.pop(rank, None)
+            raise self.verdicts.pop(rank)
+        if self.failure is not None:
+            raise RankFailedError(self._story())
+
+    def _settle(self) -> None:
+        """Make everyone raise, once all ranks have said why."""
+        if self.lines and self.lines.keys() >= self.running:
+            ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self.lines}
+            error = story({**ended, **self.lines})
+            self.verdicts = {rank: type(error)(str(error)) for rank in self.lines}
+            self.lines = {}
+            self.mailboxes.clear()
 
     def _pass_turn(self, rank: int) -> None:
         """Give the turn to the next rank that can go on; where there is none, let all of them raise."""
@@ -164,10 +195,8 @@ class _Simulation:
         candidates = [other for other in order if other in self.running]
         ready = [other for other in candidates if self._can_go_on(other)]
         if not ready:
-            states = [self.waiting[other][1] for other in sorted(self.running)]
-            ended = sorted(set(range(self.size)) - self.running)
-            states += [f"rank {other} has ended" for other in ended]
-            self.failure = candidates[0], DeadlockError("no rank can go on: " + "; ".join(states))
+            self.lines = {other: Line("DeadlockError", told) for other, (_, told) in self.waiting.items()}
+            self._settle()
             ready = candidates
         self.turns[ready[0]].release()
 
@@ -178,18 +207,20 @@ class _Simulation:
             raise RuntimeError(
                 f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
             )
+        if self.failure is not None:
+            raise RankFailedError(self._story())
 
     def _can_go_on(self, rank: int) -> bool:
-        if self.failure is not None or rank not in self.waiting:
+        if self.failure is not None or rank in self.verdicts:
             return True
-        return bool(self.mailboxes.get(self.waiting[rank][0]))
+        if rank in self.lines:
+            return False
+        return bool(rank not in self.waiting or self.lines or self.mailboxes.get(self.waiting[rank][0]))
 
     def _story(self) -> str:
         """Say why the other ranks stop."""
         assert self.failure is not None
         rank, error = self.failure
-        if isinstance(error, DeadlockError):
-            return str(error)
         return f"rank {rank} failed: {type(error).__name__}: {error}"
 
 
@@ -202,7 +233,7 @@ class _ThreadExchange(Exchange):
     def finish(self) -> None:
         """Take the pieces out."""
         for sender, buffer in self._receives:
-            buffer[...] = self._world.take(sender, self._what)
+            self._world.land(buffer, sender, self._what)
 
 
 class _ThreadWorld(World):
@@ -226,45 +257,53 @@ class _ThreadWorld(World):
             self._subs[key].traffic = self.traffic
         return self._subs[key]
 
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise an error, and make all ranks raise; see `World.fail`."""
+        try:
+            self._simulation.raise_together(self._ranks[self.rank], line_of(error))
+        except Exception as found:
+            if str(found) == str(error):
+                raise error from None
+            raise
+
     def exchange(
         self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
     ) -> Exchange:
         """Start to send and receive pieces; see `World.exchange`."""
+        for _, buffer in (*sends, *receives):
+            self._lent(bits, buffer, what)
         for receiver, buffer in sends:
             self.post(receiver, what, arrays.copy(buffer))
             self.traffic.messages += 1
-            self.traffic.bytes += arrays.to_numpy(buffer).nbytes
+            self.traffic.bytes += nbytes(buffer)
         return _ThreadExchange(self, receives, what)
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
         """Copy the root's buffer into everyone's; see `World.broadcast`."""
-        self._count_collective()
+        self._lent(bits, buffer, what)
+        self.traffic.collectives += self.size > 1
         if self.rank == root:
             for other in self._others():
                 self.post(other, what, arrays.copy(buffer))
         else:
-            buffer[...] = self.take(root, what)
+            self.land(buffer, root, what)
 
-    def reduce(self, buffer: Array, root: int, what: str) -> None:
-        """Add everyone's buffer into the root's; see `World.reduce`."""
-        self._count_collective()
+    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
+        """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
+        addend, _ = self._lent(addends, x, what)
+        self.traffic.collectives += self.size > 1
         if self.rank == root:
-            self._add_up(buffer, what)
+            self._add_up(addend, y, what)
         else:
-            self.post(root, what, arrays.copy(buffer))
+            self.post(root, what, addend.copy())
 
-    def allreduce(self, buffer: Array, what: str) -> None:
-        """Replace everyone's buffer by the sum; see `World.allreduce`."""
-        self._count_collective()
+    def allreduce(self, x: Array, y: Array, what: str) -> None:
+        """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
+        addend, _ = self._lent(addends, x, what)
+        self.traffic.collectives += self.size > 1
         for other in self._others():
-            self.post(other, what, arrays.copy(buffer))
-        self._add_up(buffer, what)
-
-    def agree(self, number: int, what: str) -> bool:
-        """Say whether everyone has the same number; see `World.agree`."""
-        for other in self._others():
-            self.post(other, what, number)
-        return {number, *(self.take(other, what) for other in self._others())} == {number}
+            self.post(other, what, addend.copy())
+        self._add_up(addend, y, what)
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
@@ -282,16 +321,32 @@ class _ThreadWorld(World):
         me = self._ranks[self.rank]
         return self._simulation.take(me, (self._ranks, sender, self.rank), self._ranks[sender], what)
 
-    def _add_up(self, buffer: Array, what: str) -> None:
-        """Replace the buffer by the sum over all ranks, added in the order of ranks."""
-        parts = [buffer if rank == self.rank else self.take(rank, what) for rank in range(self.size)]
-        total = arrays.copy(parts[0])
-        for part in parts[1:]:
-            total += part
-        buffer[...] = total
+    def land(self, buffer: Array, sender: int, what: str) -> None:
+        """Fill a buffer with the next piece from another rank, which must have its size and dtype."""
+        piece = self.take(sender, what)
+        sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, buffer))
+        if sent != expected:
+            self.fail(AgreementError(f"{what}: rank {sender} has {sent}, rank {self.rank} has {expected}"))
+        buffer[...] = arrays.reshape(piece, tuple(buffer.shape))
+
+    def _add_up(self, addend: np.ndarray, y: Array, what: str) -> None:
+        """Make a buffer the sum over all ranks, added in the order of ranks."""
+        total, land = self._lent(addends, y, what)
+        total[...] = 0
+        for rank in range(self.size):
+            piece = addend if rank == self.rank else np.empty_like(addend)
+            if rank != self.rank:
+                self.land(piece, rank, what)
+            total += piece
+        if land is not None:
+            land()
+
+    def _lent(self, lend: Callable[[Array], Hosted], buffer: Array, what: str) -> Hosted:
+        """Return the memory of a buffer; let all ranks raise when it has none for us."""
+        try:
+            return lend(buffer)
+        except (TypeError, ValueError) as error:
+            self.fail(type(error)(f"{what}: {error}"))
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]
-
-    def _count_collective(self) -> None:
-        self.traffic.collectives += self.size > 1

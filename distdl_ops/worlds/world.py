@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
 
 T = TypeVar("T")
+
+
+class DeadlockError(RuntimeError):
+    """Ranks wait for messages that nobody will send: the others have ended, or wait as well."""
 
 
 @dataclass
@@ -42,8 +48,12 @@ class Exchange(ABC):
 class World(ABC):
     """A group of ranks, seen by one of them. Abstract: `distdl_ops.simulate` and `distdl_ops.world` make worlds.
 
-    Every method but `sub` is collective over the ranks of the world: all of them call it, in the same order. `what`
-    names the operator that asks; errors repeat it. Buffers are arrays of any array API library in row-major order.
+    Every method but `sub` and `fail` is collective over the ranks of the world: all of them call it, in the same order.
+    `what` says in words which operation it is, with everything that must be the same on all ranks; when it differs, or
+    an operation is another one, all ranks raise the same `AgreementError`, and the world can be used again.
+
+    Buffers are arrays of any array API library in row-major order, with entries of the dtypes in
+    `distdl_ops.worlds.buffers`. Sums of half precision are made in single precision and rounded once.
 
     Attributes
     ----------
@@ -59,16 +69,34 @@ class World(ABC):
     size: int
     traffic: Traffic
 
+    @functools.cached_property
+    def workspace(self) -> Workspace:
+        """Memory of this rank for what is packed."""
+        return Workspace()
+
     @abstractmethod
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return the world of some of the ranks; None on a rank that is not among them.
 
-        Collective over `ranks` when called for the first time; the same object afterwards.
+        The same object for the same ranks.
 
         Parameters
         ----------
         ranks : sequence of int
             Ranks of this world. They are renumbered 0, 1, ... in this order.
+        """
+
+    @abstractmethod
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise an error that keeps this rank from going on, and make all ranks of the job raise.
+
+        The others raise when they wait for another rank the next time: the same error when theirs is the same, else one
+        that says what each rank has. Then the world can be used again.
+
+        Parameters
+        ----------
+        error : Exception
+            To be raised. Of a type that is built from its message alone.
         """
 
     @abstractmethod
@@ -86,7 +114,7 @@ class World(ABC):
         receives : sequence of (rank, buffer)
             What comes from whom; a buffer has the size and dtype of what was sent.
         what : str
-            Who asks.
+            Which operation it is.
         """
 
     @abstractmethod
@@ -94,16 +122,12 @@ class World(ABC):
         """Copy the root's buffer into everyone's."""
 
     @abstractmethod
-    def reduce(self, buffer: Array, root: int, what: str) -> None:
-        """Add everyone's buffer into the root's. What the others' buffers hold afterwards is not defined."""
+    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
+        """Put the sum of everyone's `x` into the root's `y`; None elsewhere."""
 
     @abstractmethod
-    def allreduce(self, buffer: Array, what: str) -> None:
-        """Replace everyone's buffer by the sum, the same bits on every rank."""
-
-    @abstractmethod
-    def agree(self, number: int, what: str) -> bool:
-        """Say whether everyone has the same number of 32 bits: the same answer everywhere, with little traffic."""
+    def allreduce(self, x: Array, y: Array, what: str) -> None:
+        """Put the sum of everyone's `x` into everyone's `y`, the same bits on every rank."""
 
     @abstractmethod
     def allgather(self, value: T, what: str) -> list[T]:

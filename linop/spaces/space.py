@@ -6,7 +6,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
@@ -249,13 +249,16 @@ class Space(ABC):
             return
         fault = self._fault(x)
         if fault is not None:
-            raise SpaceError(self._complaint(fault, operator))
+            self._refuse(SpaceError(self._complaint(fault, operator)))
+
+    def _refuse(self, error: SpaceError) -> NoReturn:
+        """Raise an error; a space over several processes lets all of them raise."""
+        raise error
 
     def consistent(self, x: Vector) -> bool:  # noqa: ARG002  (a space that stores copies of a vector looks at it)
         """Say whether all stored copies of a vector agree bit by bit, the same answer on every process."""
         return True
 
-    @final
     def _fault(self, x: Vector) -> str | None:
         """Return what keeps `x` from being a vector here, in words; None when nothing does."""
         if not arrays.is_array(x):

@@ -193,6 +193,7 @@ def test_arguments_that_fit_on_some_ranks_only(ranks: int) -> None:
 
     def main(world: World) -> list[str]:
         S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks,), rows=Split(0))
+        A = Movement(S, S.with_roles(rows=Copies()))
         last = world.rank == ranks - 1
         vectors = [
             np.ones(3 if last else 2),
@@ -203,8 +204,8 @@ def test_arguments_that_fit_on_some_ranks_only(ranks: int) -> None:
         ]
         messages = []
         for x in vectors:
-            with pytest.raises(SpaceError) as caught:
-                S.check(x, "A")
+            with pytest.raises((SpaceError, AgreementError)) as caught:
+                A(x)
             messages.append(str(caught.value))
         return messages
 

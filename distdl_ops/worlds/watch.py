@@ -1,0 +1,301 @@
+"""Waiting for other MPI ranks, and what happens when that is in vain.
+
+All waiting goes through one `Watch`. It polls, so that ranks which share a core let each other run; a wait that is over
+soon costs nothing else. A rank that has waited longer looks for notices of the others, on a communicator of their own:
+
+ask
+    "I am in this operation, and wait for you." Operations are numbered alike on all ranks of a group; a rank that was
+    in another one at that number sees that they disagree.
+line
+    "I cannot go on, for this reason." Whoever reads it says what it is doing, too. When all ranks have said so, each
+    makes the same error of it (`distdl_ops.worlds.agreement.story`). If anything may be under way, communicators are
+    made anew, so that it cannot be taken for something later. When some do not come, the job is not usable any more.
+ended
+    "I end, after so many operations."
+
+Only `distdl_ops.worlds.mpi` imports this.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, final
+
+import numpy as np
+from mpi4py import MPI
+
+from distdl_ops.worlds.agreement import Line, line_of, name_ranks, story
+
+EAGER_POLLS = 2000
+"""How often a rank polls before it begins to sleep and to look: a few milliseconds."""
+
+LONGEST_SLEEP = 1e-3
+"""Seconds that a rank sleeps between two polls at most."""
+
+ASK = 0.2
+"""Seconds that a rank waits before it asks those that it waits for where they are."""
+
+PATIENCE = 20.0
+"""Seconds in which the others must have come when a rank cannot go on."""
+
+FAREWELL = 0.5
+"""Seconds for which a rank that ends stays for others that end with it."""
+
+REMEMBERED = 64
+"""How many of the last operations of a group a rank remembers."""
+
+NOTICE, HANDSHAKE = 1, 2
+"""Tags on the communicator of the watch, the second one and those after it."""
+
+Group = tuple[int, ...]
+"""The ranks of a world, by their numbers in the job."""
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What a rank that ends tells of the operations of a group: how many, and checksums of the last ones."""
+
+    count: int
+    last: tuple[int, ...]
+
+    def took_part(self, number: int, what: str) -> bool:
+        """Say whether it began the operation with this number; what is forgotten is taken to be the same."""
+        back = number - self.count - 1
+        return back < 0 and (back < -len(self.last) or self.last[back] == zlib.crc32(what.encode()))
+
+
+@final
+class Log:
+    """The operations that a group of ranks has begun, as one of them saw it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last: deque[str] = deque(maxlen=REMEMBERED)
+
+    def enter(self, what: str) -> int:
+        """Note that an operation begins; return its number, from one."""
+        self._last.append(what)
+        self.count += 1
+        return self.count
+
+    def other_than(self, number: int, what: str) -> str | None:
+        """Return what the operation with this number was, where it is known and was another one."""
+        back = number - self.count - 1
+        if not -len(self._last) <= back < 0 or self._last[back] == what:
+            return None
+        return self._last[back]
+
+    def epilogue(self) -> Epilogue:
+        """Return what is told at the end."""
+        return Epilogue(self.count, tuple(zlib.crc32(what.encode()) for what in self._last))
+
+
+class Notices:
+    """What other ranks have said since communicators were made anew the last time."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, tuple[Line, int | None]] = {}
+        self.asked: dict[tuple[Group, int], tuple[int, str]] = {}
+
+
+@final
+class Watch:
+    """What the worlds of a job share in order to wait.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+        Of all ranks of the job; duplicated. Ranks are named by their number there.
+    timeout : float
+        Seconds after which waiting is given up.
+
+    Attributes
+    ----------
+    epoch : int
+        How often communicators have been made anew.
+    logs : dict
+        The operations begun since, by group.
+    open : int
+        How many exchanges have started and not finished.
+    """
+
+    def __init__(self, communicator: Any, timeout: float) -> None:
+        self.rank, self.size, self.timeout = communicator.Get_rank(), communicator.Get_size(), timeout
+        self.communicator = communicator.Dup()
+        self.epoch, self.open = 0, 0
+        self.logs: dict[Group, Log] = {}
+        self._everyone = tuple(range(self.size))
+        self._notices: dict[int, Notices] = {}  # by epoch: a rank may be ahead
+        self._failures = 0
+        self._ended: dict[int, dict[Group, Epilogue]] = {}
+        self._broken: Exception | None = None
+        self._kept: list[Any] = []  # requests keep their buffers: a late message must not land elsewhere
+
+    def wait(self, requests: Sequence[Any], what: str, group: Group, number: int, peers: Sequence[int]) -> None:
+        """Wait for requests to complete.
+
+        Parameters
+        ----------
+        requests : sequence of mpi4py.MPI.Request
+            For what.
+        what : str
+            Which operation it is.
+        group : tuple of int
+            Whose.
+        number : int
+            Its number in the log of the group.
+        peers : sequence of int
+            Who must do something for it, by their numbers in the group.
+
+        Raises
+        ------
+        TimeoutError
+            When it takes longer than the timeout.
+        DeadlockError
+            When one of the peers has ended before this operation.
+        AgreementError
+            When a rank is in another operation.
+        Exception
+            What another rank raises.
+        """
+        if self._broken is not None:
+            raise self._unusable()
+        test = MPI.Request.Testall
+        try:
+            for _ in range(EAGER_POLLS):
+                if test(requests):
+                    return
+                os.sched_yield()
+            began, asked, sleep = time.monotonic(), False, 1e-5
+            others = {group[peer] for peer in peers} - {self.rank}
+            while not test(requests):
+                waited = time.monotonic() - began
+                if waited > self.timeout and len(requests) == len(peers):  # one request for each
+                    others = {group[k] for k, request in zip(peers, requests, strict=True) if not request.Test()}
+                self._look()
+                fault = self._fault(waited, what, group, number, others)
+                if fault is not None:
+                    self._kept += requests
+                    self._raise(fault, None)
+                if waited > ASK and not asked:
+                    self._say(("ask", self._failures, (group, number, what)), others)
+                    asked = True
+                time.sleep(sleep)
+                sleep = min(2 * sleep, LONGEST_SLEEP)
+        except MPI.Exception as error:
+            self._kept += requests
+            self._raise(Line("AgreementError", f"in {what}: {error}"), None)
+
+    def _fault(self, waited: float, what: str, group: Group, number: int, peers: set[int]) -> Line | None:
+        """Return what keeps this rank from going on in an operation; None while there is nothing."""
+        notices = self._heard()
+        for (asked_of, _), (there, asked) in notices.asked.items():
+            mine = self.logs[asked_of].other_than(there, asked) if asked_of in self.logs else None
+            if mine is not None:
+                return Line("AgreementError", f"in {mine}")
+        if notices.lines:
+            return Line("", f"in {what}")
+        gone = [r for r in sorted(peers & self._ended.keys()) if not self._took_part(r, group, number, what)]
+        if gone:
+            return Line("DeadlockError", f"waits for {name_ranks(gone)}, which ended, in {what}")
+        if waited > self.timeout:
+            return Line("TimeoutError", f"waited {self.timeout:g} s for {name_ranks(sorted(peers))} in {what}")
+        return None
+
+    def _took_part(self, rank: int, group: Group, number: int, what: str) -> bool:
+        """Say whether a rank that has ended began an operation before."""
+        told = self._ended[rank].get(group)
+        return told is not None and told.took_part(number, what)
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise an error, and make all ranks raise; see `World.fail`."""
+        clean = sum(log.count for log in self.logs.values()) if self.open == 0 else None
+        try:
+            self._raise(line_of(error), clean)
+        except Exception as found:
+            if str(found) == str(error):
+                raise error from None
+            raise
+
+    def _raise(self, line: Line, clean: int | None) -> NoReturn:
+        """Tell all ranks why this one cannot go on, hear what they are doing, and raise what all of them raise.
+
+        `clean` is the number of operations so far where this rank is in none, else None.
+        """
+        if self._broken is not None:
+            raise self._unusable()
+        lines = self._heard().lines
+        lines[self.rank] = line, clean
+        self._say(("line", self._failures, lines[self.rank]), self._everyone)
+        deadline = time.monotonic() + min(PATIENCE, self.timeout)
+        while len(lines.keys() | self._ended.keys()) < self.size and time.monotonic() < deadline:
+            self._look()
+            time.sleep(LONGEST_SLEEP)
+        missing = [rank for rank in self._everyone if rank not in lines]
+        told = {rank: line for rank, (line, _) in lines.items()}
+        told.update({rank: Line("", "has ended" if rank in self._ended else "has not come") for rank in missing})
+        error = story(told)
+        if missing:
+            self._broken = error
+        del self._notices[self._failures]
+        self._failures += 1
+        if None in (states := {clean for _, clean in lines.values()}) or len(states) > 1:
+            self.epoch += 1
+            self.logs = {}
+            self.open = 0
+        raise error
+
+    def meet(self, group: Group) -> None:
+        """Wait until all of a group are here: after that, a call that blocks does not block for long."""
+        what, first = f"a world of ranks {group}", group[0]
+        tag = HANDSHAKE + self._failures  # what was posted before a failure must not be taken for this
+        others = group[1:] if self.rank == first else (first,)
+        places = [group.index(rank) for rank in others]
+        for receive in (self.rank == first, self.rank != first):  # the others tell the first, and it tells them
+            post = self.communicator.Irecv if receive else self.communicator.Isend
+            self.wait([post(np.zeros(1, np.uint8), rank, tag) for rank in others], what, group, 0, places)
+
+    def leave(self) -> None:
+        """Tell all ranks that this one ends, and wait a little for others that end, too."""
+        told = {group: log.epilogue() for group, log in self.logs.items()}
+        self._say(("ended", 0, told), self._everyone)
+        deadline = time.monotonic() + FAREWELL
+        while len(self._ended) < self.size - 1 and time.monotonic() < deadline:
+            self._look()
+            time.sleep(LONGEST_SLEEP)
+
+    def _unusable(self) -> Exception:
+        """Return the error of a job that some ranks have left."""
+        return type(self._broken)(f"this world is not usable any more: {self._broken}")  # type: ignore[misc]
+
+    def _heard(self) -> Notices:
+        """Return what others have said since the last failure."""
+        return self._notices.setdefault(self._failures, Notices())
+
+    def _say(self, notice: tuple[str, int, object], ranks: Iterable[int]) -> None:
+        """Send a notice. It is small: nobody need receive it."""
+        told = pickle.dumps(notice)
+        self._kept += [self.communicator.Isend([told, MPI.BYTE], rank, NOTICE) for rank in ranks if rank != self.rank]
+
+    def _look(self) -> None:
+        """Read the notices of other ranks."""
+        status = MPI.Status()
+        while (message := self.communicator.Improbe(tag=NOTICE, status=status)) is not None:
+            sender, told = status.Get_source(), bytearray(status.Get_count(MPI.BYTE))
+            message.Recv([told, MPI.BYTE])
+            kind, failures, found = pickle.loads(told)
+            if kind == "ended":
+                self._ended[sender] = found
+                continue
+            notices = self._notices.setdefault(failures, Notices())  # of a rank that is ahead: for later
+            if kind == "line":
+                notices.lines[sender] = found
+            else:
+                group, number, what = found
+                notices.asked[group, sender] = number, what

@@ -1,0 +1,571 @@
+"""What goes wrong on one rank ends in an error, the same on all ranks, or in the culprit's traceback; never in a hang.
+
+Three parts: what ranks agree on before they go on, on both engines; what simulated ranks do when one of them fails; and
+MPI jobs, as a user starts them, each within a time limit.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from distdl_ops import (
+    AgreementError,
+    At,
+    Copies,
+    DeadlockError,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Local,
+    Movement,
+    RankFailedError,
+    Replicated,
+    Split,
+    World,
+    simulate,
+)
+from distdl_ops.testing import on_ranks
+from linop import FunctionOperator, LinearOperator, SpaceError
+from linop.spaces import Euclidean
+
+several = pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+
+
+def split_space(world: World) -> DistributedSpace:
+    """Return a tensor of two entries a rank."""
+    return DistributedSpace(Grid(world, rows=world.size), (2 * world.size,), rows=Split(0))
+
+
+# -- what is agreed on -------------------------------------------------------------------------------------------------
+
+
+def halo(world: World) -> LinearOperator:
+    return HaloExchange(split_space(world), {0: (1, 1)})
+
+
+def all_reduce(world: World) -> LinearOperator:
+    S = DistributedSpace(Grid(world, rows=world.size), (3,), rows=Copies())
+    return Movement(S, S.with_roles(rows=Replicated()))
+
+
+def identity(n: int) -> LinearOperator:
+    return FunctionOperator(Euclidean(n), Euclidean(n), lambda x: x.copy(), lambda y: y.copy())
+
+
+def movement(world: World, odd: bool) -> Movement:
+    S = split_space(world)
+    T = S.with_roles(rows=Copies()), S.with_roles(rows=At(0))
+    return Movement(S, T[odd])
+
+
+def apply_or_construct(world: World, odd: bool) -> object:
+    A = halo(world)
+    return A(np.ones(2)) if not odd else split_space(world)
+
+
+def apply_one_of(world: World, odd: bool, A: LinearOperator, B: LinearOperator) -> object:
+    chosen = B if odd else A
+    return chosen(np.ones(chosen.domain.shape))
+
+
+def all_sum_reduce(world: World) -> LinearOperator:
+    S = all_reduce(world).domain
+    return Movement(S, S)  # type: ignore[arg-type]
+
+
+DISAGREEMENTS: dict[str, Callable[[World, bool], Any]] = {
+    "shape of a vector": lambda world, odd: halo(world)(np.ones(3 if odd else 2)),
+    "dtype of a vector": lambda world, odd: halo(world)(np.ones(2, np.float32 if odd else np.float64)),
+    "field of a vector": lambda world, odd: halo(world)(np.ones(2, complex if odd else float)),
+    "batch of a vector": lambda world, odd: halo(world)(np.ones((3, 2) if odd else (4, 2))),
+    "axes of a batch": lambda world, odd: halo(world)(np.ones((1, 2) if odd else 2)),
+    "no vector": lambda world, odd: halo(world)(None if odd else np.ones(2)),
+    "shape of a space": lambda world, odd: DistributedSpace(Grid(world, p=2), (5 if odd else 6,), p=Split(0)),
+    "dtype of a space": lambda world, odd: DistributedSpace(Grid(world, p=2), (6,), "f4" if odd else "f8", p=Split(0)),
+    "roles": lambda world, odd: DistributedSpace(Grid(world, p=2), (6,), p=At(0) if odd else Split(0)),
+    "roles that do not exist": lambda world, odd: DistributedSpace(Grid(world, p=2), (6,), p=At(9 if odd else 0)),
+    "intervals": lambda world, odd: DistributedSpace(
+        Grid(world, p=2), (6,), p=Split(0, [(0, 2), (2, 6)] if odd else [(0, 3), (3, 6)])
+    ),
+    "grids": lambda world, odd: Grid(world, **{"rows": 2, "cols": 1} if odd else {"rows": 1, "cols": 2}),
+    "names of grid axes": lambda world, odd: Grid(world, **{"q" if odd else "p": 2}),
+    "grids that do not fit": lambda world, odd: Grid(world, p=99 if odd else 2),
+    "spaces of an operator": movement,
+    "widths of a halo": lambda world, odd: HaloExchange(split_space(world), {0: (1, 2 if odd else 1)}),
+    "what is no operator": lambda world, odd: Local(
+        split_space(world),
+        split_space(world),
+        None if odd else identity(2),  # type: ignore[arg-type]
+    ),
+    "operators that do not fit": lambda world, odd: Local(
+        split_space(world), split_space(world), identity(3 if odd else 2)
+    ),
+    "an operator and a space": lambda world, odd: Grid(world, p=2) if odd else split_space(world),
+    "application and construction": apply_or_construct,
+    "another domain": lambda world, odd: apply_one_of(world, odd, halo(world), all_reduce(world)),
+    "another codomain": lambda world, odd: apply_one_of(world, odd, all_reduce(world), all_sum_reduce(world)),
+    "an operator or its adjoint": lambda world, odd: apply_one_of(world, odd, halo(world), halo(world).H),
+}
+"""What the odd rank and the others do; each of them ends in an error that is the same on all ranks."""
+
+
+@several
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_ranks_that_disagree(ranks: int, name: str) -> None:
+    """Vectors, spaces, roles, grids, operators: all ranks raise the same words, and the world goes on working."""
+
+    def main(world: World) -> tuple[str, float]:
+        with pytest.raises((AgreementError, SpaceError)) as caught:  # noqa: PT012
+            DISAGREEMENTS[name](world, world.rank == ranks - 1)
+            world.allgather(0, "the next operation")  # where a rank learns of it that has not waited for the odd one
+        A = all_reduce(world)
+        return str(caught.value), float(A(np.ones(3)).sum())
+
+    results = on_ranks(ranks, main)
+    assert len(set(results)) == 1
+    message, total = results[0]
+    assert total == 3 * ranks
+    assert f"rank {ranks - 1}: " in message
+
+
+@several
+def test_arguments_that_are_wrong_everywhere(ranks: int) -> None:
+    """The same error on all ranks is that error, not a disagreement."""
+
+    def main(world: World) -> str:
+        with pytest.raises(SpaceError) as caught:
+            halo(world)(np.ones(5))
+        return str(caught.value)
+
+    (message,) = set(on_ranks(ranks, main))
+    assert "HaloExchange(rows)" in message
+    assert "found shape (5,)" in message
+
+
+def test_garbage_collection_is_nobodys_business(ranks: int) -> None:
+    """Spaces and operators are dropped and collected in another order on every rank: nothing is communicated."""
+
+    def main(world: World) -> float:
+        kept: list[Any] = []
+        for k in range(60):
+            A = HaloExchange(split_space(world), {0: (1, k % 3)})
+            cycle: list[Any] = [A, A.H]
+            cycle.append(cycle)
+            kept.append(cycle)
+            if k % (world.rank + 2) == 0:
+                kept.clear()
+                gc.collect()
+            del A, cycle
+        return float(all_reduce(world)(np.ones(3)).sum())
+
+    assert on_ranks(ranks, main) == [3 * ranks] * ranks
+
+
+# -- simulated ranks ---------------------------------------------------------------------------------------------------
+
+
+def faulty(world: World, rank: int, error: type[BaseException] = ValueError) -> LinearOperator:
+    """Return a halo exchange, what fails on one rank, and an all-gather, in this order."""
+    H = halo(world)
+    n = H.codomain.shape[0]  # type: ignore[attr-defined]
+
+    def fail(x: np.ndarray) -> np.ndarray:
+        if world.rank == rank:
+            raise error("mine")
+        return x.copy()
+
+    L = Local(H.codomain, H.codomain, FunctionOperator(Euclidean(n), Euclidean(n), fail, fail))  # type: ignore[arg-type]
+    return H.H @ L @ H
+
+
+def simulated(when: str, error: type[BaseException]) -> list[str]:
+    """Run three ranks of which the second fails; return what the others are told."""
+    told: list[str] = []
+
+    def main(world: World) -> None:
+        x = np.ones(2)
+        try:
+            A, B = faulty(world, 1 if when == "inside" else -1, error), all_reduce(world)
+            if when == "before" and world.rank == 1:
+                raise error("mine")
+            A(x)
+            if when == "after" and world.rank == 1:
+                raise error("mine")
+            B(np.ones(3))
+        except RankFailedError as failed:
+            told.append(str(failed))
+            raise
+
+    with pytest.raises(error) as caught:
+        simulate(3, main)
+    assert caught.value.__notes__ == ["raised on simulated rank 1 of 3"]
+    return told
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError, SystemExit])
+@pytest.mark.parametrize("when", ["before", "inside", "after"])
+def test_simulated_rank_that_fails(when: str, error: type[BaseException]) -> None:
+    """Before, inside or after a collective, by an error or by sys.exit: the caller gets it, the others are told."""
+    assert simulated(when, error) == [f"rank 1 failed: {error.__name__}: mine"] * 2
+
+
+@pytest.mark.serial
+def test_simulated_rank_that_returns_early() -> None:
+    """The others are told at once that it has ended, and who waits for it."""
+
+    def main(world: World) -> None:
+        A = halo(world)
+        if world.rank != 1:
+            A(np.ones(2))
+
+    with pytest.raises(DeadlockError, match=r"^ranks 0, 2: waits for rank 1 in HaloExchange.*; rank 1: has ended"):
+        simulate(3, main)
+
+
+@pytest.mark.serial
+def test_simulated_rank_that_catches_an_error_and_goes_on() -> None:
+    """It is in another operation than the others: they are told apart, or nobody can go on."""
+
+    def main(world: World) -> None:
+        A = faulty(world, 1)
+        with contextlib.suppress(ValueError):
+            A(np.ones(2))
+        A(np.ones(2))
+
+    with pytest.raises((DeadlockError, AgreementError)) as caught:
+        simulate(3, main)
+    assert "rank 1" in str(caught.value)
+    assert "HaloExchange(rows).H" in str(caught.value)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("pair", ["collectives", "exchanges"])
+def test_simulated_ranks_with_another_order_of_operators(pair: str) -> None:
+    """Two operators from one space, in another order on one rank, are told apart."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=world.size), (4,), rows=Copies() if pair == "collectives" else Split(0))
+        A, B = Movement(S, S.with_roles(rows=Replicated())), Movement(S, S.with_roles(rows=At(0)))
+        for C in (A, B) if world.rank else (B, A):
+            C(np.ones(S.shape))
+
+    with pytest.raises((AgreementError, SpaceError), match="rank 0"):
+        simulate(2, main)
+
+
+# -- MPI jobs ----------------------------------------------------------------------------------------------------------
+
+LIMIT = 90
+"""Seconds after which a job is taken to hang."""
+
+PRELUDE = """
+import gc, os, signal, sys, time
+import numpy as np
+from distdl_ops import *
+from linop import Euclidean, FunctionOperator
+
+def operators(w):
+    S = DistributedSpace(Grid(w, rows=w.size), (2 * w.size,), rows=Split(0))
+    copies = S.with_roles(rows=Copies())
+    return HaloExchange(S, {0: (1, 1)}), Movement(S, copies), AllReduce(copies, S.with_roles(rows=Replicated()))
+
+def failing(H, rank, error):
+    def fail(x):
+        if H.domain.grid.world.rank == rank:
+            raise error
+        return x.copy()
+    n = Euclidean(H.codomain.shape)
+    return H.H @ Local(H.codomain, H.codomain, FunctionOperator(n, n, fail, fail)) @ H
+
+def tell(*words):
+    sys.stdout.write(f"rank {w.rank}: {' '.join(map(str, words))}\\n")  # in one piece
+    sys.stdout.flush()
+
+def attempt(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:
+        tell(type(error).__name__, error)
+    else:
+        tell("nothing")
+
+w = world()
+H, G, R = operators(w)
+x = np.ones(H.domain.shape)
+"""
+
+
+def mpi(script: str, ranks: int = 3, timeout: float = 600) -> tuple[int, str, str]:
+    """Run a script under mpiexec; return its exit code and what it wrote. The job must end by itself."""
+    mpiexec = Path(sysconfig.get_path("scripts")) / "mpiexec"
+    job = subprocess.Popen(
+        [str(mpiexec), "-n", str(ranks), sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout)},
+        start_new_session=True,
+    )
+    try:
+        out, err = job.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(job.pid, signal.SIGTERM)  # mpiexec ends its ranks
+        time.sleep(2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        out, err = job.communicate()
+        pytest.fail(f"the job did not end within {LIMIT} s; it wrote\n{out}\n{err}")
+    return job.returncode, out, err
+
+
+def told(out: str) -> dict[int, list[str]]:
+    """Return what each rank has told, line by line."""
+    lines: dict[int, list[str]] = {}
+    for line in out.splitlines():
+        if line.startswith("rank "):
+            who, _, what = line.removeprefix("rank ").partition(": ")
+            lines.setdefault(int(who), []).append(what)
+    return lines
+
+
+def same(out: str, ranks: int) -> list[str]:
+    """Return what every rank has told, when all have told the same."""
+    lines = told(out)
+    assert sorted(lines) == list(range(ranks)), out
+    assert all(lines[rank] == lines[0] for rank in lines), out
+    return lines[0]
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("when", ["before", "inside", "after"])
+def test_mpi_rank_that_raises(when: str) -> None:
+    """The job ends at once, with its traceback, whether the others wait for it now or later."""
+    code, _, err = mpi(
+        f"""
+        when = {when!r}
+        if when == "before" and w.rank == 1:
+            raise ValueError("mine")
+        if when == "inside":
+            failing(H, 1, ValueError("mine"))(x)
+        R(np.ones(2 * w.size))
+        if when == "after" and w.rank == 1:
+            raise ValueError("mine")
+        w.allgather(0, "the end")
+        """
+    )
+    assert code != 0
+    assert "ValueError: mine" in err
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "raise SystemExit", "pass"])
+def test_mpi_rank_that_ends_early(ending: str) -> None:
+    """By sys.exit or at its program's end: the others, which wait for it, are told at once, all in the same words."""
+    code, out, err = mpi(
+        f"""
+        if w.rank == 1:
+            {ending}
+        else:
+            try:
+                H(x)
+            except DeadlockError as error:
+                tell(error)
+                raise
+        """
+    )
+    assert code != 0
+    lines = told(out)
+    assert sorted(lines) == [0, 2], out + err
+    assert lines[0] == lines[2]
+    assert "waits for rank 1, which ended, in HaloExchange(rows)" in lines[0][0]
+    assert "rank 1: has ended" in lines[0][0]
+    assert "DeadlockError" in err
+
+
+@pytest.mark.serial
+def test_mpi_rank_that_is_not_needed_may_end() -> None:
+    """A rank that has done its part of the last operation leaves while another one is late; nobody is alarmed."""
+    code, out, err = mpi(
+        """
+        if w.rank == 2:
+            time.sleep(3)
+        total = np.zeros(1)
+        w.reduce(np.ones(1), total if w.rank == 0 else None, 0, "the last operation")
+        if w.rank == 0:
+            tell(total.item())
+        """
+    )
+    assert (code, told(out)) == (0, {0: ["3.0"]}), err
+
+
+@pytest.mark.serial
+def test_mpi_ranks_in_different_operations() -> None:
+    """They never take one's numbers for the other's: all raise the same, at once, though the timeout is far."""
+    code, out, err = mpi(
+        """
+        late = w.rank == w.size - 1
+        one, two = np.ones(1), np.zeros(1)
+        copies = R.domain.zeros() + 1
+        attempt(lambda: w.allreduce(one, two, "a sum") if late else w.allgather(1, "a gathering"))
+        attempt(lambda: w.allgather(1, "one gathering") if late else w.allgather(1, "another"))
+        attempt(lambda: w.allreduce(one, two, "one sum" if late else "another"))
+        attempt(lambda: w.broadcast(np.ones(200), 0, "one broadcast" if late else "another"))
+        attempt(lambda: (G if late else H)(x) is w.allgather(0, "afterwards"))  # one domain, two operators
+        attempt(lambda: DistributedSpace(Grid(w, p=2), (3,), p=Split(0)) if late else H(x) is w.allgather(0, "then"))
+        tell(R(copies).sum())
+        attempt(lambda: w.broadcast(np.ones(200), 0, "a broadcast") if late else R(copies))
+        attempt(lambda: ((H.H @ H)(x), (H.H @ H @ H.H @ H)(x)))
+        """
+    )
+    assert code == 0, err
+    lines = same(out, 3)
+    assert lines[0] == "AgreementError the ranks disagree. ranks 0, 1: in a gathering; rank 2: in a sum"
+    assert lines[1] == "AgreementError the ranks disagree. ranks 0, 1: in another; rank 2: in one gathering"
+    assert lines[2] == "AgreementError the ranks disagree. ranks 0, 1: in another; rank 2: in one sum"
+    assert lines[3] == "AgreementError the ranks disagree. ranks 0, 1: in another; rank 2: in one broadcast"
+    for line, first, second in (
+        (lines[4], "HaloExchange(rows)", "AllGather(rows)"),
+        (lines[5], "HaloExchange(rows)", "Grid"),
+        (lines[7], "AllReduce(rows)", "a broadcast"),
+    ):
+        assert line.startswith("AgreementError the ranks disagree. rank")
+        assert f": in {first}" in line
+        assert f"rank 2: in {second}" in line
+    assert lines[6] == "18.0"
+    assert lines[8] == "nothing"
+
+
+@pytest.mark.serial
+def test_mpi_rank_that_catches_an_error_and_goes_on() -> None:
+    """It is in another operation than the others then: all raise the same, which says who is where, and may go on."""
+    code, out, err = mpi(
+        """
+        class Mine(Exception):
+            pass
+
+        A = failing(H, 1, Mine("mine"))
+        try:
+            A(x)
+        except Mine:
+            attempt(A, x)
+        except Exception as error:
+            tell(type(error).__name__, error)
+        attempt(H, x)
+        """
+    )
+    assert code == 0, err
+    first, second = same(out, 3)
+    assert first.startswith("AgreementError the ranks disagree. ranks 0, 2: in HaloExchange(rows).H : ")
+    assert "; rank 1: in HaloExchange(rows) : " in first
+    assert second == "nothing"
+
+
+@pytest.mark.serial
+def test_mpi_rank_that_waits_for_ever() -> None:
+    """In the user's own code: after the timeout, the error names the operator and the ranks, and ends the job."""
+    code, _, err = mpi(
+        """
+        while w.rank == 1:
+            time.sleep(1)
+        G(x)
+        """,
+        timeout=2,
+    )
+    assert code != 0
+    assert "TimeoutError: " in err
+    assert "waited 2 s for rank 1 in AllGather(rows)" in err
+    assert "rank 1: has not come" in err
+
+
+@pytest.mark.serial
+def test_mpi_world_that_some_ranks_have_left() -> None:
+    """What was said when they did not come is said again, at once: nothing more is sent."""
+    code, out, err = mpi(
+        """
+        if w.rank == 1:
+            time.sleep(12)
+        else:
+            attempt(H, x)
+            attempt(R, R.domain.zeros())
+        """,
+        timeout=2,
+    )
+    assert code == 0, err
+    lines = told(out)
+    assert lines[0] == lines[2]
+    assert lines[0][0].startswith("TimeoutError ranks 0, 2: waited 2 s for rank 1 in HaloExchange")
+    assert lines[0][1].startswith("TimeoutError this world is not usable any more: ranks 0, 2: waited 2 s")
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_mpi_rank_that_is_killed(number: int) -> None:
+    """The launcher ends the job."""
+    code, out, _ = mpi(
+        f"""
+        H(x)
+        if w.rank == 1:
+            os.kill(os.getpid(), {int(number)})
+        H(x)
+        tell("still here")
+        """
+    )
+    assert code != 0
+    assert told(out) == {}
+
+
+@pytest.mark.serial
+def test_messages_of_the_user_are_not_taken_for_ours() -> None:
+    """Receives from any source with any tag, and messages that nobody has received yet, on the same communicator."""
+    code, out, err = mpi(
+        """
+        from mpi4py import MPI
+        everyone = MPI.COMM_WORLD
+        room = [np.zeros(1) for _ in range(w.size)]
+        requests = [everyone.Irecv(r, MPI.ANY_SOURCE, MPI.ANY_TAG) for r in room]
+        collective = everyone.Ibarrier()
+        for tag in (0, 1, 77):
+            R(np.ones(2 * w.size)), H.H(H(x)), G(x), w.allgather(tag, "test")
+        for rank in range(w.size):
+            everyone.Send(np.array([w.rank + 1.0]), rank, 5)
+        tell(R(np.ones(2 * w.size)).sum(), G.H(G(x)).sum())
+        MPI.Request.Waitall([*requests, collective])
+        tell(sorted(r.item() for r in room))
+        """
+    )
+    assert code == 0, err
+    assert same(out, 3) == ["18.0 6.0", "[1.0, 2.0, 3.0]"]
+
+
+@pytest.mark.serial
+def test_ten_thousand_operators() -> None:
+    """Spaces, operators and grids come and go, collected at other times on every rank; no communicator is lost."""
+    code, out, err = mpi(
+        """
+        gc.disable()
+        for k in range(5000):
+            grid = Grid(w, **{f"axis{k}": 2})
+            S = DistributedSpace(grid, (k % 5 + 1,), **{f"axis{k}": Copies()})
+            cycle = [S, Movement(S, S)]
+            cycle.append(cycle)
+            if k % (500 + 7 * w.rank) == 0:
+                gc.collect()
+        tell(cycle[1](np.ones(5)).sum())
+        """,
+        ranks=2,
+    )
+    assert code == 0, err
+    assert same(out, 2) == ["10.0"]
