@@ -6,6 +6,7 @@ runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under `
 
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.grid import Grid
+from distdl_ops.intervals import balanced
 from distdl_ops.local import Local
 from distdl_ops.movement.all_gather import AllGather
 from distdl_ops.movement.all_reduce import AllReduce
@@ -25,7 +26,7 @@ from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.slice import Slice
 from distdl_ops.movement.sum_reduce import SumReduce
 from distdl_ops.prefix_sum import PrefixSum
-from distdl_ops.roles import At, Copies, Replicated, Role, Split, balanced
+from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, DeadlockError, RankFailedError, World, simulate, world
 

@@ -18,7 +18,6 @@ Source: G. E. Blelloch, "Prefix sums and their applications", CMU-CS-90-190 (199
 
 from __future__ import annotations
 
-import itertools
 import operator
 
 from distdl_ops.local import Local
@@ -96,9 +95,7 @@ def _check(space: DistributedSpace, axis: int) -> tuple[int, str | None]:
         raise SpaceError(f"{here}: expected one of the tensor's {ndim} axes, found {axis!r}") from None
     for name, role in space.roles.items():
         if isinstance(role, Split) and role.axis == found:
-            held = [interval for interval in role.intervals if interval[0] < interval[1]]
-            rising = all(below[1] <= above[0] for below, above in itertools.pairwise(held))
-            if not (rising and space.layout.holds_once_along(name)):
+            if not (role.intervals.rising and space.layout.holds_once_along(name)):
                 raise SpaceError(
                     f"{here}: expected intervals inside the tensor that rise from rank to rank without overlap, found "
                     f"{name}={role!r}; a Repartition to {Split(found)!r} makes balanced ones"

@@ -6,13 +6,13 @@ what rank 3 of a million holds is found from its coordinates, without asking any
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import NamedTuple, final
 
 from distdl_ops.grid import coordinates_of, rank_at
-from distdl_ops.roles import At, Boundary, Copies, Interval, Replicated, Role, Split, balanced
+from distdl_ops.intervals import Interval, balanced
+from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
 from linop import SpaceError
 
 
@@ -75,9 +75,9 @@ class Layout:
         intervals = role.intervals or balanced(extent, length)
         if len(intervals) != length:
             raise self._error(f"{name}={role!r}: expected {length} intervals, found {len(intervals)}")
-        if extent == 0 and role.boundary == "periodic" and any(stop > start for start, stop in intervals):
+        if extent == 0 and role.boundary == "periodic" and intervals.total > 0:
             raise self._error(f"{name}={role!r}: an empty tensor axis cannot be periodic")
-        return Split(role.axis, intervals, role.boundary)
+        return role if role.intervals else Split(role.axis, intervals, role.boundary)
 
     def _error(self, fault: str) -> SpaceError:
         grid = ", ".join(f"{name}={length}" for name, length in self.axes.items())
@@ -94,7 +94,7 @@ class Layout:
         extents, copies = list(self.shape), 1
         for name, role in self.roles.items():
             if isinstance(role, Split):
-                extents[role.axis] = sum(stop - start for start, stop in role.intervals)
+                extents[role.axis] = role.intervals.total
             elif isinstance(role, Copies):
                 copies *= self.axes[name]
         return copies * math.prod(extents)
@@ -132,6 +132,32 @@ class Layout:
             for axis, (interval, extent) in enumerate(zip(intervals, self.shape, strict=True))
         ]
 
+    def meeting(self, name: str, pieces: list[Run]) -> list[int]:
+        """Return the coordinates, in order, along a grid axis that is split, whose intervals meet runs of entries.
+
+        Parameters
+        ----------
+        name : str
+            Of a grid axis whose role is a `Split`.
+        pieces : list of Run
+            Runs on the tensor axis that is split, as `pieces_at` returns them.
+        """
+        role = self.roles[name]
+        assert isinstance(role, Split)
+        extent, (lowest, highest) = self.shape[role.axis], role.intervals.hull
+        found: set[int] = set()
+        for _, start, length in pieces:
+            # A periodic interval beyond the tensor sees the run again, whole turns away.
+            first, last = (lowest - start - length) // extent + 1, -((start - highest) // extent)
+            for turn in range(first, last) if role.boundary == "periodic" else [0]:
+                found.update(role.intervals.meeting(start + turn * extent, start + length + turn * extent))
+        return sorted(found)
+
+    def holds_everywhere(self, ranks: int) -> bool:
+        """Say whether each of so many ranks holds something, if only an array of size zero that a `Split` leaves it."""
+        passed_over = any(isinstance(role, At) and self.axes[name] > 1 for name, role in self.roles.items())
+        return ranks <= self.ranks and not passed_over
+
     def counted_rank(self, rank: int) -> int:
         """Return the rank whose copy of a replicated vector counts: `rank` itself without replication."""
         coordinates = coordinates_of(self.axes, rank)
@@ -154,9 +180,8 @@ class Layout:
         role = self.roles[name]
         if not isinstance(role, Split):
             return not isinstance(role, Copies)
-        held = sorted(interval for interval in role.intervals if interval[0] < interval[1])
-        inside = not held or (held[0][0] >= 0 and held[-1][1] <= self.shape[role.axis])
-        return inside and all(left[1] <= right[0] for left, right in itertools.pairwise(held))
+        lowest, highest = role.intervals.hull
+        return role.intervals.apart and lowest >= 0 and highest <= self.shape[role.axis]
 
     @property
     def holds_once(self) -> bool:

@@ -3,16 +3,16 @@
 ``M(S, T) = E_T E_S*`` reads: every rank adds its box of S into the logical tensor (a replicated vector counts once),
 and every rank of T cuts its box out. So rank s sends rank t what their boxes have in common, and t adds up what it
 receives. Boxes are products of intervals, and the roles of different grid axes multiply: everything is found axis by
-axis.
+axis, so that a plan takes time and memory for its partners, not for all ranks.
 
-The plan needs no communication: both ends of a message find the same boxes in the same order.
+It needs no communication: both ends of a message find the same boxes in the same order.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from distdl_ops.flight import Box, Flight, Packing, Piece, Step
 from distdl_ops.grid import coordinates_of, rank_at
@@ -47,23 +47,16 @@ class Plan:
     def __init__(self, source: Layout, target: Layout, rank: int) -> None:
         self.rank = me = rank
         self.shape = target.shape_at(me)
-        mine = source.pieces_at(me)
-        self.sends: list[tuple[int, list[Box]]] = []
-        for other in _partners(target, mine):
-            if _sends_to(source, me, other):
-                boxes = [box for box, _ in common_boxes(mine, target.pieces_at(other))]
-                if boxes:
-                    self.sends.append((other, boxes))
-        mine = target.pieces_at(me)
-        self.receives: list[tuple[int, list[Box]]] = []
-        for other in _partners(source, mine, seen_from=me):
-            boxes = [box for _, box in common_boxes(source.pieces_at(other), mine)]
-            if boxes:
-                self.receives.append((other, boxes))
+        served = _served_by(source, me, target)
+        found = _partners(target, source.pieces_at(me), served, sending=True)
+        self.sends: list[tuple[int, list[Box]]] = [each for each in found if _sends_to(source, me, each[0])]
+        nearest = {name: _nearest_replica(source, name, me) for name in _replicated(source)}
+        self.receives = list(_partners(source, target.pieces_at(me), nearest, sending=False))
         # In an order that is the same for all replicas of a vector, whose sums then have the same bits: large boxes
         # first, for what nothing was added to yet need not be read.
         self.receives.sort(key=lambda found: (-sum(map(_volume, found[1])), found[0]))
-        untouched = _untouched([box for _, boxes in self.receives for box in boxes])
+        boxes = [box for _, boxes in self.receives for box in boxes]
+        untouched = [True] * len(boxes) if source.holds_once else _untouched(boxes)
         fresh, self._adds = iter(untouched), not all(untouched)
         held, here = source.shape_at(me), [boxes for other, boxes in self.sends if other == me]
         arriving = [
@@ -124,42 +117,85 @@ class Plan:
         return Flight(exchange, packing, y, total, steps)
 
 
-def _partners(layout: Layout, pieces: list[list[Run]] | None, seen_from: int | None = None) -> list[int]:
-    """Return the ranks of a layout whose boxes meet these pieces, in order.
+def _partners(
+    layout: Layout, mine: list[list[Run]] | None, only: Mapping[str, int] | None, *, sending: bool
+) -> Iterator[tuple[int, list[Box]]]:
+    """Yield the ranks of a layout, in order, that have entries of an array in common, and the boxes of these in it.
 
-    Of the replicas of a vector only one sends: the one nearest to the rank that asks, `seen_from`.
+    Parameters
+    ----------
+    layout : Layout
+        Of the partners.
+    mine : list of list of Run, or None
+        The runs of entries in the array, on every tensor axis; None of a rank that holds nothing.
+    only : mapping of str to int, or None
+        Coordinates that partners must have along some grid axes, because of replicas; None where there is no partner.
+    sending : bool
+        Whether the array is the source's. Boxes come in the order of its runs: the same at both ends.
     """
-    if pieces is None:
-        return []
-    candidates: list[list[int]] = []
-    for name, role in layout.roles.items():
-        length = layout.axes[name]
+    if mine is None or only is None or not all(mine):
+        return
+    # The slices in common on every tensor axis: they are known where it is not split, else they depend on coordinates.
+    common = [[slice(run.local, run.local + run.length) for run in runs_here] for runs_here in mine]
+    candidates: list[Sequence[int]] = []
+    split: list[tuple[int, int, dict[int, list[slice]]]] = []  # place of the grid axis, tensor axis, slices
+    for place, (name, role) in enumerate(layout.roles.items()):
+        found: Sequence[int] = range(layout.axes[name])
         if isinstance(role, At):
-            candidates.append([role.index])
+            found = [role.index] if only.get(name, role.index) == role.index else []
+        elif name in only:
+            found = [only[name]]
         elif isinstance(role, Split):
-            candidates.append([k for k in range(length) if _meets(layout, role, k, pieces)])
-        elif isinstance(role, Replicated) and seen_from is not None:
-            candidates.append([_nearest_replica(layout, name, seen_from)])
-        else:
-            candidates.append(list(range(length)))
-    return [
-        rank_at(layout.axes, dict(zip(layout.axes, found, strict=True))) for found in itertools.product(*candidates)
-    ]
+            found = layout.meeting(name, mine[role.axis])
+        if isinstance(role, Split):
+            slices = {k: _slices(layout, role, k, mine[role.axis], sending=sending) for k in found}
+            found = [k for k in found if slices[k]]
+            split.append((place, role.axis, slices))
+        candidates.append(found)
+    boxes: dict[tuple[int, ...], list[Box]] = {}  # shared by all partners along grid axes that split nothing
+    for coordinates in itertools.product(*candidates):
+        where = tuple([coordinates[place] for place, _, _ in split])
+        if where not in boxes:
+            for k, (_, axis, slices) in zip(where, split, strict=True):
+                common[axis] = slices[k]
+            boxes[where] = list(itertools.product(*common))
+        yield rank_at(layout.axes, dict(zip(layout.axes, coordinates, strict=True))), boxes[where]
 
 
-def _meets(layout: Layout, role: Split, coordinate: int, pieces: list[list[Run]]) -> bool:
-    """Say whether the interval at a coordinate of a grid axis has an entry in common with these pieces."""
-    found = runs(role.intervals[coordinate], layout.shape[role.axis], role.boundary)
-    return any(True for _ in _overlaps(found, pieces[role.axis]))
+def _slices(layout: Layout, role: Split, coordinate: int, mine: list[Run], *, sending: bool) -> list[slice]:
+    """Return what runs have in common with the interval at a coordinate of a grid axis, as slices of their array."""
+    theirs = runs(role.intervals[coordinate], layout.shape[role.axis], role.boundary)
+    if sending:
+        return [here for here, _ in _overlaps(mine, theirs)]
+    return [here for _, here in _overlaps(theirs, mine)]
+
+
+def _replicated(layout: Layout) -> list[str]:
+    """Return the grid axes along which a layout is replicated."""
+    return [name for name, role in layout.roles.items() if isinstance(role, Replicated)]
+
+
+def _served_by(source: Layout, sender: int, target: Layout) -> Mapping[str, int] | None:
+    """Return what is known of the ranks that a replica serves: some coordinates on the target's grid; None without any.
+
+    On the same grid they stand where the replica does. Where every rank of the target has the whole vector already, no
+    rank serves another.
+    """
+    replicated, coordinates = _replicated(source), coordinates_of(source.axes, sender)
+    if coordinates is None:
+        return None
+    if list(source.axes.items()) == list(target.axes.items()):
+        return {name: coordinates[name] for name in replicated}
+    if len(replicated) == len(source.axes) and target.ranks <= source.ranks:
+        return coordinates_of(target.axes, sender)
+    return {}
 
 
 def _sends_to(source: Layout, sender: int, receiver: int) -> bool:
     """Say whether `sender` is the replica that sends to `receiver`; so it is where nothing is replicated."""
     coordinates = coordinates_of(source.axes, sender)
     return coordinates is not None and all(
-        coordinates[name] == _nearest_replica(source, name, receiver)
-        for name, role in source.roles.items()
-        if isinstance(role, Replicated)
+        coordinates[name] == _nearest_replica(source, name, receiver) for name in _replicated(source)
     )
 
 

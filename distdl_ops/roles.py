@@ -12,14 +12,12 @@ role               what rank i of the axis holds                its pairing     
 
 from __future__ import annotations
 
-import itertools
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-Interval = tuple[int, int]
-"""First entry, and the one after the last."""
+from distdl_ops.intervals import Intervals, Listed
 
 Boundary = Literal["zero", "periodic"]
 """What an interval finds outside the tensor: zeros, or the tensor again."""
@@ -86,40 +84,16 @@ class Split(Role):
     """
 
     axis: int
-    intervals: tuple[Interval, ...] = ()
+    intervals: Intervals
     boundary: Boundary = "zero"
 
     def __init__(self, axis: int, intervals: Sequence[Sequence[int]] = (), boundary: Boundary = "zero") -> None:
         object.__setattr__(self, "axis", operator.index(axis))
-        object.__setattr__(self, "intervals", tuple(_interval(i) for i in intervals))
+        object.__setattr__(self, "intervals", intervals if isinstance(intervals, Intervals) else Listed(intervals))
         object.__setattr__(self, "boundary", boundary)
         if boundary not in ("zero", "periodic"):
             raise ValueError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
 
     def __repr__(self) -> str:
-        intervals = f", {list(self.intervals)}" if self.intervals else ""
+        intervals = f", {self.intervals}" if self.intervals else ""
         return f"Split({self.axis}{intervals}{', periodic' if self.boundary == 'periodic' else ''})"
-
-
-def balanced(length: int, parts: int) -> tuple[Interval, ...]:
-    """Divide ``range(length)`` into intervals whose lengths differ by one at most, the longer ones first.
-
-    Examples
-    --------
-    >>> balanced(5, 3)
-    ((0, 2), (2, 4), (4, 5))
-    """
-    base, longer = divmod(length, parts)
-    starts = [i * base + min(i, longer) for i in range(parts + 1)]
-    return tuple(itertools.pairwise(starts))
-
-
-def _interval(found: Sequence[int]) -> Interval:
-    """Return an interval as a pair of integers; raise where it is none."""
-    try:
-        start, stop = (operator.index(k) for k in found)
-    except (TypeError, ValueError):
-        raise ValueError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
-    if stop < start:
-        raise ValueError(f"an interval must not stop before it starts, found {found!r}")
-    return start, stop

@@ -98,7 +98,7 @@ class DistributedSpace(Space):
         self.shape = self.layout.shape_at(rank)
         self._counted = self.layout.counted_rank(rank)
         self._local = Euclidean(self.shape, self.dtype, self.field)
-        if not self.shape and any(self.layout.intervals_at(other) is None for other in range(world.size)):
+        if not self.shape and not self.layout.holds_everywhere(world.size):
             raise SpaceError(
                 f"{self}: a rank that holds nothing needs an axis of length 0; use shape (1,) for a number"
             )

@@ -15,7 +15,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from distdl_ops.grid import Grid
-from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split, balanced
+from distdl_ops.intervals import balanced
+from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import under_mpi

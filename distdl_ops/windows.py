@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
-from distdl_ops.roles import Interval, Role, Split
+from distdl_ops.intervals import Interval, Intervals, Listed
+from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
 
 Continuation = Literal["zero", "periodic", "reflect", "edge"]
@@ -148,7 +149,12 @@ def roles_seen(
     for name, role in results.roles.items():
         if isinstance(role, Split) and role.axis in windows:
             window, extent = windows[role.axis], shape[role.axis]
-            held = [window.view(interval, extent, boundary).held for interval in role.intervals]
+            held: Intervals
+            if window.stride == 1 and boundary in ("zero", "periodic"):
+                below = window.padding[0]
+                held = role.intervals.widened(below, window.reach - below)
+            else:
+                held = Listed([window.view(interval, extent, boundary).held for interval in role.intervals])
             roles[name] = Split(role.axis, held, "periodic" if boundary == "periodic" else "zero")
     return roles
 

@@ -120,7 +120,7 @@ def ends_of(codomain: DistributedSpace | None) -> dict[str, Split]:
         for name, role in codomain.roles.items()
         if isinstance(role, Split)
         and codomain.layout.holds_once_along(name)
-        and sum(stop - start for start, stop in role.intervals) == codomain.global_shape[role.axis]
+        and role.intervals.total == codomain.global_shape[role.axis]
     }
 
 

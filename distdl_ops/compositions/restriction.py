@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from distdl_ops.compositions.shared import local, moved, require_codomain, settled
-from distdl_ops.roles import Interval, Role, Split
+from distdl_ops.intervals import Interval
+from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Restriction, SpaceError
 

@@ -68,5 +68,4 @@ def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
 
 def _divides(space: DistributedSpace, name: str, role: Split) -> bool:
     """Say whether every entry of a tensor axis lies in one interval, and nothing else does."""
-    held = sum(stop - start for start, stop in role.intervals)
-    return space.layout.holds_once_along(name) and held == space.global_shape[role.axis]
+    return space.layout.holds_once_along(name) and role.intervals.total == space.global_shape[role.axis]

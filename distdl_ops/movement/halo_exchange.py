@@ -15,9 +15,10 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distdl_ops.intervals import Listed, widened
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
-from distdl_ops.roles import Boundary, Interval, Role, Split
+from distdl_ops.roles import Boundary, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
@@ -72,8 +73,8 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
     [[1.0, 2.0, 3.0], [4.0]]
     """
     require_spaces("HaloExchange", space)
-    widened = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
-    return require("HaloExchange", space, space.with_roles(**widened), lambda: None)
+    wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
+    return require("HaloExchange", space, space.with_roles(**wider), lambda: None)
 
 
 def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:
@@ -83,27 +84,27 @@ def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boun
     if copied:
         raise SpaceError(f"{here}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
     splits = {role.axis: (name, role) for name, role in space.roles.items() if isinstance(role, Split)}
-    widened: dict[str, Role] = {}
+    wider: dict[str, Role] = {}
     for axis, found in widths.items():
         if axis not in splits:
             raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
         name, role = splits[axis]
-        pairs = _pairs(found, len(role.intervals))
-        if pairs is None:
+        everyone, each = _pair(found), _pairs(found, len(role.intervals))
+        if everyone is not None:
+            wider[name] = Split(axis, role.intervals.widened(*everyone), boundary)
+        elif each is not None:
+            held = Listed([widened(interval, *pair) for interval, pair in zip(role.intervals, each, strict=True)])
+            wider[name] = Split(axis, held, boundary)
+        else:
             raise SpaceError(
                 f"{here}: expected a pair of widths for axis {axis}, or {len(role.intervals)} pairs, one for each rank "
                 f"along {name!r}; found {found!r}"
             )
-        wider = [_wider(interval, *pair) for interval, pair in zip(role.intervals, pairs, strict=True)]
-        widened[name] = Split(axis, wider, boundary)
-    return widened
+    return wider
 
 
 def _pairs(found: Any, count: int) -> list[tuple[int, int]] | None:
-    """Return the pair of widths of each rank; None where the widths make none."""
-    pair = _pair(found)
-    if pair is not None:
-        return [pair] * count
+    """Return a pair of widths for each rank; None where the widths are no such pairs."""
     try:
         pairs = [pair for each in found if (pair := _pair(each)) is not None]
         return pairs if len(pairs) == len(found) == count else None
@@ -118,9 +119,3 @@ def _pair(found: Any) -> tuple[int, int] | None:
     except (TypeError, ValueError):
         return None
     return below, above
-
-
-def _wider(interval: Interval, below: int, above: int) -> Interval:
-    """Return an interval with its halo, empty where nothing is left; an empty one stays as it is."""
-    start, stop = interval
-    return interval if start == stop else (start - below, max(stop + above, start - below))

@@ -164,7 +164,7 @@ def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, Role]:
     if isinstance(role, At):
         return steps, At((role.index + steps) % length)
     if isinstance(role, Split):
-        return steps, Split(role.axis, [role.intervals[(k - steps) % length] for k in range(length)], role.boundary)
+        return steps, Split(role.axis, role.intervals.rolled(steps), role.boundary)
     if isinstance(role, Copies):
         return steps, role
     raise SpaceError(

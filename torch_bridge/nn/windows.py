@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distdl_ops import DistributedSpace, Role, Split, balanced
-from distdl_ops.roles import Interval
+from distdl_ops.intervals import Interval
 from linop import SpaceError
 
 Pair = int | tuple[int, int]
