@@ -142,7 +142,7 @@ def _partners(
     for place, (name, role) in enumerate(layout.roles.items()):
         found: Sequence[int] = range(layout.axes[name])
         if isinstance(role, At):
-            found = [role.index] if only.get(name, role.index) == role.index else []
+            found = [role.index]
         elif name in only:
             found = [only[name]]
         elif isinstance(role, Split):

@@ -47,7 +47,19 @@ def test_both_ends_of_every_message_agree(drafts: tuple[Draft, Draft]) -> None:
 @given(drafts_of_one_tensor(9, count=2))
 def test_a_plan_is_what_comparing_every_rank_with_every_rank_finds(drafts: tuple[Draft, Draft]) -> None:
     """The same partners, and the same boxes in the same order; of replicas, the nearest one sends."""
-    source, target = (Layout(draft.axes, draft.shape, draft.roles) for draft in drafts)
+    compare_with_every_rank(*(Layout(draft.axes, draft.shape, draft.roles) for draft in drafts))
+
+
+def test_runs_that_go_around_at_both_ends() -> None:
+    """Where several runs meet several, the boxes come in the order of the source's, for the sender and the receiver."""
+    source = Layout({"p": 2}, (3,), {"p": Split(0, [(-2, 3), (1, 7)], "periodic")})
+    target = Layout({"p": 2}, (3,), {"p": Split(0, [(2, 8), (-1, 4)], "periodic")})
+    compare_with_every_rank(source, target)
+    compare_with_every_rank(target, source)
+
+
+def compare_with_every_rank(source: Layout, target: Layout) -> None:
+    """Assert that the plans of all ranks are what the definition says, from every rank to every rank."""
     ranks = range(max(source.ranks, target.ranks))
     for me in ranks:
         plan = Plan(source, target, me)
