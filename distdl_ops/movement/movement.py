@@ -24,6 +24,7 @@ Read the table transposed and you have every adjoint. An all-reduce (`Copies` to
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import final
 
@@ -96,8 +97,11 @@ class Movement(LinearOperator):
         world = source.grid.world
         agreed(world, "Movement", lambda: _check(source, target), describe=lambda _: f"{source!r} -> {target!r}")
         super().__init__(source, target)
-        self._forward = _Executor(source, target)
-        self._backward = _Executor(target, source)
+
+    @functools.cached_property
+    def _executor(self) -> _Executor:
+        """Found when it is needed, without communication: of many movements only one direction is used."""
+        return _Executor(self.domain, self.codomain)
 
     @property
     def exact(self) -> bool:
@@ -126,16 +130,16 @@ class Movement(LinearOperator):
             found.add(claims.COISOMETRY)
         return frozenset(found) | (claims.SYMMETRY if self.domain == self.codomain else claims.NONE)
 
-    @property
+    @functools.cached_property
     def dual(self) -> Movement:
         """``M(T, S)``. No communication."""
         mirrored = object.__new__(Movement)
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
-        mirrored._forward, mirrored._backward = self._backward, self._forward
+        mirrored.dual = self
         return mirrored
 
     def _apply(self, x: Array) -> Array:
-        return self._forward.run(x)
+        return self._executor.run(x)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)

@@ -133,13 +133,11 @@ class _Simulation:
     def take(self, rank: int, address: object, sender: int, what: str) -> Any:
         """Return the next item from an address; let others go on until it is there."""
         self._refuse_strangers(rank)
-        if self.lines:
-            self.raise_together(rank, Line("", f"in {what}"))
         if not self.mailboxes.get(address):
             self.waiting[rank] = address, f"waits for rank {sender} in {what}"
             self._give_way(rank)
             del self.waiting[rank]
-            if self.lines:
+            if not self.mailboxes.get(address):
                 self.raise_together(rank, Line("", f"in {what}"))
         found, item = self.mailboxes[address].popleft()
         if not self.mailboxes[address]:
@@ -194,6 +192,8 @@ class _Simulation:
         order = [(rank + k) % self.size for k in range(1, self.size + 1)]
         candidates = [other for other in order if other in self.running]
         ready = [other for other in candidates if self._can_go_on(other)]
+        if not ready and self.lines:  # those that wait have to say so
+            ready = [other for other in candidates if other not in self.lines]
         if not ready:
             self.lines = {other: Line("DeadlockError", told) for other, (_, told) in self.waiting.items()}
             self._settle()
@@ -215,7 +215,7 @@ class _Simulation:
             return True
         if rank in self.lines:
             return False
-        return bool(rank not in self.waiting or self.lines or self.mailboxes.get(self.waiting[rank][0]))
+        return bool(rank not in self.waiting or self.mailboxes.get(self.waiting[rank][0]))
 
     def _story(self) -> str:
         """Say why the other ranks stop."""

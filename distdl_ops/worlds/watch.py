@@ -199,7 +199,7 @@ class Watch:
             mine = self.logs[asked_of].other_than(there, asked) if asked_of in self.logs else None
             if mine is not None:
                 return Line("AgreementError", f"in {mine}")
-        if notices.lines:
+        if notices.lines and waited > ASK:  # what is waited for may be on its way all the same
             return Line("", f"in {what}")
         gone = [r for r in sorted(peers & self._ended.keys()) if not self._took_part(r, group, number, what)]
         if gone:

@@ -4,6 +4,8 @@ Those of the normal equations ``A.H A x = A.H b``, but with r = b - A x at hand,
 
     q = A p     alpha = |s|^2 / |q|^2     x <- x + alpha p     r <- r - alpha q
     s_new = A.H r       beta = |s_new|^2 / |s|^2       p <- s_new + beta p
+
+Afterwards r is orthogonal to q, so that |r|^2 falls by alpha |s|^2: two inner products a step are enough.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
     s = adjoint(r)
     squared = length = X.inner(s, s).real  # length: |p|^2, for A.H r is orthogonal to the directions before it
     p = s
-    yield Step(x, Y.norm(r), math.sqrt(squared))
+    misfit = last = Y.inner(r, r).real  # |r|^2, and what it was when it was computed
+    digits = arrays.precision(r) ** 0.25
+    yield Step(x, math.sqrt(misfit), math.sqrt(squared))
     while True:
         q = A(p)
         image = Y.inner(q, q).real
@@ -99,7 +103,10 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
         r = arrays.axpy(-alpha, q, r)
         s = adjoint(r)
         squared, before = X.inner(s, s).real, squared
-        yield Step(x, Y.norm(r), math.sqrt(squared), math.sqrt(image / length))
+        misfit -= alpha * before
+        if not misfit >= digits * last:  # too many digits have cancelled
+            misfit = last = Y.inner(r, r).real
+        yield Step(x, math.sqrt(misfit), math.sqrt(squared), math.sqrt(image / length))
         beta = squared / before
         p = arrays.axpy(beta, p, s)
         length = squared + beta * beta * length
