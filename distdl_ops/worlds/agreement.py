@@ -7,7 +7,7 @@ or all of them raise, with the same words.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from distdl_ops.worlds.world import DeadlockError, World
 from linop import SpaceError
@@ -99,6 +99,13 @@ def line_of(error: Exception) -> Line:
     """Return what a rank says that raises an error."""
     kind = next((name for name, kind in KINDS.items() if isinstance(error, kind)), "ValueError")
     return Line(kind, str(error))
+
+
+def raise_found(found: Exception, error: Exception) -> NoReturn:
+    """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
+    if str(found) == str(error):
+        raise error from None
+    raise found
 
 
 def story(lines: Mapping[int, Line]) -> Exception:

@@ -13,14 +13,14 @@ import functools
 import os
 import pickle
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError
-from distdl_ops.worlds.buffers import Hosted, Land, addends, bits
+from distdl_ops.worlds.buffers import Land, addends, bits
 from distdl_ops.worlds.watch import Group, Log, Watch
 from distdl_ops.worlds.world import Exchange, Traffic, World
 from linop.arrays import Array
@@ -102,11 +102,9 @@ class MPIWorld(World):
         self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
     ) -> Exchange:
         """Start to send and receive pieces; see `World.exchange`."""
-        try:  # all memory is found before the first request is posted: nothing can fail between the two
-            landing = [(sender, *bits(buffer)) for sender, buffer in receives]
-            leaving = [(receiver, bits(buffer)[0]) for receiver, buffer in sends]
-        except (TypeError, ValueError) as error:
-            self.fail(type(error)(f"{what}: {error}"))
+        # All memory is found before the first request is posted: nothing can fail between the two.
+        landing = [(sender, *self._lent(bits, buffer, what)) for sender, buffer in receives]
+        leaving = [(receiver, self._lent(bits, buffer, what)[0]) for receiver, buffer in sends]
         number = self._enter(what)
         tag = number % TURNS * self._labels + _key(what) % self._labels
         data, traffic = self._data, self.traffic
@@ -178,13 +176,6 @@ class MPIWorld(World):
         for communicator in old:
             if communicator is not None:
                 communicator.Free()
-
-    def _lent(self, lend: Callable[[Array], Hosted], buffer: Array, what: str) -> Hosted:
-        """Return the memory of a buffer; let all ranks raise when it has none for us."""
-        try:
-            return lend(buffer)
-        except (TypeError, ValueError) as error:
-            self.fail(type(error)(f"{what}: {error}"))
 
     def _wait(self, requests: list[Any], what: str, number: int) -> None:
         """Wait for requests for which all ranks must do something."""

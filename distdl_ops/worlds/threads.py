@@ -17,8 +17,8 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from distdl_ops.worlds.agreement import AgreementError, Line, line_of, story
-from distdl_ops.worlds.buffers import Hosted, addends, bits, dtype_name, nbytes
+from distdl_ops.worlds.agreement import AgreementError, Line, line_of, raise_found, story
+from distdl_ops.worlds.buffers import addends, bits, dtype_name, nbytes
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arrays import Array
@@ -262,9 +262,7 @@ class _ThreadWorld(World):
         try:
             self._simulation.raise_together(self._ranks[self.rank], line_of(error))
         except Exception as found:
-            if str(found) == str(error):
-                raise error from None
-            raise
+            raise_found(found, error)
 
     def exchange(
         self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
@@ -340,13 +338,6 @@ class _ThreadWorld(World):
             total += piece
         if land is not None:
             land()
-
-    def _lent(self, lend: Callable[[Array], Hosted], buffer: Array, what: str) -> Hosted:
-        """Return the memory of a buffer; let all ranks raise when it has none for us."""
-        try:
-            return lend(buffer)
-        except (TypeError, ValueError) as error:
-            self.fail(type(error)(f"{what}: {error}"))
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]

@@ -30,7 +30,7 @@ from typing import Any, NoReturn, final
 import numpy as np
 from mpi4py import MPI
 
-from distdl_ops.worlds.agreement import Line, line_of, name_ranks, story
+from distdl_ops.worlds.agreement import Line, line_of, name_ranks, raise_found, story
 
 EAGER_POLLS = 2000
 """How often a rank polls before it begins to sleep and to look: a few milliseconds."""
@@ -219,9 +219,7 @@ class Watch:
         try:
             self._raise(line_of(error), clean)
         except Exception as found:
-            if str(found) == str(error):
-                raise error from None
-            raise
+            raise_found(found, error)
 
     def _raise(self, line: Line, clean: int | None) -> NoReturn:
         """Tell all ranks why this one cannot go on, hear what they are doing, and raise what all of them raise.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+from distdl_ops.worlds.buffers import Hosted
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
 
@@ -98,6 +99,13 @@ class World(ABC):
         error : Exception
             To be raised. Of a type that is built from its message alone.
         """
+
+    def _lent(self, lend: Callable[[Array], Hosted], buffer: Array, what: str) -> Hosted:
+        """Return the memory of a buffer; let all ranks raise when it has none for us."""
+        try:
+            return lend(buffer)
+        except (TypeError, ValueError) as error:
+            self.fail(type(error)(f"{what}: {error}"))
 
     @abstractmethod
     def exchange(
