@@ -20,9 +20,11 @@ from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
+from linop import FunctionOperator, LinearOperator
 from linop.testing import DTYPES, shapes
 
 T = TypeVar("T")
+A = TypeVar("A", bound=LinearOperator)
 
 ATTEMPTS = 5
 """How often ranks try to come together at the end."""
@@ -123,6 +125,21 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     if failures:
         raise AssertionError(f"other ranks failed: {failures}")
     return [found for found, _ in everyone]  # type: ignore[misc]
+
+
+def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
+    """Return an operator with a wrong adjoint ``y -> fault(operator, y)``, for tests that a check finds it.
+
+    Examples
+    --------
+    >>> from linop import Matrix, check_adjoint
+    >>> A = Matrix([[1.0, 2.0], [3.0, 4.0]])
+    >>> bool(check_adjoint(mutant(A, lambda A, y: 2 * A.dual(y))))
+    False
+    """
+    return FunctionOperator(
+        *(operator.domain, operator.codomain, operator._apply, lambda y: fault(operator, y)), exact=True, batched=True
+    )
 
 
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:

@@ -27,7 +27,7 @@ from distdl_ops import (
     World,
     balanced,
 )
-from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
 from linop import CumulativeSum, Euclidean, LinearOperator, SpaceError, check, check_adjoint, matrix
 from linop.testing import DTYPES
 
@@ -307,24 +307,6 @@ def test_what_is_no_space_is_refused() -> None:
 Fault = Callable[[LinearOperator, np.ndarray], np.ndarray]
 
 
-class Mutant(LinearOperator):
-    """A cumulative sum whose adjoint has a fault."""
-
-    def __init__(self, operator: LinearOperator, fault: Fault) -> None:
-        super().__init__(operator.domain, operator.codomain)
-        self.operator, self.fault = operator, fault
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    def _apply(self, x: Any) -> Any:
-        return self.operator._apply(x)
-
-    def _apply_dual(self, y: Any) -> Any:
-        return self.fault(self.operator, y)
-
-
 def from_the_same_end(A: LinearOperator, y: np.ndarray) -> np.ndarray:
     """Sum from the first entry on, not from the last."""
     return np.asarray(A._apply(y))
@@ -354,6 +336,6 @@ def test_mutants_are_caught(ranks: int, fault: Fault, n: int) -> None:
 
     def main(world: World) -> tuple[bool, bool]:
         A = DistributedCumulativeSum(DistributedSpace(Grid(world, rows=ranks), (n, 2), rows=Split(0)), 0)
-        return bool(check_adjoint(Mutant(A, fault))), bool(check_adjoint(Mutant(A, lambda A, y: A.dual._apply(y))))
+        return bool(check_adjoint(mutant(A, fault))), bool(check_adjoint(mutant(A, lambda A, y: A.dual._apply(y))))
 
     assert on_ranks(ranks, main) == [(False, True)] * ranks

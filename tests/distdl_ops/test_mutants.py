@@ -1,7 +1,6 @@
 """A fault planted in the adjoint of any movement makes `check_adjoint` fail, on both engines."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,28 +20,10 @@ from distdl_ops import (
     SumReduce,
     World,
 )
-from distdl_ops.testing import on_ranks
-from linop import Identity, LinearOperator, VerificationError, assert_adjoint, check_adjoint
+from distdl_ops.testing import mutant, on_ranks
+from linop import Identity, VerificationError, assert_adjoint, check_adjoint
 
 Fault = Callable[[Movement, np.ndarray], np.ndarray]
-
-
-class Mutant(LinearOperator):
-    """A movement whose adjoint has a fault."""
-
-    def __init__(self, operator: LinearOperator, fault: Fault) -> None:
-        super().__init__(operator.domain, operator.codomain)
-        self.operator, self.fault = operator, fault
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    def _apply(self, x: Any) -> Any:
-        return self.operator._apply(x)
-
-    def _apply_dual(self, y: Any) -> Any:
-        return self.fault(self.operator, y)  # type: ignore[arg-type]
 
 
 def movements(world: World, n: int) -> dict[str, Movement]:
@@ -127,9 +108,9 @@ def test_mutants_are_caught(ranks: int, name: str, fault: Fault, n: int) -> None
 
     def main(world: World) -> tuple[bool, str]:
         A = movements(world, n)[name]
-        report = check_adjoint(Mutant(A, fault), mode="auto" if n == 8 else "exact")
+        report = check_adjoint(mutant(A, fault), mode="auto" if n == 8 else "exact")
         with pytest.raises(VerificationError):
-            assert_adjoint(Mutant(A, fault))
+            assert_adjoint(mutant(A, fault))
         return bool(check_adjoint(A)), str(report) if not report else "not caught"
 
     results = on_ranks(ranks, main)
@@ -184,7 +165,7 @@ def test_known_wrong_gradients_are_caught(ranks: int) -> None:
             "halo exchange": cropped,
             "periodic halo": mirrored,
         }
-        return [name for name, fault in faults.items() if check_adjoint(Mutant(A[name], fault))]
+        return [name for name, fault in faults.items() if check_adjoint(mutant(A[name], fault))]
 
     assert on_ranks(ranks, main) == [[]] * ranks
 
@@ -197,7 +178,7 @@ def test_data_that_goes_to_the_wrong_rank_is_caught(ranks: int) -> None:
         S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks,), rows=Split(0))
         rotated = [(a - 2, b - 2) for a, b in S.roles["rows"].intervals]  # type: ignore[attr-defined]
         shift = Movement(S, S.with_roles(rows=Split(0, rotated, "periodic")))
-        wrong = Mutant(shift, lambda A, y: A._apply(y))
+        wrong = mutant(shift, lambda A, y: A._apply(y))
         return bool(check_adjoint(wrong))
 
     assert on_ranks(ranks, main) == [ranks == 2] * ranks  # on two ranks, both ways are the same
@@ -207,13 +188,10 @@ def test_data_that_goes_to_the_wrong_rank_is_caught(ranks: int) -> None:
 def test_replicas_that_differ_are_caught(ranks: int) -> None:
     """An all-reduce that is right on the first rank only passes a dot test, which counts the vector once; not ours."""
 
-    class Wrong(Mutant):
-        def _apply(self, x: Any) -> Any:
-            return self.operator._apply(x) + float(self.domain.grid.world.rank > 0)  # type: ignore[attr-defined]
-
     def main(world: World) -> list[str]:
         S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Copies())
-        wrong = Wrong(Movement(S, S.with_roles(rows=Replicated())), lambda A, y: A._apply_dual(y))
+        A = Movement(S, S.with_roles(rows=Replicated()))
+        wrong = mutant(A.dual, lambda B, x: B._apply_dual(x) + float(world.rank > 0)).dual
         reports = [check_adjoint(wrong, mode=mode) for mode in ("matrix", "exact", "floating")]
         return [report.detail if not report else "passed" for report in reports]
 
@@ -226,9 +204,7 @@ def test_missing_conjugate_of_a_scalar(ranks: int) -> None:
 
     def main(world: World) -> tuple[bool, bool]:
         A = movements(world, 8)["halo exchange"]
-        wrong = Mutant(A, lambda A, y: 1j * A._apply_dual(y))
-        wrong.operator = 1j * Identity(A.codomain) @ A
-        wrong.fault = lambda _, y: 1j * A._apply_dual(y)
+        wrong = mutant(1j * Identity(A.codomain) @ A, lambda _, y: 1j * A._apply_dual(y))
         return bool(check_adjoint(1j * A)), bool(check_adjoint(wrong))
 
     assert on_ranks(ranks, main) == [(True, False)] * ranks

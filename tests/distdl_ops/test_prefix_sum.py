@@ -28,7 +28,7 @@ from distdl_ops import (
 )
 from distdl_ops.grid import coordinates_of
 from distdl_ops.layout import Layout
-from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
 from linop import Identity, LinearOperator, SpaceError, Zero, check, check_adjoint, matrix
 from linop.testing import DTYPES
 
@@ -249,24 +249,6 @@ def test_what_is_no_space_is_refused() -> None:
 Fault = Callable[[LinearOperator, np.ndarray], np.ndarray]
 
 
-class Mutant(LinearOperator):
-    """A prefix sum whose adjoint has a fault."""
-
-    def __init__(self, operator: LinearOperator, fault: Fault) -> None:
-        super().__init__(operator.domain, operator.codomain)
-        self.operator, self.fault = operator, fault
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    def _apply(self, x: Any) -> Any:
-        return self.operator._apply(x)
-
-    def _apply_dual(self, y: Any) -> Any:
-        return self.fault(self.operator, y)
-
-
 def from_the_same_end(P: LinearOperator, y: np.ndarray) -> np.ndarray:
     """Sum prefixes where suffixes are due."""
     return np.asarray(P._apply(y))
@@ -299,6 +281,6 @@ def test_mutants_are_caught(ranks: int, fault: Fault, n: int) -> None:
 
     def main(world: World) -> tuple[bool, bool]:
         P = PrefixSum(DistributedSpace(Grid(world, rows=ranks), (n,), rows=Copies()), "rows")
-        return bool(check_adjoint(Mutant(P, fault))), bool(check_adjoint(Mutant(P, lambda P, y: P.dual._apply(y))))
+        return bool(check_adjoint(mutant(P, fault))), bool(check_adjoint(mutant(P, lambda P, y: P.dual._apply(y))))
 
     assert on_ranks(ranks, main) == [(False, True)] * ranks

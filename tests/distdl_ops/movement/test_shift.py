@@ -26,7 +26,7 @@ from distdl_ops import (
 )
 from distdl_ops.grid import coordinates_of, rank_at
 from distdl_ops.layout import Layout
-from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
+from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
 from linop import Identity, LinearOperator, SpaceError, check, check_adjoint, claims, matrix
 from linop.testing import DTYPES
 
@@ -344,24 +344,6 @@ def test_what_is_no_space_is_refused() -> None:
 # -- faults in the adjoint are found -----------------------------------------------------------------------------------
 
 
-class Mutant(LinearOperator):
-    """A shift whose adjoint has a fault."""
-
-    def __init__(self, operator: Shift, fault: Callable[[Shift, np.ndarray], np.ndarray]) -> None:
-        super().__init__(operator.domain, operator.codomain)
-        self.operator, self.fault = operator, fault
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    def _apply(self, x: Any) -> Any:
-        return self.operator._apply(x)
-
-    def _apply_dual(self, y: Any) -> Any:
-        return self.fault(self.operator, y)
-
-
 def onward(Z: Shift, y: np.ndarray) -> np.ndarray:
     """Go on, not back."""
     return np.asarray(Z._apply(y))
@@ -403,6 +385,6 @@ def test_mutants_are_caught(
 
     def main(world: World) -> tuple[bool, bool]:
         Z = Shift(DistributedSpace(Grid(world, rows=ranks), (n,), complex, rows=Copies()), 1, "rows", periodic)
-        return bool(check_adjoint(Mutant(Z, fault))), bool(check_adjoint(Mutant(Z, lambda Z, y: Z._apply_dual(y))))
+        return bool(check_adjoint(mutant(Z, fault))), bool(check_adjoint(mutant(Z, lambda Z, y: Z._apply_dual(y))))
 
     assert on_ranks(ranks, main) == [(False, True)] * ranks
