@@ -113,8 +113,9 @@ class MPIWorld(World):
             requests.append(data.Isend([memory, MPI.BYTE], receiver, tag))
             traffic.bytes += memory.nbytes
         traffic.messages += len(leaving)
-        self._watch.open += 1
-        return _MPIExchange(self, requests, landing, leaving, what, number)
+        started = _MPIExchange(self, requests, landing, leaving, what, number)
+        self._watch.open.add(started)
+        return started
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
         """Copy the root's buffer into everyone's; see `World.broadcast`."""
@@ -231,7 +232,7 @@ class _MPIExchange(Exchange):
             world.fail(AgreementError(f"{self._what} started before the ranks disagreed, and cannot finish"))
         peers = [rank for rank, *_ in self._landing + self._leaving]
         watch.wait(self._requests, self._what, world._group, self._number, peers)
-        watch.open -= 1
+        watch.open.discard(self)
         for _, _, land in self._landing:
             if land is not None:
                 land()

@@ -11,7 +11,6 @@ import math
 import operator
 import pickle
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -74,7 +73,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     def run(rank: int) -> None:
         try:
             simulation.wait_for_turn(rank)
-            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank))
+            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, Traffic(), {}))
         except BaseException as error:  # it is raised again below, in the caller's thread
             simulation.fail(rank, error)
         finally:
@@ -96,7 +95,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
 
 def single_rank() -> World:
     """Return a world of one rank, in the calling thread."""
-    return _ThreadWorld(_Simulation(1), (0,), 0)
+    return _ThreadWorld(_Simulation(1), (0,), 0, Traffic(), {})
 
 
 class _Simulation:
@@ -109,11 +108,12 @@ class _Simulation:
     def __init__(self, size: int) -> None:
         self.size = size
         self.turns = [threading.Semaphore(0) for _ in range(size)]
-        self.mailboxes: dict[object, deque[tuple[str, Any]]] = {}
+        self.mailboxes: dict[object, tuple[str, Any]] = {}
         self.waiting: dict[int, tuple[object, str]] = {}
         self.running = set(range(size))
         self.lines: dict[int, Line] = {}
         self.verdicts: dict[int, Exception] = {}
+        self.failures = 0
         self.failure: tuple[int, BaseException] | None = None
         self.thread: int | None = None
 
@@ -127,21 +127,19 @@ class _Simulation:
         self.thread = threading.get_ident()
 
     def post(self, address: object, what: str, item: object) -> None:
-        """Leave an item for whoever takes from this address."""
-        self.mailboxes.setdefault(address, deque()).append((what, item))
+        """Leave an item for whoever takes from this address: one in all."""
+        self.mailboxes[address] = what, item
 
     def take(self, rank: int, address: object, sender: int, what: str) -> Any:
-        """Return the next item from an address; let others go on until it is there."""
+        """Return the item from an address; let others go on until it is there."""
         self._refuse_strangers(rank)
-        if not self.mailboxes.get(address):
+        if address not in self.mailboxes:
             self.waiting[rank] = address, f"waits for rank {sender} in {what}"
             self._give_way(rank)
             del self.waiting[rank]
-            if not self.mailboxes.get(address):
+            if address not in self.mailboxes:
                 self.raise_together(rank, Line("", f"in {what}"))
-        found, item = self.mailboxes[address].popleft()
-        if not self.mailboxes[address]:
-            del self.mailboxes[address]
+        found, item = self.mailboxes.pop(address)
         if found != what:
             self.raise_together(rank, Line("AgreementError", f"in {what}"))
         return item
@@ -185,6 +183,7 @@ class _Simulation:
             error = story({**ended, **self.lines})
             self.verdicts = {rank: type(error)(str(error)) for rank in self.lines}
             self.lines = {}
+            self.failures += 1
             self.mailboxes.clear()
 
     def _pass_turn(self, rank: int) -> None:
@@ -215,7 +214,7 @@ class _Simulation:
             return True
         if rank in self.lines:
             return False
-        return bool(rank not in self.waiting or self.mailboxes.get(self.waiting[rank][0]))
+        return bool(rank not in self.waiting or self.waiting[rank][0] in self.mailboxes)
 
     def _story(self) -> str:
         """Say why the other ranks stop."""
@@ -224,43 +223,107 @@ class _Simulation:
         return f"rank {rank} failed: {type(error).__name__}: {error}"
 
 
+class _Operation:
+    """An operation that this rank has begun: the mailboxes are those of its number, on all ranks of the group."""
+
+    def __init__(self, world: _ThreadWorld, what: str) -> None:
+        self.world, self.what = world, what
+        self.failures, self.number = world.enter()
+
+    def post(self, receiver: int, item: object) -> None:
+        """Leave an item for another rank of the group."""
+        world = self.world
+        world.simulation.post((self.number, world.ranks, world.rank, receiver), self.what, item)
+
+    def take(self, sender: int) -> Any:
+        """Wait for the item from another rank of the group."""
+        world = self.world
+        if self.failures != world.simulation.failures:
+            world.fail(AgreementError(f"{self.what} started before the ranks disagreed, and cannot finish"))
+        address, me = (self.number, world.ranks, sender, world.rank), world.ranks[world.rank]
+        return world.simulation.take(me, address, world.ranks[sender], self.what)
+
+    def land(self, buffer: Array, sender: int) -> None:
+        """Fill a buffer with the piece from another rank, which must have its size and dtype."""
+        piece = self.take(sender)
+        sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, buffer))
+        if sent != expected:
+            here = self.world.rank
+            self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {here} has {expected}"))
+        buffer[...] = arrays.reshape(piece, tuple(buffer.shape))
+
+    def add_up(self, addend: np.ndarray, total: np.ndarray) -> None:
+        """Make a buffer the sum over all ranks, added in the order of ranks."""
+        total[...] = 0
+        for rank in range(self.world.size):
+            piece = addend if rank == self.world.rank else np.empty_like(addend)
+            if rank != self.world.rank:
+                self.land(piece, rank)
+            total += piece
+
+
 class _ThreadExchange(Exchange):
     """Pieces that are in the mailboxes, and those still to be taken out."""
 
-    def __init__(self, world: _ThreadWorld, receives: Sequence[tuple[int, Array]], what: str) -> None:
-        self._world, self._receives, self._what = world, receives, what
+    def __init__(self, operation: _Operation, receives: Sequence[tuple[int, Array]]) -> None:
+        self._operation, self._receives = operation, receives
 
     def finish(self) -> None:
         """Take the pieces out."""
         for sender, buffer in self._receives:
-            self._world.land(buffer, sender, self._what)
+            self._operation.land(buffer, sender)
 
 
 class _ThreadWorld(World):
-    """A group of simulated ranks, seen by one of them."""
+    """A group of simulated ranks, seen by one of them.
 
-    def __init__(self, simulation: _Simulation, ranks: tuple[int, ...], rank: int) -> None:
-        self._simulation = simulation
-        self._ranks = ranks
-        self.rank, self.size = rank, len(ranks)
-        self.traffic = Traffic()
-        self._subs: dict[tuple[int, ...], _ThreadWorld] = {}
+    Parameters
+    ----------
+    simulation : _Simulation
+        What the ranks share.
+    ranks : tuple of int
+        Their numbers in the simulation.
+    rank : int
+        This one's number in the group.
+    traffic : Traffic
+        Where to count.
+    worlds : dict
+        This rank's worlds by their groups.
+    """
+
+    def __init__(
+        self,
+        simulation: _Simulation,
+        ranks: tuple[int, ...],
+        rank: int,
+        traffic: Traffic,
+        worlds: dict[tuple[int, ...], _ThreadWorld],
+    ) -> None:
+        self.simulation, self.ranks = simulation, ranks
+        self.rank, self.size, self.traffic = rank, len(ranks), traffic
+        self._worlds = worlds
+        self._failures = self._count = 0
+        worlds[ranks] = self
 
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return the world of some of the ranks; see `World.sub`."""
-        key = tuple(ranks)
-        if self.rank not in key:
+        group, me = tuple(self.ranks[rank] for rank in ranks), self.ranks[self.rank]
+        if me not in group:
             return None
-        if key not in self._subs:
-            globally = tuple(self._ranks[rank] for rank in key)
-            self._subs[key] = _ThreadWorld(self._simulation, globally, key.index(self.rank))
-            self._subs[key].traffic = self.traffic
-        return self._subs[key]
+        found = self._worlds.get(group)
+        return found or _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self._worlds)
+
+    def enter(self) -> tuple[int, int]:
+        """Begin an operation; return how often ranks have failed before, and its number since."""
+        if self._failures != self.simulation.failures:
+            self._failures, self._count = self.simulation.failures, 0
+        self._count += 1
+        return self._failures, self._count
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
         try:
-            self._simulation.raise_together(self._ranks[self.rank], line_of(error))
+            self.simulation.raise_together(self.ranks[self.rank], line_of(error))
         except Exception as found:
             raise_found(found, error)
 
@@ -270,74 +333,58 @@ class _ThreadWorld(World):
         """Start to send and receive pieces; see `World.exchange`."""
         for _, buffer in (*sends, *receives):
             self._lent(bits, buffer, what)
+        operation = _Operation(self, what)
         for receiver, buffer in sends:
-            self.post(receiver, what, arrays.copy(buffer))
+            operation.post(receiver, arrays.copy(buffer))
             self.traffic.messages += 1
             self.traffic.bytes += nbytes(buffer)
-        return _ThreadExchange(self, receives, what)
+        return _ThreadExchange(operation, receives)
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
         """Copy the root's buffer into everyone's; see `World.broadcast`."""
         self._lent(bits, buffer, what)
-        self.traffic.collectives += self.size > 1
+        operation = self._collective(what)
         if self.rank == root:
             for other in self._others():
-                self.post(other, what, arrays.copy(buffer))
+                operation.post(other, arrays.copy(buffer))
         else:
-            self.land(buffer, root, what)
+            operation.land(buffer, root)
 
     def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
         """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
         addend, _ = self._lent(addends, x, what)
-        self.traffic.collectives += self.size > 1
-        if self.rank == root:
-            self._add_up(addend, y, what)
+        total, land = (None, None) if y is None else self._lent(addends, y, what)
+        operation = self._collective(what)
+        if total is None:
+            operation.post(root, addend.copy())
         else:
-            self.post(root, what, addend.copy())
+            operation.add_up(addend, total)
+        if land is not None:
+            land()
 
     def allreduce(self, x: Array, y: Array, what: str) -> None:
         """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
         addend, _ = self._lent(addends, x, what)
-        self.traffic.collectives += self.size > 1
+        total, land = self._lent(addends, y, what)
+        operation = self._collective(what)
         for other in self._others():
-            self.post(other, what, addend.copy())
-        self._add_up(addend, y, what)
+            operation.post(other, addend.copy())
+        operation.add_up(addend, total)
+        if land is not None:
+            land()
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
         pickled = pickle.dumps(value)  # as between processes: everyone gets an object of their own
+        operation = _Operation(self, what)
         for other in self._others():
-            self.post(other, what, pickled)
-        return [pickle.loads(pickled if rank == self.rank else self.take(rank, what)) for rank in range(self.size)]
+            operation.post(other, pickled)
+        return [pickle.loads(pickled if rank == self.rank else operation.take(rank)) for rank in range(self.size)]
 
-    def post(self, receiver: int, what: str, item: object) -> None:
-        """Leave an item for another rank of this group."""
-        self._simulation.post((self._ranks, self.rank, receiver), what, item)
-
-    def take(self, sender: int, what: str) -> Any:
-        """Wait for the next item from another rank of this group."""
-        me = self._ranks[self.rank]
-        return self._simulation.take(me, (self._ranks, sender, self.rank), self._ranks[sender], what)
-
-    def land(self, buffer: Array, sender: int, what: str) -> None:
-        """Fill a buffer with the next piece from another rank, which must have its size and dtype."""
-        piece = self.take(sender, what)
-        sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, buffer))
-        if sent != expected:
-            self.fail(AgreementError(f"{what}: rank {sender} has {sent}, rank {self.rank} has {expected}"))
-        buffer[...] = arrays.reshape(piece, tuple(buffer.shape))
-
-    def _add_up(self, addend: np.ndarray, y: Array, what: str) -> None:
-        """Make a buffer the sum over all ranks, added in the order of ranks."""
-        total, land = self._lent(addends, y, what)
-        total[...] = 0
-        for rank in range(self.size):
-            piece = addend if rank == self.rank else np.empty_like(addend)
-            if rank != self.rank:
-                self.land(piece, rank, what)
-            total += piece
-        if land is not None:
-            land()
+    def _collective(self, what: str) -> _Operation:
+        """Begin a collective, and count it."""
+        self.traffic.collectives += self.size > 1
+        return _Operation(self, what)
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]

@@ -121,14 +121,16 @@ class Watch:
         How often communicators have been made anew.
     logs : dict
         The operations begun since, by group.
-    open : int
-        How many exchanges have started and not finished.
+    open : set
+        The exchanges that have started and not finished. They are kept here, and with them the memory that messages
+        land in, when nobody finishes them.
     """
 
     def __init__(self, communicator: Any, timeout: float) -> None:
         self.rank, self.size, self.timeout = communicator.Get_rank(), communicator.Get_size(), timeout
         self.communicator = communicator.Dup()
-        self.epoch, self.open = 0, 0
+        self.epoch = 0
+        self.open: set[object] = set()
         self.logs: dict[Group, Log] = {}
         self._everyone = tuple(range(self.size))
         self._notices: dict[int, Notices] = {}  # by epoch: a rank may be ahead
@@ -215,7 +217,7 @@ class Watch:
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
-        clean = sum(log.count for log in self.logs.values()) if self.open == 0 else None
+        clean = sum(log.count for log in self.logs.values()) if not self.open else None
         try:
             self._raise(line_of(error), clean)
         except Exception as found:
@@ -246,7 +248,8 @@ class Watch:
         if None in (states := {clean for _, clean in lines.values()}) or len(states) > 1:
             self.epoch += 1
             self.logs = {}
-            self.open = 0
+            self._kept += self.open
+            self.open = set()
         raise error
 
     def meet(self, group: Group) -> None:
