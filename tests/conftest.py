@@ -17,15 +17,9 @@ os.environ.setdefault("DISTDL_OPS_TIMEOUT", "60")
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("simulated", max_examples=60, **COMMON)
 settings.register_profile("ci", max_examples=50, derandomize=True, database=None, **COMMON)
-settings.register_profile(
-    "mpi",
-    max_examples=40,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate],
-    report_multiple_bugs=False,
-    **COMMON,
-)
+ALIKE = {"derandomize": True, "database": None, "phases": [Phase.generate], "report_multiple_bugs": False, **COMMON}
+settings.register_profile("mpi", max_examples=40, **ALIKE)
+settings.register_profile("few", max_examples=10, **ALIKE)  # of a second MPI library
 settings.load_profile("mpi" if under_mpi() else "ci" if os.environ.get("CI") else "simulated")
 
 
