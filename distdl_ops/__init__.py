@@ -6,6 +6,7 @@ runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under `
 
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.grid import Grid
+from distdl_ops.in_flight import InFlight
 from distdl_ops.intervals import balanced
 from distdl_ops.local import Local
 from distdl_ops.movement.all_gather import AllGather
@@ -24,6 +25,7 @@ from distdl_ops.movement.repartition import Repartition
 from distdl_ops.movement.scatter import Scatter
 from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.slice import Slice
+from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.movement.sum_reduce import SumReduce
 from distdl_ops.prefix_sum import PrefixSum
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
@@ -43,9 +45,11 @@ __all__ = [
     "DeadlockError",
     "DistributedCumulativeSum",
     "DistributedSpace",
+    "Finish",
     "Gather",
     "Grid",
     "HaloExchange",
+    "InFlight",
     "Local",
     "Move",
     "Movement",
@@ -60,6 +64,7 @@ __all__ = [
     "Shift",
     "Slice",
     "Split",
+    "Start",
     "SumReduce",
     "World",
     "balanced",

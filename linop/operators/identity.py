@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays, claims
+from linop import claims
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -64,7 +64,7 @@ class Identity(LinearOperator):
         return self
 
     def _apply(self, x: Vector) -> Vector:
-        return arrays.copy(x)
+        return self.domain.copy(x)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain,)

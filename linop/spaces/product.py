@@ -72,6 +72,10 @@ class Product(Space):
         """Return the sum of the parts' pairings; see `Space.dot`."""
         return sum(part.dot(a, b) for part, a, b in zip(self.parts, x, y, strict=True))
 
+    def copy(self, x: Vector) -> Vector:
+        """Return a fresh tuple equal to `x`."""
+        return tuple(part.copy(a) for part, a in zip(self.parts, x, strict=True))
+
     def _weigh(self, x: Vector) -> Vector:
         return tuple(part._weigh(a) for part, a in zip(self.parts, x, strict=True))
 

@@ -138,6 +138,10 @@ class Space(ABC):
         """Return ``R^-1 x``, fresh."""
         return arrays.copy(x)
 
+    def copy(self, x: Vector) -> Vector:
+        """Return a fresh vector equal to `x`."""
+        return arrays.copy(x)
+
     # -- making vectors -----------------------------------------------------------------------------------------------
 
     def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:

@@ -1,0 +1,169 @@
+r"""The two halves of a movement: messages leave, and messages arrive.
+
+=========  ==========================================================
+Start      :math:`E_S^*`: what the ranks hold is added into the logical tensor, which is in flight to T then
+Finish     :math:`E_T`: the ranks of T cut out of it what they hold
+adjoints   ``Start(S, T).H == Finish(T, S)`` and ``Finish(S, T).H == Start(T, S)``
+=========  ==========================================================
+
+``Finish(S, T) @ Start(S, T)`` is the movement ``M(S, T)``. Work that stands between the two is done while messages
+travel; its adjoint is done while those of the adjoint travel, for ``(Finish @ Start).H == Start.H @ Finish.H``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import final
+
+from distdl_ops.in_flight import Departed, InFlight
+from distdl_ops.label import Label
+from distdl_ops.movement.movement import Movement
+from distdl_ops.multiplicity import multiplicity
+from distdl_ops.plan import Plan
+from distdl_ops.spaces import DistributedSpace
+from linop import LinearOperator, SpaceError
+from linop.arrays import Array
+
+
+class _Half(LinearOperator):
+    """A half of a movement."""
+
+    def __init__(self, movement: Movement) -> None:
+        self.movement = movement
+        in_flight = InFlight(movement.domain, movement.codomain)
+        super().__init__(*((movement.domain, in_flight) if type(self) is Start else (in_flight, movement.codomain)))
+
+    @property
+    def exact(self) -> bool:
+        """Always: entries are moved and added."""
+        return True
+
+    @property
+    def roundings(self) -> int:
+        """One for each rank whose entries may be added up."""
+        return self._held.grid.size
+
+    @property
+    def gain(self) -> float:
+        """The norm: the root of how often an entry is held at most."""
+        return math.sqrt(multiplicity(self._held.layout).largest)
+
+    @property
+    def dual(self) -> _Half:
+        """The other half of the movement back. No communication."""
+        mirrored: _Half = object.__new__(Finish if type(self) is Start else Start)
+        _Half.__init__(mirrored, self.movement.dual)
+        return mirrored
+
+    @property
+    def _held(self) -> DistributedSpace:
+        """The layout at this end."""
+        return self.movement.domain if type(self) is Start else self.movement.codomain
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.movement,)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self.movement})"
+
+
+@final
+class Start(_Half):
+    """The start of the data movement ``M(S, T)``. Collective, and does not wait for anyone.
+
+    The movement is an exchange of messages, also where `Movement` would call a collective of the library. The argument
+    must not change before the tensor has arrived.
+
+    Parameters
+    ----------
+    source, target : DistributedSpace
+        S and T: the same tensor shape and dtype, on grids over the same world.
+
+    Attributes
+    ----------
+    movement : Movement
+        The whole.
+
+    Raises
+    ------
+    SpaceError
+        When the two spaces lay out different tensors.
+    AgreementError
+        When the ranks do not pass the same spaces.
+
+    Examples
+    --------
+    Every entry less its left neighbour. The ranks take what they have while their neighbours' entries travel:
+
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, HaloExchange, Local, Split, simulate
+    >>> from linop import BlockDiagonal, HStack, Identity, Matrix, Restriction, VStack, check_adjoint
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (6,), p=Split(0))
+    ...     T = HaloExchange(S, {0: (1, -S.shape[0])}).codomain  # the left neighbour's last entry, nothing else
+    ...     own = Local(S, S, Matrix(np.eye(3) - np.eye(3, k=-1)))
+    ...     neighbours = Local(T, S, Matrix(-np.eye(3, T.shape[0])))
+    ...     A = (
+    ...         HStack(neighbours @ Finish(S, T), Identity(S))
+    ...         @ BlockDiagonal(Identity(InFlight(S, T)), own)
+    ...         @ VStack(Start(S, T), Identity(S))
+    ...     )
+    ...     return A(S.from_global(np.arange(6.0) ** 2)).tolist(), bool(check_adjoint(A))
+    >>> simulate(2, main)
+    [([0.0, 1.0, 3.0], True), ([5.0, 7.0, 9.0], True)]
+    """
+
+    domain: DistributedSpace
+    codomain: InFlight
+
+    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        super().__init__(Movement(source, target))
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        world = self._held.grid.world
+        return Plan(self.movement.domain.layout, self.movement.codomain.layout, world.rank)
+
+    @functools.cached_property
+    def _label(self) -> Label:
+        return Label(repr(self), self.domain.ndim)
+
+    def _apply(self, x: Array) -> Departed:
+        flight = self._plan.start(x, self.domain.grid.world, self._label.of(x))
+        return Departed(flight, self.movement, self.domain.batch(x))
+
+
+@final
+class Finish(_Half):
+    """The end of the data movement ``M(S, T)``. Collective: waits for the ranks that have something to send.
+
+    Parameters
+    ----------
+    source, target : DistributedSpace
+        S and T, as in `Start`.
+
+    Attributes
+    ----------
+    movement : Movement
+        The whole.
+
+    Raises
+    ------
+    SpaceError
+        When the two spaces lay out different tensors; when it is applied to what is on its way from T to S, or has
+        arrived already.
+    AgreementError
+        When the ranks do not pass the same spaces.
+    """
+
+    domain: InFlight
+    codomain: DistributedSpace
+
+    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        super().__init__(Movement(source, target))
+
+    def _apply(self, x: Departed) -> Array:
+        if x.movement != self.movement:
+            self.domain._refuse(SpaceError(f"{self!r}: found a tensor that is in flight by {x.movement!r}"))
+        return x.arrive()
