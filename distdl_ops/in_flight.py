@@ -72,6 +72,8 @@ class InFlight(Space):
     [True, True]
     """
 
+    spread = True
+
     def __init__(self, one: DistributedSpace, other: DistributedSpace) -> None:
         super().__init__(one.global_shape, one.dtype, one.field)
         self.ends = one, other

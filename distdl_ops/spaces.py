@@ -70,6 +70,8 @@ class DistributedSpace(Space):
     [[0, 1], [2, 3], [4]]
     """
 
+    spread = True
+
     def __init__(
         self,
         grid: Grid,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Product(Space):
             self.dtype = np.empty(0, self.dtype).real.dtype
         self.field = parts[0].field
         self.weighted = any(part.weighted for part in parts)
+        self.spread = any(part.spread for part in parts)
 
     @property
     def size(self) -> int:
@@ -120,18 +121,23 @@ class Product(Space):
                 return f"part {k}, {self.parts[k].locate(i - start)}"
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
-    def check(self, x: Vector, operator: object = None) -> None:
-        """Raise unless `x` is a tuple of vectors of the parts, with the same batch; see `Space.check`."""
+    def _fault(self, x: Vector) -> str | None:
+        """Return what keeps `x` from being a tuple of vectors of the parts, with the same batch; see `Space.check`."""
         if type(x) is not tuple or len(x) != len(self.parts):
             found = f"{len(x)} vectors" if type(x) is tuple else type(x).__name__
-            fault = f"expected a tuple of {len(self.parts)} vectors, found {found}"
-            raise SpaceError(self._complaint(fault, operator))
-        for part, vector in zip(self.parts, x, strict=True):
-            part.check(vector, operator)
+            return f"expected a tuple of {len(self.parts)} vectors, found {found}"
+        for k, (part, vector) in enumerate(zip(self.parts, x, strict=True)):
+            fault = part._fault(vector)
+            if fault is not None:
+                return f"part {k}: {fault}"
         batches = [part.batch(vector) for part, vector in zip(self.parts, x, strict=True)]
         if any(batch != batches[0] for batch in batches):
-            fault = f"expected the same batch axes in every part, found {batches}"
-            raise SpaceError(self._complaint(fault, operator))
+            return f"expected the same batch axes in every part, found {batches}"
+        return None
+
+    def _refuse(self, error: SpaceError) -> NoReturn:
+        """Raise an error, on all processes that hold a part."""
+        next((part for part in self.parts if part.spread), self.parts[0])._refuse(error)
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of every part agree."""

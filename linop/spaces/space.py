@@ -44,12 +44,15 @@ class Space(ABC):
     ----------
     weighted : bool
         Whether `inner` differs from `dot`.
+    spread : bool
+        Whether other processes hold parts of the same vectors.
     """
 
     shape: tuple[Any, ...]
     dtype: np.dtype[Any]
     field: str
     weighted: bool = False
+    spread: bool = False
 
     def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
         self.shape = _checked_shape(shape)

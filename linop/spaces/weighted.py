@@ -6,7 +6,7 @@ r"""A space with another inner product.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ class Weighted(Space):
         if space.weighted:
             raise SpaceError(f"Weighted: {space} has weights already")
         self.space = space
-        self.shape, self.dtype, self.field = space.shape, space.dtype, space.field
+        self.shape, self.dtype, self.field, self.spread = space.shape, space.dtype, space.field, space.spread
         self.weight: Any = weight
         self.inverse_weight: Any = None
         if isinstance(weight, LinearOperator):
@@ -137,9 +137,13 @@ class Weighted(Space):
         """Say where coordinate `i` lies."""
         return self.space.locate(i)
 
-    def check(self, x: Vector, operator: object = None) -> None:
-        """Raise unless `x` is a vector; see `Space.check`."""
-        self.space.check(x, operator)
+    def _fault(self, x: Vector) -> str | None:
+        """Return what keeps `x` from being a vector; see `Space.check`."""
+        return self.space._fault(x)
+
+    def _refuse(self, error: SpaceError) -> NoReturn:
+        """Raise an error, as the space without weights does."""
+        self.space._refuse(error)
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of a vector agree."""

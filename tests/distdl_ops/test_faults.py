@@ -37,7 +37,7 @@ from distdl_ops import (
     simulate,
 )
 from distdl_ops.testing import on_ranks
-from linop import FunctionOperator, LinearOperator, SpaceError
+from linop import BlockDiagonal, FunctionOperator, Identity, LinearOperator, SpaceError, Weighted
 from linop.spaces import Euclidean
 
 several = pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
@@ -85,12 +85,24 @@ def all_sum_reduce(world: World) -> LinearOperator:
     return Movement(S, S)  # type: ignore[arg-type]
 
 
+def tuples(world: World) -> LinearOperator:
+    return BlockDiagonal(identity(2), halo(world))
+
+
+def weighted(world: World) -> LinearOperator:
+    return Identity(Weighted(split_space(world), 2.0))
+
+
 DISAGREEMENTS: dict[str, Callable[[World, bool], Any]] = {
     "shape of a vector": lambda world, odd: halo(world)(np.ones(3 if odd else 2)),
     "dtype of a vector": lambda world, odd: halo(world)(np.ones(2, np.float32 if odd else np.float64)),
     "field of a vector": lambda world, odd: halo(world)(np.ones(2, complex if odd else float)),
     "batch of a vector": lambda world, odd: halo(world)(np.ones((3, 2) if odd else (4, 2))),
     "axes of a batch": lambda world, odd: halo(world)(np.ones((1, 2) if odd else 2)),
+    "a part of a tuple": lambda world, odd: tuples(world)((np.ones(3 if odd else 2), np.ones(2))),
+    "batches of a tuple": lambda world, odd: tuples(world)((np.ones((1, 2) if odd else 2), np.ones(2))),
+    "length of a tuple": lambda world, odd: tuples(world)((np.ones(2),) * (1 if odd else 2)),
+    "a vector of a weighted space": lambda world, odd: weighted(world)(np.ones(3 if odd else 2)),
     "no vector": lambda world, odd: halo(world)(None if odd else np.ones(2)),
     "shape of a space": lambda world, odd: DistributedSpace(Grid(world, p=2), (5 if odd else 6,), p=Split(0)),
     "dtype of a space": lambda world, odd: DistributedSpace(Grid(world, p=2), (6,), "f4" if odd else "f8", p=Split(0)),
