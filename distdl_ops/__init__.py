@@ -4,6 +4,17 @@ A layout of a tensor over a grid of ranks is a vector space, and moving data is 
 runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under ``mpiexec``), unchanged.
 """
 
+from distdl_ops.compositions import (
+    DistributedConvolution,
+    DistributedCorrelation,
+    DistributedDiagonal,
+    DistributedFFT,
+    DistributedFiniteDifference,
+    DistributedGradient,
+    DistributedMatrix,
+    DistributedRestriction,
+    DistributedRFFT,
+)
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.grid import Grid
 from distdl_ops.in_flight import InFlight
@@ -43,7 +54,16 @@ __all__ = [
     "Copies",
     "Copy",
     "DeadlockError",
+    "DistributedConvolution",
+    "DistributedCorrelation",
     "DistributedCumulativeSum",
+    "DistributedDiagonal",
+    "DistributedFFT",
+    "DistributedFiniteDifference",
+    "DistributedGradient",
+    "DistributedMatrix",
+    "DistributedRFFT",
+    "DistributedRestriction",
     "DistributedSpace",
     "Finish",
     "Gather",

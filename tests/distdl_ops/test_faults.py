@@ -565,10 +565,11 @@ def test_messages_of_the_user_are_not_taken_for_ours() -> None:
 
 @pytest.mark.serial
 def test_ten_thousand_operators() -> None:
-    """Spaces, operators and grids come and go, collected at other times on every rank; no communicator is lost."""
+    """Spaces, operators and grids come and go, collected at other times on every rank; none stays, nothing is made anew."""
     code, out, err = mpi(
         """
         gc.disable()
+        kept = [isinstance(found, (Grid, DistributedSpace, Movement)) for found in gc.get_objects()]
         for k in range(5000):
             grid = Grid(w, **{f"axis{k}": 2})
             S = DistributedSpace(grid, (k % 5 + 1,), **{f"axis{k}": Copies()})
@@ -577,8 +578,12 @@ def test_ten_thousand_operators() -> None:
             if k % (500 + 7 * w.rank) == 0:
                 gc.collect()
         tell(cycle[1](np.ones(5)).sum())
+        del grid, S, cycle
+        gc.collect()
+        ours = (Grid, DistributedSpace, Movement)
+        tell(sum(isinstance(found, ours) for found in gc.get_objects()) - sum(kept), len(w._worlds))
         """,
         ranks=2,
     )
     assert code == 0, err
-    assert same(out, 2) == ["10.0"]
+    assert same(out, 2) == ["10.0", "0 1"]

@@ -18,7 +18,7 @@ from linop import SpaceError, check_adjoint, matrix
 
 @st.composite
 def worlds_and_layouts(draw: st.DrawFn, count: int = 2, **options: Any) -> tuple[int, tuple[Draft, ...]]:
-    size = draw(world_sizes())
+    size = draw(world_sizes(9))
     return size, draw(drafts_of_one_tensor(size, count, **options))
 
 
