@@ -565,7 +565,7 @@ def test_messages_of_the_user_are_not_taken_for_ours() -> None:
 
 @pytest.mark.serial
 def test_ten_thousand_operators() -> None:
-    """Spaces, operators and grids come and go, collected at other times on every rank; none stays, nothing is made anew."""
+    """Spaces, operators and grids come and go, collected at other times on every rank: none stays, no world is made."""
     code, out, err = mpi(
         """
         gc.disable()
