@@ -246,6 +246,15 @@ def scale(scalar: Scalar, x: Vector) -> Vector:
     return each(lambda part: scalar * part, x) if type(x) is tuple else scalar * x
 
 
-def axpy(scalar: Scalar, x: Vector, y: Vector) -> Vector:
-    """Return ``scalar * x + y``."""
-    return each(lambda a, b: scalar * a + b, x, y) if type(x) is tuple else scalar * x + y
+def axpy(scalar: Scalar, x: Vector, y: Vector, *, spent: str | None = None) -> Vector:
+    """Return ``scalar * x + y``; where ``"x"`` or ``"y"`` is spent, the result may take its memory."""
+    if type(x) is tuple:
+        return each(lambda a, b: axpy(scalar, a, b, spent=spent), x, y)
+    if not (type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype and isinstance(scalar, float)):
+        return scalar * x + y
+    if spent == "y":
+        y += scalar * x
+        return y
+    product = np.multiply(scalar, x, out=x if spent == "x" else None)
+    product += y
+    return product

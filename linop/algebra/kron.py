@@ -87,7 +87,7 @@ class Kron(LinearOperator):
     def _apply(self, x: Array) -> Array:
         batch = x.ndim - self.domain.ndim
         for A in reversed(self.operators):  # each takes the last axes, and puts its result in front of the others
-            x = A._apply(x)
+            x = x if isinstance(A, Identity) else A._apply(x)
             turned = A.codomain.ndim
             kept = list(range(batch, x.ndim - turned))
             axes = [*range(batch), *range(x.ndim - turned, x.ndim), *kept]

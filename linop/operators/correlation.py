@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -29,6 +29,9 @@ from linop.spaces.arrays_only import require_arrays, resolve_codomain
 PerAxis = int | Sequence[int]
 Widths = str | int | Sequence[int | tuple[int, int]]
 Piece = tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]
+
+BLOCK = 2**15
+"""About how many entries of a result are computed at once."""
 
 
 @final
@@ -168,8 +171,9 @@ class Correlation(LinearOperator):
         weights, x = xp.astype(weights, dtype, copy=False), xp.astype(x, dtype, copy=False)
         x = xp.reshape(x, (*batch, *source))
         result = arrays.zeros((*batch, *target), like=x)
-        for tap, here, there in pieces:  # places within a slice differ, so that nothing is lost in `+=`
-            result[(..., *there)] += _weigh(weights[(*tap, ...)], x[(..., *here)], len(batch))
+        for block in _blocks(pieces, target[2:], BLOCK // max(1, math.prod((*batch, *target[:2])))):
+            for tap, here, there in block:  # places within a slice differ, so that nothing is lost in `+=`
+                result[(..., *there)] += _weigh(weights[(*tap, ...)], x[(..., *here)], len(batch))
         return xp.reshape(result, (*batch, *space.shape))
 
     def _meetings(self, extents: tuple[int, ...]) -> list[Piece]:
@@ -247,6 +251,37 @@ def _meeting(n: int, count: int, stride: int, shift: int) -> tuple[slice, slice]
     if start >= stop:
         return None
     return slice(stride * start + shift, stride * (stop - 1) + shift + 1, stride), slice(start, stop)
+
+
+def _blocks(pieces: list[Piece], extents: tuple[int, ...], entries: int) -> Iterator[list[Piece]]:
+    """Yield what writes to a part of the result, part by part along its longest axis: products then stay in cache."""
+    longest = max(range(len(extents)), key=extents.__getitem__, default=0)
+    length = extents[longest] if extents else 0
+    step = max(1, entries * length // max(1, math.prod(extents)))
+    if step >= length:
+        yield pieces
+        return
+    for first in range(0, length, step):
+        found = []
+        for tap, here, there in pieces:
+            met = _within(here[longest], there[longest], first, first + step)
+            if met is not None:
+                read, written = (
+                    (*axes[:longest], part, *axes[longest + 1 :]) for axes, part in zip((here, there), met, strict=True)
+                )
+                found.append((tap, read, written))
+        yield found
+
+
+def _within(here: slice, there: slice, first: int, last: int) -> tuple[slice, slice] | None:
+    """Return the part of a meeting that writes to an interval; None without any."""
+    places = range(there.start, there.stop, there.step or 1)
+    low, high = (min(max(0, -((places.start - end) // places.step)), len(places)) for end in (first, last))
+    if low >= high:
+        return None
+    read = range(here.start, here.stop, here.step or 1)[low:high]
+    written = places[low:high]
+    return slice(read.start, read[-1] + 1, read.step), slice(written.start, written[-1] + 1, written.step)
 
 
 def _weigh(weight: Array, x: Array, batch: int) -> Array:

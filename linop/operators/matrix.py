@@ -102,8 +102,7 @@ class Matrix(LinearOperator):
     def _multiply(entries: np.ndarray, x: Vector, source: Space, target: Space) -> Vector:
         flat = source.flatten(x)
         xp = arrays.namespace(flat)
-        product = xp.matmul(flat[..., None, :], arrays.match(entries.T, like=flat))[..., 0, :]
-        return target.unflatten(product)
+        return target.unflatten(xp.matmul(flat, arrays.match(entries.T, like=flat)))
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain, self.entries.dtype, self.entries.tobytes())

@@ -84,7 +84,7 @@ def cg(
 
 def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
     X = A.domain
-    p, squared = r, X.inner(r, r).real
+    p, squared = arrays.copy(r), X.inner(r, r).real
     yield Step(x, math.sqrt(squared))
     while True:
         q = A(p)
@@ -93,7 +93,7 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
             return f"breakdown: inner(p, A p) = {curvature:.1e}; the operator is not positive definite"
         alpha = squared / curvature
         x = arrays.axpy(alpha, p, x)
-        r = arrays.axpy(-alpha, q, r)
+        r = arrays.axpy(-alpha, q, r, spent="y")
         squared, before = X.inner(r, r).real, squared
         yield Step(x, math.sqrt(squared))
-        p = arrays.axpy(squared / before, p, r)
+        p = arrays.axpy(squared / before, p, r, spent="x")

@@ -89,7 +89,7 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
     X, Y, adjoint = A.domain, A.codomain, A.H
     s = adjoint(r)
     squared = length = X.inner(s, s).real  # length: |p|^2, for A.H r is orthogonal to the directions before it
-    p = s
+    p = arrays.copy(s)
     misfit = last = Y.inner(r, r).real  # |r|^2, and what it was when it was computed
     digits = arrays.precision(r) ** 0.25
     yield Step(x, math.sqrt(misfit), math.sqrt(squared))
@@ -100,7 +100,7 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
             return "breakdown: A p = 0 for a direction p that is not zero"
         alpha = squared / image
         x = arrays.axpy(alpha, p, x)
-        r = arrays.axpy(-alpha, q, r)
+        r = arrays.axpy(-alpha, q, r, spent="y")
         s = adjoint(r)
         squared, before = X.inner(s, s).real, squared
         misfit -= alpha * before
@@ -108,5 +108,5 @@ def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
             misfit = last = Y.inner(r, r).real
         yield Step(x, math.sqrt(misfit), math.sqrt(squared), math.sqrt(image / length))
         beta = squared / before
-        p = arrays.axpy(beta, p, s)
+        p = arrays.axpy(beta, p, s, spent="x")
         length = squared + beta * beta * length

@@ -56,7 +56,7 @@ class Step(NamedTuple):
 Steps = Generator[Step, None, str]
 Criterion = Callable[[Step, float], str | None]
 Recurrence = Callable[[LinearOperator, Vector, Vector], Steps]
-"""From an operator, an iterate x and its residual ``b - A x``, the steps; the first one is x itself."""
+"""From an operator, an iterate x and its residual ``b - A x``, which is given up, the steps; the first one is x."""
 
 
 @final
@@ -157,7 +157,7 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
     def restart(x: Vector) -> Steps:
         return (yield from recurrence(A, x, arrays.axpy(-1.0, A(x), b)))
 
-    steps = recurrence(A, start, b) if x0 is None else restart(start)
+    steps = recurrence(A, start, arrays.copy(b)) if x0 is None else restart(start)
     return run(steps, start, reached, settings, claimed, restart)
 
 

@@ -236,7 +236,7 @@ def test_what_a_recurrence_knows(solver: Any, weights: bool) -> None:
     # Weights from 1 to 3, and of 1/2, bring the singular values 2 to 6 between 2 / sqrt(6) and 6 / sqrt(2).
     least, most = (100 * 2 / np.sqrt(6), 100 * 6 / np.sqrt(2)) if weights else (200.0, 600.0)
     start = X.normal(1)
-    steps = import_module(f"linop.solve.{solver.__name__}")._recurrence(A, start, r)
+    steps = import_module(f"linop.solve.{solver.__name__}")._recurrence(A, start, r.copy())
     for k, step in enumerate(itertools.islice(steps, 5)):
         residual = r - A(step.x - start)
         normal = X.norm(A.H(residual))
