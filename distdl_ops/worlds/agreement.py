@@ -89,6 +89,11 @@ class Line(NamedTuple):
     told: str
 
 
+def inside(what: str, number: int) -> str:
+    """Return where a rank is: in which operation, and in which of those that its ranks have begun, from one."""
+    return f"in {what} (operation {number})"
+
+
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
 }

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar, final
 import numpy as np
 from mpi4py import MPI
 
-from distdl_ops.worlds.agreement import AgreementError
+from distdl_ops.worlds.agreement import AgreementError, inside
 from distdl_ops.worlds.buffers import Land, addends, bits
 from distdl_ops.worlds.watch import Group, Log, Watch
 from distdl_ops.worlds.world import Exchange, Traffic, World
@@ -36,8 +36,13 @@ FEW = 12
 
 @functools.lru_cache(maxsize=4096)
 def _key(what: str) -> int:
-    """Return the number that stands for an operation."""
+    """Return a number that stands for what an operation is."""
     return zlib.crc32(what.encode())
+
+
+def _stamp(what: str, number: int) -> int:
+    """Return one that stands for its place in the order of operations, too: another number makes another stamp."""
+    return (_key(what) + number) % 2**32
 
 
 def start(communicator: Any, *, timeout: float) -> MPIWorld:
@@ -184,20 +189,22 @@ class MPIWorld(World):
 
     def _compare(self, what: str) -> int:
         """Begin a collective of which all ranks must say the same; return its number."""
-        number, key = self._enter(what), _key(what)
-        extremes = np.array([key, -key])
+        number = self._enter(what)
+        stamp = _stamp(what, number)
+        extremes = np.array([stamp, -stamp])
         self._wait([self._control.Iallreduce(MPI.IN_PLACE, extremes, MPI.MAX)], what, number)
         if extremes[0] != -extremes[1]:
-            self._watch.fail(AgreementError(f"in {what}"))
+            self._watch.fail(AgreementError(inside(what, number)))
         return number
 
     def _sum_few(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
         """Sum a few numbers in double precision, and with them what says whether all ranks sum the same.
 
-        Both halves of a key and their squares are summed exactly. By the inequality of Cauchy and Schwarz, the sum of
-        squares is as small as it can be only when all ranks have the same key.
+        Both halves of a stamp and their squares are summed exactly. By the inequality of Cauchy and Schwarz, the sum of
+        squares is as small as it can be only when all ranks have the same stamp.
         """
-        number, (high, low) = self._enter(what), divmod(_key(what), 2**16)
+        number = self._enter(what)
+        high, low = divmod(_stamp(what, number), 2**16)
         few = addend.reshape(-1).view(np.float64)
         mine = np.zeros(FEW + 4)
         mine[: few.size] = few
@@ -205,7 +212,7 @@ class MPIWorld(World):
         sums = np.empty(FEW + 4)
         self._wait([self._data.Iallreduce(mine, sums, MPI.SUM)], what, number)
         if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
-            self._watch.fail(AgreementError(f"in {what}"))
+            self._watch.fail(AgreementError(inside(what, number)))
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
 
 

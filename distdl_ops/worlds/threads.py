@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from distdl_ops.worlds.agreement import AgreementError, Line, line_of, raise_found, story
+from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, raise_found, story
 from distdl_ops.worlds.buffers import addends, bits, dtype_name, nbytes
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
@@ -130,7 +130,7 @@ class _Simulation:
         """Leave an item for whoever takes from this address: one in all."""
         self.mailboxes[address] = what, item
 
-    def take(self, rank: int, address: object, sender: int, what: str) -> Any:
+    def take(self, rank: int, address: object, sender: int, what: str, number: int) -> Any:
         """Return the item from an address; let others go on until it is there."""
         self._refuse_strangers(rank)
         if address not in self.mailboxes:
@@ -138,10 +138,10 @@ class _Simulation:
             self._give_way(rank)
             del self.waiting[rank]
             if address not in self.mailboxes:
-                self.raise_together(rank, Line("", f"in {what}"))
+                self.raise_together(rank, Line("", inside(what, number)))
         found, item = self.mailboxes.pop(address)
         if found != what:
-            self.raise_together(rank, Line("AgreementError", f"in {what}"))
+            self.raise_together(rank, Line("AgreementError", inside(what, number)))
         return item
 
     def raise_together(self, rank: int, line: Line) -> NoReturn:
@@ -241,7 +241,7 @@ class _Operation:
         if self.failures != world.simulation.failures:
             world.fail(AgreementError(f"{self.what} started before the ranks disagreed, and cannot finish"))
         address, me = (self.number, world.ranks, sender, world.rank), world.ranks[world.rank]
-        return world.simulation.take(me, address, world.ranks[sender], self.what)
+        return world.simulation.take(me, address, world.ranks[sender], self.what, self.number)
 
     def land(self, buffer: Array, sender: int) -> None:
         """Fill a buffer with the piece from another rank, which must have its size and dtype."""

@@ -30,7 +30,7 @@ from typing import Any, NoReturn, final
 import numpy as np
 from mpi4py import MPI
 
-from distdl_ops.worlds.agreement import Line, line_of, name_ranks, raise_found, story
+from distdl_ops.worlds.agreement import Line, inside, line_of, name_ranks, raise_found, story
 
 EAGER_POLLS = 2000
 """How often a rank polls before it begins to sleep and to look: a few milliseconds."""
@@ -192,7 +192,7 @@ class Watch:
                 sleep = min(2 * sleep, LONGEST_SLEEP)
         except MPI.Exception as error:
             self._kept += requests
-            self._raise(Line("AgreementError", f"in {what}: {error}"), None)
+            self._raise(Line("AgreementError", f"{inside(what, number)}: {error}"), None)
 
     def _fault(self, waited: float, what: str, group: Group, number: int, peers: set[int]) -> Line | None:
         """Return what keeps this rank from going on in an operation; None while there is nothing."""
@@ -200,14 +200,16 @@ class Watch:
         for (asked_of, _), (there, asked) in notices.asked.items():
             mine = self.logs[asked_of].other_than(there, asked) if asked_of in self.logs else None
             if mine is not None:
-                return Line("AgreementError", f"in {mine}")
+                return Line("AgreementError", inside(mine, there))
         if notices.lines and waited > ASK:  # what is waited for may be on its way all the same
-            return Line("", f"in {what}")
+            return Line("", inside(what, number))
         gone = [r for r in sorted(peers & self._ended.keys()) if not self._took_part(r, group, number, what)]
         if gone:
-            return Line("DeadlockError", f"waits for {name_ranks(gone)}, which ended, in {what}")
+            return Line("DeadlockError", f"waits for {name_ranks(gone)}, which ended, {inside(what, number)}")
         if waited > self.timeout:
-            return Line("TimeoutError", f"waited {self.timeout:g} s for {name_ranks(sorted(peers))} in {what}")
+            return Line(
+                "TimeoutError", f"waited {self.timeout:g} s for {name_ranks(sorted(peers))} {inside(what, number)}"
+            )
         return None
 
     def _took_part(self, rank: int, group: Group, number: int, what: str) -> bool:

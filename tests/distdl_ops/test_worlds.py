@@ -129,7 +129,10 @@ def test_different_operations_are_told_apart() -> None:
     def main(world: World) -> None:
         world.allreduce(np.zeros(1), np.zeros(1), "Broadcast" if world.rank else "SumReduce")
 
-    with pytest.raises(AgreementError, match=r"the ranks disagree. rank 0: in SumReduce; rank 1: in Broadcast"):
+    with pytest.raises(
+        AgreementError,
+        match=r"the ranks disagree. rank 0: in SumReduce \(operation 1\); rank 1: in Broadcast \(operation 1\)",
+    ):
         simulate(2, main)
 
 
