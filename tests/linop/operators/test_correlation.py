@@ -418,3 +418,30 @@ def test_what_is_no_space() -> None:
         Correlation((3,), [1.0])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Convolution"):
         Convolution((3,), [1.0])  # type: ignore[arg-type]
+
+
+@given(st.data())
+def test_blocks_give_the_same_bits(data: st.DataObject) -> None:
+    """A large result is computed part by part, and every part as if it were the whole."""
+    extents = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=2))
+    options = {
+        "stride": data.draw(st.integers(1, 3)),
+        "dilation": data.draw(st.integers(1, 2)),
+        "padding": data.draw(st.integers(0, 3)),
+    }
+    channels = data.draw(st.booleans())
+    kernel = np.random.default_rng(0).standard_normal((2, 3, *[2] * len(extents)) if channels else [3] * len(extents))
+    try:
+        A = Correlation(Euclidean((3, *extents) if channels else tuple(extents)), kernel, **options)
+    except SpaceError:
+        return  # the padding is wider than the kernel
+    x, y = A.domain.normal(0, (2,)), A.codomain.normal(1, (2,))
+    whole = A(x), A.H(y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("linop.operators.correlation.BLOCK", data.draw(st.integers(1, 60)))
+        parts = A(x), A.H(y)
+    for one, other in zip(whole, parts, strict=True):
+        if channels:
+            np.testing.assert_allclose(other, one, rtol=0, atol=1e-14 * 48)  # matrix products of other widths
+        else:
+            np.testing.assert_array_equal(other, one)
