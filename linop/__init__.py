@@ -75,7 +75,7 @@ from linop.queries import (
     trace,
     tree,
 )
-from linop.simplify import rebuild, rule, simplify
+from linop.simplify import Rewriting, derivation, rebuild, rule, simplify
 from linop.spaces import Euclidean, Product, Space, Weighted
 from linop.verify import (
     Report,
@@ -137,6 +137,7 @@ __all__ = [
     "Reshape",
     "Restriction",
     "Reweight",
+    "Rewriting",
     "Riesz",
     "Scale",
     "Space",
@@ -167,6 +168,7 @@ __all__ = [
     "check_space",
     "condition_estimate",
     "cost",
+    "derivation",
     "diagonal",
     "eigenvalue_bounds",
     "from_pylops",

@@ -15,6 +15,7 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum, add
+from linop.arrays import Scalar
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
@@ -36,13 +37,14 @@ from linop.spaces import Space, Weighted
 @rule(LinearOperator, LinearOperator)
 def unitary(left: LinearOperator, right: LinearOperator) -> LinearOperator | None:
     """``U* U = I`` for an isometry U."""
-    return Identity(right.domain) if claims.ISOMETRY in right.claims and left == right.dual else None
+    returns = left.codomain == right.domain  # asked first: duals and claims may take long to find
+    return Identity(right.domain) if returns and left == right.dual and claims.ISOMETRY in right.claims else None
 
 
 @rule(LinearOperator, LinearOperator)
 def projection(left: LinearOperator, right: LinearOperator) -> LinearOperator | None:
     """``P P = P``."""
-    return left if claims.IDEMPOTENT in left.claims and left == right else None
+    return left if left == right and claims.IDEMPOTENT in left.claims else None
 
 
 @rule(Inverse, LinearOperator)
@@ -243,19 +245,24 @@ def absorbed(node: Scale) -> LinearOperator | None:
 @rule(Sum)
 def like_terms(node: Sum) -> LinearOperator | None:
     """``a A + b A = (a + b) A``; diagonals add to a diagonal, matrices to a matrix."""
-    for i, j in itertools.combinations(range(len(node.terms)), 2):
-        met = _added(node.terms[i], node.terms[j])
-        if met is not None:
-            rest = [term for k, term in enumerate(node.terms) if k not in (i, j)]
-            return reduce(add, [met, *rest])
-    return None
+    numbers: dict[LinearOperator, Scalar] = {}
+    for a, A in map(_multiple, node.terms):
+        numbers[A] = numbers[A] + a if A in numbers else a
+    merged: list[LinearOperator] = []
+    for A, a in numbers.items():
+        term = scale(a, A)
+        for k, other in enumerate(merged if isinstance(A, Matrix | Identity | Diagonal) else ()):
+            if (met := _added(other, term)) is not None:
+                merged[k] = met
+                break
+        else:
+            merged.append(term)
+    return None if len(merged) == len(node.terms) else reduce(add, merged)
 
 
 def _added(left: LinearOperator, right: LinearOperator) -> LinearOperator | None:
-    """Return the sum of two terms as one, where it is one."""
+    """Return the sum of two terms of different operators as one, where it is one."""
     (a, A), (b, B) = _multiple(left), _multiple(right)
-    if A == B:
-        return scale(a + b, A)
     if isinstance(A, Matrix) and isinstance(B, Matrix):
         return Matrix(a * A.entries + b * B.entries, A.domain, A.codomain)
     if isinstance(A, Identity | Diagonal) and isinstance(B, Identity | Diagonal):
@@ -285,7 +292,7 @@ def common_factor(node: Sum) -> LinearOperator | None:
     return None
 
 
-def _multiple(term: LinearOperator) -> tuple[float | complex, LinearOperator]:
+def _multiple(term: LinearOperator) -> tuple[Scalar, LinearOperator]:
     """Return a term as a number and an operator."""
     return (term.scalar, term.operator) if isinstance(term, Scale) and term.commutes else (1.0, term)
 

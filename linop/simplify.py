@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import cache, reduce, singledispatch
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, final
 
 from linop.algebra.adjoint import Adjoint
 from linop.algebra.block import Block
@@ -26,8 +26,11 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum, add
+from linop.arrays import Scalar
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
+from linop.operators.identity import Identity
+from linop.operators.zero import Zero
 from linop.queries.cost import cost
 from linop.queries.parts import parts
 
@@ -83,13 +86,16 @@ def _rules_for(*types: type) -> tuple[Rule, ...]:
     return tuple(function for key in keys for function in _rules.get(key, ()))
 
 
-def simplify(operator: LinearOperator) -> LinearOperator:
+def simplify(operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost) -> LinearOperator:
     """Return an expression for the same map that is as simple as the rules make it, and costs no more.
 
     Parameters
     ----------
     operator : LinearOperator
         Any expression.
+    by : callable, optional
+        What a rewriting must not raise: takes an operator and returns something that adds up along products, and can be
+        compared. `linop.cost` by default.
 
     Returns
     -------
@@ -106,38 +112,141 @@ def simplify(operator: LinearOperator) -> LinearOperator:
     >>> print(simplify(Diagonal([1.0, 2.0]) @ Diagonal([3.0, 4.0]) @ Diagonal([3.0, 4.0]) - 1 * Diagonal([1.0, 1.0])))
     Diagonal([8.0, 31.0])
     """
-    seen, cheapest = {operator}, operator
-    while True:
-        operator = _rewritten(operator)
-        if cost(operator) <= cost(cheapest):  # a number that comes to the front may multiply a longer vector there
-            cheapest = operator
-        if operator in seen:  # also where rules would go round in a circle
-            return cheapest
-        seen.add(operator)
+    return _Rewriter(by).simplest(operator)
 
 
-def _rewritten(operator: LinearOperator) -> LinearOperator:
-    """Return the expression after one rewriting of each of its nodes, the innermost first."""
-    inside = parts(operator)
-    simpler = tuple(map(_rewritten, inside))
-    if simpler != inside:
-        operator = rebuild(operator, simpler)
-    if isinstance(operator, Compose):
-        for k, (left, right) in enumerate(itertools.pairwise(operator.factors)):
-            found = _first(left, right)
-            if found is not None:
-                return reduce(compose, (*operator.factors[:k], found, *operator.factors[k + 2 :]))
-    found = _first(operator)
-    return operator if found is None else found
+@final
+class Rewriting(NamedTuple):
+    """One application of a rule: which, and what it made of what. Its docstring says why the two are the same."""
+
+    rule: Rule
+    before: LinearOperator
+    after: LinearOperator
+
+    @property
+    def why(self) -> str:
+        """The rule in a sentence."""
+        return " ".join((self.rule.__doc__ or self.rule.__name__).split("\n\n")[0].split())
 
 
-def _first(*nodes: LinearOperator) -> LinearOperator | None:
-    """Return what the first rule that applies makes of a node or of two neighbours; None without."""
-    for function in _rules_for(*map(type, nodes)):
-        found = function(*nodes)
-        if found is not None and cost(found) <= cost(reduce(compose, nodes)):
-            return found
-    return None
+def derivation(
+    operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost
+) -> tuple[LinearOperator, list[Rewriting]]:
+    """Return what `simplify` makes of an expression, and how: every rewriting on the way, in order.
+
+    Parameters
+    ----------
+    operator, by
+        As for `simplify`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> result, steps = derivation(Diagonal([2.0, 2.0]) @ Diagonal([0.5, 0.5]))
+    >>> print(result)
+    Identity
+    >>> for step in steps:
+    ...     print(step.before, "->", step.after, "by", step.why)
+    Diagonal([2.0, 2.0]) @ Diagonal([0.5, 0.5]) -> Diagonal([1.0, 1.0]) by ``diag(a) diag(b) = diag(a b)``.
+    Diagonal([1.0, 1.0]) -> Identity by ``diag(1) = I``.
+    """
+    rewriter = _Rewriter(by)
+    return rewriter.simplest(operator), rewriter.steps
+
+
+class _Rewriter:
+    """One simplification: what was found so far.
+
+    What an operator costs and what becomes of it is found once; it is known again by its identity.
+    """
+
+    def __init__(self, by: Callable[[LinearOperator], Any]) -> None:
+        self._by = by
+        self._costs: dict[int, tuple[LinearOperator, Any]] = {}
+        self._swept: dict[int, tuple[LinearOperator, LinearOperator]] = {}
+        self._settled: dict[tuple[int, ...], tuple[LinearOperator, ...]] = {}
+        self.steps: list[Rewriting] = []
+
+    def simplest(self, operator: LinearOperator) -> LinearOperator:
+        """Return the cheapest expression on the way to one that no rule changes any more."""
+        cheapest, before = operator, operator
+        seen = [operator]
+        while True:
+            operator = self._rewritten(before)
+            if operator is before:
+                return cheapest
+            if self._cost(operator) <= self._cost(cheapest):  # a number at the front may multiply a longer vector there
+                cheapest = operator
+            if operator in seen:  # rules may go round in a circle
+                return cheapest
+            seen.append(operator)
+            before = operator
+
+    def _rewritten(self, operator: LinearOperator) -> LinearOperator:
+        """Return the expression after one sweep over its nodes, the innermost first; itself where nothing changes."""
+        if id(operator) not in self._swept:
+            self._swept[id(operator)] = operator, self._sweep(operator)
+        return self._swept[id(operator)][1]
+
+    def _sweep(self, operator: LinearOperator) -> LinearOperator:
+        """Return what `_rewritten` does, of an operator that was not met before."""
+        if isinstance(operator, Compose):  # factors that meet need not be rewritten before
+            met = self._product(operator)
+            if met is not operator:
+                return met
+        else:  # what terms have in common is seen before they are rewritten apart
+            operator = self._first(operator) or operator
+        inside = parts(operator)
+        simpler = tuple(map(self._rewritten, inside))
+        if any(new is not old for new, old in zip(simpler, inside, strict=True)):
+            operator = rebuild(operator, simpler)
+        if isinstance(operator, Compose):
+            operator = self._product(operator)
+        found = self._first(operator)
+        return operator if found is None else found
+
+    def _product(self, operator: Compose) -> LinearOperator:
+        """Return a product after a sweep from left to right, in which neighbours meet."""
+        done: list[LinearOperator] = []
+        number: Scalar = 1.0
+        changed = False
+        for factor in operator.factors:
+            done.append(factor)
+            while len(done) > 1 and (found := self._first(done[-2], done[-1])) is not None:
+                changed = True
+                if isinstance(found, Compose):  # it does not meet its neighbours before the next sweep
+                    done[-2:] = found.factors
+                    break
+                if isinstance(found, Zero):
+                    return Zero(operator.domain, operator.codomain)
+                if isinstance(found, Scale) and found.commutes:
+                    number, found = number * found.scalar, found.operator
+                done[-2:] = [] if isinstance(found, Identity) else [found]
+        if not changed:
+            return operator
+        return scale(number, reduce(compose, done or [Identity(operator.domain)]))
+
+    def _first(self, *nodes: LinearOperator) -> LinearOperator | None:
+        """Return what the first rule that applies makes of a node or of two neighbours; None without."""
+        key = tuple(map(id, nodes))
+        if key not in self._settled:
+            for function in _rules_for(*map(type, nodes)):
+                found = function(*nodes)
+                if found is not None and self._cost(found) <= sum(map(self._cost, nodes[1:]), self._cost(nodes[0])):
+                    self.steps.append(Rewriting(function, reduce(compose, nodes), found))
+                    return found
+            self._settled[key] = nodes  # kept, so that no other object takes their identities
+        return None
+
+    def _cost(self, operator: LinearOperator) -> Any:
+        """Return what an operator costs; a product, as much as its factors together."""
+        if id(operator) not in self._costs:
+            if isinstance(operator, Compose):
+                found = sum(map(self._cost, operator.factors[1:]), self._cost(operator.factors[0]))
+            else:
+                found = self._by(operator)
+            self._costs[id(operator)] = operator, found
+        return self._costs[id(operator)][1]
 
 
 @singledispatch

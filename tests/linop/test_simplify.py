@@ -35,6 +35,7 @@ from linop import (
     Weighted,
     Zero,
     cost,
+    derivation,
     inverse,
     matrix,
     rule,
@@ -215,3 +216,35 @@ def test_what_is_no_rule() -> None:
         rule()
     with pytest.raises(TypeError, match="one type or two"):
         rule(Matrix, Matrix, Matrix)
+
+
+@given(trees())
+def test_a_derivation_leads_to_the_result(tree: Expression) -> None:
+    """Every step of a derivation keeps the map and costs no more; the last word is that of simplify."""
+    result, steps = derivation(tree.operator)
+    assert result == simplify(tree.operator)
+    for step in steps:
+        np.testing.assert_array_equal(matrix(step.before), matrix(step.after))
+        assert cost(step.after) <= cost(step.before)
+        assert step.why
+
+
+def test_another_measure_decides_otherwise() -> None:
+    """What a rewriting must not raise is the caller's choice: here, the number of factors, or nothing at all."""
+
+    def numbers_stored(operator: LinearOperator) -> int:
+        return sum(node.entries.size for node in getattr(operator, "factors", (operator,)) if isinstance(node, Matrix))
+
+    u, v = Matrix(np.ones((4, 1))), Matrix(np.ones((1, 4)))
+    assert simplify(u @ v, by=numbers_stored) == u @ v
+    assert simplify(u @ v, by=lambda _: 0) == Matrix(np.ones((4, 4)))
+
+
+def test_long_products_meet_in_one_sweep() -> None:
+    """A product of a hundred factors and a sum of a hundred terms take few rewritings more than they have parts."""
+    product, steps = derivation(Compose(*(100 * [D])))
+    assert isinstance(product, Diagonal)
+    assert len(steps) <= 101
+    total, steps = derivation(sum((k * B for k in range(2, 100)), B))
+    assert total == 4950 * B
+    assert len(steps) == 1
