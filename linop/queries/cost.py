@@ -2,7 +2,7 @@
 
 Counted is what a kernel does that reads its argument and its constants once and writes its result once. Costs add up
 along an expression: every intermediate result is written and read again, as it is in fact. Numbers are of the spaces'
-precision; on spaces that are spread over processes, a cost is that of all together, without messages.
+precision. On spaces that are spread over processes, they are those of the process that has most to do (`held`).
 
 A product of complex numbers is six operations, a sum two; a Fourier transform of n points ``5 n log2 n``, the
 convention in which transforms are compared (Frigo and Johnson, Proc. IEEE 93 (2005) 216).
@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import singledispatch, total_ordering
-from typing import final
+from functools import singledispatch
 
 import numpy as np
 
@@ -49,8 +48,6 @@ OPERATIONS_PER_BYTE = 8
 """How many operations take as long as moving one byte: what machines are balanced for, give or take a factor of two."""
 
 
-@final
-@total_ordering
 @dataclass(frozen=True)
 class Cost:
     """A number of operations, and of bytes moved to or from memory. Costs add up, and can be compared.
@@ -58,7 +55,7 @@ class Cost:
     The order is that of `time`, in which both add up: of two expressions that differ in a part only, the one with the
     cheaper part is the cheaper one. (The roofline model of Williams, Waterman and Patterson, Commun. ACM 52 (2009) 65,
     takes the larger of the two, which differs by a factor of two at most; but it does not add up.) Where the times are
-    the same, fewer bytes are less.
+    the same, fewer bytes are less. A subclass may count more, which then takes its time, too.
 
     Attributes
     ----------
@@ -94,6 +91,9 @@ class Cost:
     def __lt__(self, other: Cost) -> bool:
         return (self.time, self.bytes) < (other.time, other.bytes) if isinstance(other, Cost) else NotImplemented
 
+    def __le__(self, other: Cost) -> bool:
+        return (self.time, self.bytes) <= (other.time, other.bytes) if isinstance(other, Cost) else NotImplemented
+
 
 @singledispatch
 def cost(operator: LinearOperator) -> Cost:
@@ -123,7 +123,7 @@ def cost(operator: LinearOperator) -> Cost:
     >>> cost((A + A) @ D) < cost(A @ D + A @ D)
     True
     """
-    return Cost(2 * operator.roundings * operator.codomain.size, _moved(operator))
+    return Cost(2 * operator.roundings * held(operator.codomain), _moved(operator))
 
 
 # -- expressions -------------------------------------------------------------------------------------------------------
@@ -259,6 +259,26 @@ def _weighing(space: Space, inverted: bool) -> Cost:
     return Cost(_reals(space), 2 * _bytes(space))
 
 
+@singledispatch
+def held(space: Space) -> int:
+    """Return how many coordinates of a vector one process handles, at most: all of them, unless the space is spread.
+
+    Register a space that is spread over processes.
+
+    Examples
+    --------
+    >>> from linop import Euclidean
+    >>> held(Euclidean((2, 3)))
+    6
+    """
+    return space.size
+
+
+@held.register
+def _(space: Weighted) -> int:
+    return held(space.unweighted)
+
+
 # -- counting ----------------------------------------------------------------------------------------------------------
 
 
@@ -270,14 +290,14 @@ def _reals(space: Space) -> int:
     """Return of how many real numbers a vector consists: the operations of a sum of two, or of a real multiple."""
     if isinstance(space, Product):
         return sum(map(_reals, space.parts))
-    return space.size * (2 if space.field == "complex" else 1)
+    return held(space) * (2 if space.field == "complex" else 1)
 
 
 def _bytes(space: Space) -> int:
     """Return how many bytes a vector takes."""
     if isinstance(space, Product):
         return sum(map(_bytes, space.parts))
-    return space.size * space.coordinate_dtype.itemsize
+    return held(space) * space.coordinate_dtype.itemsize
 
 
 def _moved(operator: LinearOperator) -> int:

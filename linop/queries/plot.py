@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ SLENDER = 4
 """How much longer than wide a matrix may be before its entries are no more drawn as squares."""
 
 
-def plot_matrix(operator: LinearOperator, ax: Any = None) -> Any:
+def plot_matrix(operator: LinearOperator, ax: Any = None, *, bar: bool = True) -> Any:
     """Draw the matrix of an operator: a square for each entry, lines between the parts of tuples and of a `Kron`.
 
     Real entries are shown with their signs, white where they are zero; of complex ones, the moduli. Needs matplotlib.
@@ -33,11 +34,12 @@ def plot_matrix(operator: LinearOperator, ax: Any = None) -> Any:
         A small one; its matrix is built.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
+    bar : bool, optional
+        Whether a colour bar stands beside it.
 
     Returns
     -------
     matplotlib.axes.Axes
-        With a colour bar beside it.
 
     Raises
     ------
@@ -76,7 +78,8 @@ def plot_matrix(operator: LinearOperator, ax: Any = None) -> Any:
         ax.axhline(place - 0.5, color="0.3", linewidth=0.8)
     for place in beside:
         ax.axvline(place - 0.5, color="0.3", linewidth=0.8)
-    ax.figure.colorbar(image, ax=ax, label="entry" if signed else "modulus of the entry", shrink=0.8)
+    if bar:
+        ax.figure.colorbar(image, ax=ax, label="entry" if signed else "modulus of the entry", shrink=0.8)
     ax.set_xlabel(_short(f"domain {space_name(operator.domain)}"), parse_math=False)
     ax.set_ylabel(_short(f"codomain {space_name(operator.codomain)}"), parse_math=False)
     ax.set_title(_short(str(operator)), parse_math=False)
@@ -97,14 +100,27 @@ def _lines(operator: LinearOperator) -> tuple[list[int], list[int]]:
         columns = math.prod(A.domain.size for A in operator.operators[1:])
         below = list(range(rows, operator.codomain.size, rows))
         return below, list(range(columns, operator.domain.size, columns))
-    return _boundaries(operator.codomain), _boundaries(operator.domain)
+    return boundaries(operator.codomain), boundaries(operator.domain)
 
 
-def _boundaries(space: Space) -> list[int]:
-    """Return between which coordinates a part of a tuple ends and the next one begins, also within parts."""
+@singledispatch
+def boundaries(space: Space) -> list[int]:
+    """Return before which coordinates lines are drawn: where a part of a tuple begins, also within parts.
+
+    Register a space whose coordinates come in blocks.
+
+    Examples
+    --------
+    >>> from linop import Euclidean
+    >>> boundaries(Product(Euclidean(2), Euclidean((2, 3)), Euclidean(1)))
+    [2, 8]
+    """
     plain = space.unweighted
-    if not isinstance(plain, Product):
-        return []
-    starts = list(itertools.accumulate((part.size for part in plain.parts), initial=0))
-    inside = [start + place for start, part in zip(starts, plain.parts, strict=False) for place in _boundaries(part)]
+    return [] if plain is space else boundaries(plain)
+
+
+@boundaries.register
+def _(space: Product) -> list[int]:
+    starts = list(itertools.accumulate((part.size for part in space.parts), initial=0))
+    inside = [start + place for start, part in zip(starts, space.parts, strict=False) for place in boundaries(part)]
     return sorted({*starts[1:-1], *inside})
