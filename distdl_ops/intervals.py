@@ -14,6 +14,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import final, overload
 
+import numpy as np
+
 Interval = tuple[int, int]
 """First entry, and the one after the last."""
 
@@ -28,6 +30,8 @@ class Intervals(Sequence[Interval]):
     ----------
     total : int
         How many entries they have together.
+    longest : int
+        How many the longest has.
     hull : (start, stop)
         From their lowest entry to their highest; ``(0, 0)`` when there is none.
     apart : bool
@@ -37,6 +41,7 @@ class Intervals(Sequence[Interval]):
     """
 
     total: int
+    longest: int
     hull: Interval
     apart: bool
     rising: bool
@@ -52,6 +57,10 @@ class Intervals(Sequence[Interval]):
     @abstractmethod
     def rolled(self, steps: int) -> Intervals:
         """Return the intervals on other ranks: that of rank k on rank k + steps, round and round."""
+
+    @abstractmethod
+    def ends(self) -> np.ndarray:
+        """Return where they begin and where they end, all at once: integers of shape (2, ranks)."""
 
     @abstractmethod
     def _at(self, rank: int) -> Interval:
@@ -103,6 +112,7 @@ class Balanced(Intervals):
         # Those that are not empty are the first ones, before they are rolled.
         self._held = parts if short else self._longer if long else 0
         self.total = self._longer * long + (parts - self._longer) * short
+        self.longest = max(short, long) if self._longer else short
         self.hull = (-below, self._before_rolling(self._held - 1)[1]) if self._held else (0, 0)
         self.apart = below + above <= 0 or self._held <= 1
         self.rising = steps % parts + self._held <= parts or self._held <= 1
@@ -139,6 +149,16 @@ class Balanced(Intervals):
         extent, parts, below, above, before = self._numbers
         return Balanced(extent, parts, below, above, before + steps)
 
+    def ends(self) -> np.ndarray:
+        """Return where they begin and where they end; see `Intervals.ends`."""
+        _, parts, below, above, steps = self._numbers
+        k = (np.arange(parts) - steps) % parts
+        starts = k * self._base + np.minimum(k, self._longer)
+        stops = starts + self._base + (k < self._longer)
+        held = starts < stops
+        first = starts - below * held
+        return np.stack([first, np.where(held, np.maximum(stops + above, first), stops)])
+
     def __eq__(self, other: object) -> bool:
         return (isinstance(other, Balanced) and self._numbers == other._numbers) or super().__eq__(other)
 
@@ -174,6 +194,7 @@ class Listed(Intervals):
         self._starts = [self._all[k][0] for k in self._order]
         self._reach = list(itertools.accumulate((self._all[k][1] for k in self._order), max))
         self.total = sum(b - a for a, b in self._all)
+        self.longest = max((b - a for a, b in self._all), default=0)
         self.hull = (self._starts[0], self._reach[-1]) if self._order else (0, 0)
         self.apart = all(map(operator.le, self._reach, self._starts[1:]))
         self.rising = all(map(operator.le, self._order, self._order[1:]))
@@ -197,6 +218,10 @@ class Listed(Intervals):
         """Return the intervals on other ranks; see `Intervals.rolled`."""
         first = -steps % max(len(self._all), 1)
         return Listed(self._all[first:] + self._all[:first])
+
+    def ends(self) -> np.ndarray:
+        """Return where they begin and where they end; see `Intervals.ends`."""
+        return np.array(self._all, np.int64).reshape(-1, 2).T
 
 
 def balanced(length: int, parts: int) -> Intervals:
@@ -223,6 +248,20 @@ def balanced(length: int, parts: int) -> Intervals:
     (balanced(4000000, 1000000).widened(1, 1), (1999999, 2000005))
     """
     return Balanced(length, parts)
+
+
+def halo_of(intervals: Intervals, extent: int) -> tuple[int, int] | None:
+    """Return by how much balanced intervals of ``range(extent)`` were widened; None where these are no such ones.
+
+    Examples
+    --------
+    >>> halo_of(balanced(8, 2).widened(1, 2), 8), halo_of(balanced(8, 2), 8), halo_of(Listed([(0, 3), (3, 8)]), 8)
+    ((1, 2), (0, 0), None)
+    """
+    even = balanced(extent, len(intervals))
+    (start, stop), (first, last) = even[0], intervals[0]
+    widths = start - first, last - stop
+    return widths if even.widened(*widths) == intervals else None
 
 
 def widened(interval: Interval, below: int, above: int) -> Interval:

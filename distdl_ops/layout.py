@@ -56,6 +56,8 @@ class Layout:
             if name not in self.axes:
                 raise self._error(f"the grid has no axis {name!r}")
         self.roles = {name: self._bind(name, roles) for name in self.axes}
+        self._key = (tuple(self.axes.items()), shape, tuple(self.roles.items()))
+        self._hash = hash(self._key)
 
     def _bind(self, name: str, roles: Mapping[str, Role]) -> Role:
         """Return the role along a grid axis, its intervals filled in."""
@@ -197,24 +199,26 @@ class Layout:
             and not any(isinstance(role, Replicated) for role in self.roles.values())
         )
 
+    def same_grid(self, other: Layout) -> bool:
+        """Whether the two grids have the same axes, in the same order: ranks then have the same coordinates."""
+        return list(self.axes.items()) == list(other.axes.items())
+
     def moving_axes(self, target: Layout) -> list[str]:
         """Return the grid axes along which a movement to another layout on the same grid moves anything."""
         return [a for a, role in self.roles.items() if role != target.roles[a] or not self.holds_once_along(a)]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and self._key() == other._key()
+        return self is other or (isinstance(other, Layout) and self._hash == other._hash and self._key == other._key)
 
     def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[object, ...]:
-        return (tuple(self.axes.items()), self.shape, tuple(self.roles.items()))
+        return self._hash
 
     def __repr__(self) -> str:
-        return " ".join([str(self.shape), *(f"{name}={self._show(role)}" for name, role in self.roles.items())])
+        return " ".join([str(self.shape), *(f"{name}={self.show(name)}" for name in self.roles)])
 
-    def _show(self, role: Role) -> str:
-        """Return a role in words; balanced intervals go without saying."""
+    def show(self, name: str) -> str:
+        """Return the role along a grid axis in words; balanced intervals go without saying."""
+        role = self.roles[name]
         if isinstance(role, Split) and role.intervals == balanced(self.shape[role.axis], len(role.intervals)):
             return repr(Split(role.axis, boundary=role.boundary))
         return repr(role)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distdl_ops.intervals import Listed
 from distdl_ops.layout import Layout, runs
 from distdl_ops.roles import Copies, Split
 
@@ -60,10 +61,12 @@ def multiplicity(layout: Layout) -> Multiplicity:
         if isinstance(role, Copies):
             copies *= layout.axes[name]
         elif isinstance(role, Split):
-            held = np.zeros(layout.shape[role.axis] + 1, np.int64)
-            for interval in role.intervals:
-                for piece in runs(interval, layout.shape[role.axis], role.boundary):
-                    held[piece.start] += 1
-                    held[piece.start + piece.length] -= 1
-            counts[role.axis] = np.cumsum(held[:-1])
+            extent = layout.shape[role.axis]
+            if role.boundary == "periodic":
+                found = [run for interval in role.intervals for run in runs(interval, extent, role.boundary)]
+                starts, stops = Listed([(run.start, run.start + run.length) for run in found]).ends()
+            else:
+                starts, stops = np.clip(role.intervals.ends(), 0, extent)
+            begun, ended = (np.bincount(places, minlength=extent + 1) for places in (starts, stops))
+            counts[role.axis] = np.cumsum(begun - ended)[:-1]
     return Multiplicity(copies, tuple(counts))

@@ -184,7 +184,7 @@ def _served_by(source: Layout, sender: int, target: Layout) -> Mapping[str, int]
     replicated, coordinates = _replicated(source), coordinates_of(source.axes, sender)
     if coordinates is None:
         return None
-    if list(source.axes.items()) == list(target.axes.items()):
+    if source.same_grid(target):
         return {name: coordinates[name] for name in replicated}
     if len(replicated) == len(source.axes) and target.ranks <= source.ranks:
         return coordinates_of(target.axes, sender)

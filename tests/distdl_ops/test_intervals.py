@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import balanced
-from distdl_ops.intervals import WRITTEN_OUT, Balanced, Intervals, Listed
+from distdl_ops.intervals import WRITTEN_OUT, Balanced, Intervals, Listed, halo_of
 
 pytestmark = pytest.mark.serial
 
@@ -48,6 +48,8 @@ def test_summary(found: Intervals) -> None:
     entries = [i for a, b in found for i in range(a, b)]
     starts = [a for a, b in found if a < b]
     assert found.total == len(entries)
+    assert found.longest == max((b - a for a, b in found), default=0)
+    assert list(zip(*found.ends().tolist(), strict=True)) == list(found)
     assert found.hull == ((min(entries), max(entries) + 1) if entries else (0, 0))
     assert found.apart == (len(set(entries)) == len(entries))
     assert found.rising == (starts == sorted(starts))
@@ -119,3 +121,14 @@ def test_what_is_no_interval(wrong: list[tuple[int, int]]) -> None:
     """Neither a pair in the wrong order, nor another number of numbers, nor fractions make an interval."""
     with pytest.raises(ValueError, match="interval"):
         Listed(wrong)
+
+
+@given(st.integers(0, 12), st.integers(1, 7), widths)
+def test_halos_are_found(extent: int, parts: int, pair: tuple[int, int]) -> None:
+    """By how much intervals were widened is seen, however they are written; of others, that they were not."""
+    found = balanced(extent, parts).widened(*pair)
+    for same in (found, Listed(list(found))):
+        halo = halo_of(same, extent)
+        assert halo is not None
+        assert balanced(extent, parts).widened(*halo) == found
+    assert halo_of(Listed([*found, (-99, 99)]), extent) is None
