@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, final
 
 from distdl_ops.grid import rank_at
+from distdl_ops.layout import Layout
 from distdl_ops.roles import At, Copies, Replicated, Role
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import World
@@ -75,27 +76,58 @@ class Collective:
 
 def collective(source: DistributedSpace, target: DistributedSpace) -> Collective | None:
     """Return the collective that is ``M(S, T)``; None where the roles name none."""
-    if source.grid != target.grid:
+    found = named(source.layout, target.layout) if source.grid == target.grid else None
+    if found is None:
         return None
-    axes = source.layout.moving_axes(target.layout)
-    found = [_kind(source.roles[axis], target.roles[axis]) for axis in axes]
-    kinds = {kind for kind, _ in found}
-    if len(kinds) != 1:
-        return None
-    (kind,) = kinds
-    if kind is None:
-        return None
-    lengths = {axis: source.grid.axes[axis] for axis in axes}
-    root = rank_at(lengths, {a: k for a, (_, k) in zip(axes, found, strict=True)})
-    return Collective(kind, math.prod(lengths.values()), source.grid.line(tuple(axes)), root, target.shape)
+    lengths = {axis: source.grid.axes[axis] for axis in source.layout.moving_axes(target.layout)}
+    root = rank_at(lengths, {axis: _root(source.roles[axis], target.roles[axis]) for axis in lengths})
+    return Collective(found.kind, found.ranks, source.grid.line(tuple(lengths)), root, target.shape)
 
 
-def _kind(source: Role, target: Role) -> tuple[Kind | None, int]:
-    """Return the collective along one axis, and its root's coordinate."""
+@final
+class Way(NamedTuple):
+    """A kind of collective, and on how many ranks it runs at once."""
+
+    kind: Kind
+    ranks: int
+
+
+def way(source: Layout, target: Layout) -> Way | None:
+    """Return the collective by which ``M(S, T)`` is carried out; None where it is the exchange of its `Plan`.
+
+    Examples
+    --------
+    >>> for p in (4, 1000):
+    ...     S, T = (Layout({"rows": p}, (8,), {"rows": role}) for role in (Copies(), Replicated()))
+    ...     print(way(S, T), way(T, S))
+    None None
+    Way(kind='allreduce', ranks=1000) None
+    """
+    found = named(source, target)
+    return None if found is None or found.ranks <= FEW[found.kind] else found
+
+
+def named(source: Layout, target: Layout) -> Way | None:
+    """Return the collective that two layouts' roles name, the same along all that moves; None where there is none."""
+    if not source.same_grid(target):
+        return None
+    moving = source.moving_axes(target)
+    kinds = {_kind(source.roles[axis], target.roles[axis]) for axis in moving}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return None if kind is None else Way(kind, math.prod(source.axes[axis] for axis in moving))
+
+
+def _kind(source: Role, target: Role) -> Kind | None:
+    """Return the collective along one axis."""
     if isinstance(source, At) and isinstance(target, Copies | Replicated):
-        return "broadcast", source.index
+        return "broadcast"
     if isinstance(source, Copies) and isinstance(target, At):
-        return "reduce", target.index
+        return "reduce"
     if isinstance(source, Copies) and isinstance(target, Copies | Replicated):
-        return "allreduce", 0
-    return None, 0
+        return "allreduce"
+    return None
+
+
+def _root(source: Role, target: Role) -> int:
+    """Return the coordinate of the rank that sends to all, or receives from all; 0 where there is none."""
+    return next((role.index for role in (source, target) if isinstance(role, At)), 0)

@@ -29,7 +29,7 @@ import math
 from typing import final
 
 from distdl_ops.label import Label
-from distdl_ops.movement.collective import FEW, Collective, collective
+from distdl_ops.movement.collective import Collective, collective, way
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
@@ -133,8 +133,7 @@ class Movement(LinearOperator):
     @functools.cached_property
     def dual(self) -> Movement:
         """``M(T, S)``. No communication."""
-        mirrored = object.__new__(Movement)
-        LinearOperator.__init__(mirrored, self.codomain, self.domain)
+        mirrored = movement_between(self.codomain, self.domain)
         mirrored.dual = self
         return mirrored
 
@@ -148,17 +147,20 @@ class Movement(LinearOperator):
         return name_movement(self.domain, self.codomain)
 
 
+def movement_between(source: DistributedSpace, target: DistributedSpace) -> Movement:
+    """Return ``Movement(source, target)`` without communication, of spaces that all ranks are known to agree on."""
+    found = object.__new__(Movement)
+    LinearOperator.__init__(found, source, target)
+    return found
+
+
 class _Executor:
     """What carries ``M(S, T)`` out: a collective, or the sparse exchange; and what it calls itself to other ranks."""
 
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         self.world = source.grid.world
-        found = collective(source, target)
-        self.way: Collective | Plan
-        if found is None or found.ranks <= FEW[found.kind]:
-            self.way = Plan(source.layout, target.layout, self.world.rank)
-        else:
-            self.way = found
+        found = collective(source, target) if way(source.layout, target.layout) else None
+        self.way: Collective | Plan = found or Plan(source.layout, target.layout, self.world.rank)
         self.label = Label(f"{name_movement(source, target)} : {source} -> {target}", source.ndim)
 
     def run(self, x: Array) -> Array:

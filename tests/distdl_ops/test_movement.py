@@ -1,5 +1,6 @@
 """Every movement between two layouts is ``E_T E_S*``, and behaves as an operator should."""
 
+import copy
 from typing import Any
 
 import array_api_strict
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
 from distdl_ops.movement.collective import collective
+from distdl_ops.movement.movement import movement_between
 from distdl_ops.plan import Plan
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError, check_adjoint, matrix
@@ -274,3 +276,17 @@ def test_any_array_library(ranks: int, library: Any) -> None:
             assert A.H(y).shape == (2, *S.shape)
 
     on_ranks(ranks, main)
+
+
+def test_movements_between_known_spaces(ranks: int) -> None:
+    """A movement between spaces that all ranks agree on is the same one, adjoint and copies included."""
+
+    def main(world: World) -> list[bool]:
+        S = DistributedSpace(Grid(world, p=world.size), (7,), p=Split(0))
+        T = S.with_roles(p=Copies())
+        A, B = Movement(S, T), movement_between(S, T)
+        x, y = S.integers(1), T.integers(2)
+        found = [np.array_equal(A(x), C(x)) and np.array_equal(A.H(y), C.H(y)) for C in (B, copy.copy(B), B.H.H)]
+        return [*found, A == B, B.H == A.H]
+
+    assert on_ranks(ranks, main) == [[True] * 5] * ranks
