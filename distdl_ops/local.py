@@ -9,13 +9,19 @@ matrix     block diagonal
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple, final
+
+import numpy as np
 
 from distdl_ops.roles import Replicated
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError, claims
-from linop.arrays import Array
+from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
+from linop.algebra.scale import scale
+from linop.algebra.sum import add
+from linop.arrays import Array, Scalar
 from linop.claims import Claims
 
 
@@ -90,11 +96,38 @@ class Local(LinearOperator):
     @property
     def dual(self) -> Local:
         """The adjoints. No communication."""
-        mirrored = object.__new__(Local)
-        LinearOperator.__init__(mirrored, self.codomain, self.domain)
-        mirrored._everyone = tuple(told.mirrored() for told in self._everyone)
-        mirrored.operator = self.operator.dual
-        return mirrored
+        return _lifted(self.codomain, self.domain, self.operator.dual, [told.mirrored() for told in self._everyone])
+
+    @property
+    def simple(self) -> bool:
+        """Whether the operators of all ranks are known to be as simple as `linop.simplify` makes them."""
+        return all(told.simple for told in self._everyone)
+
+    @property
+    def number(self) -> Scalar | None:
+        """The number c where every rank's operator is c times the identity; None where it is not."""
+        numbers = {told.number for told in self._everyone if told.number != "any"}
+        return None if len(numbers) > 1 else numbers.pop() if numbers else 1.0
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """What the operator of each rank costs."""
+        return tuple(told.cost for told in self._everyone)
+
+    def simplified(self) -> Local:
+        """Return the same with the operators of all ranks simplified; collective, unless they are known to be."""
+        if self.simple:
+            return self
+        operator = simplify(self.operator)
+        return lifted(self.domain, self.codomain, operator, simple=True)
+
+    def after(self, other: Local) -> Local | None:
+        """Return the product with another, rank by rank; None where not all ranks can multiply. No communication."""
+        pairs = list(zip(self._everyone, other._everyone, strict=True))
+        if any(left.ends[0] != right.ends[1] for left, right in pairs):
+            return None
+        told = [left.after(right) for left, right in pairs]
+        return _lifted(other.domain, self.codomain, self.operator @ other.operator, told)
 
     def _apply(self, x: Array) -> Array:
         return self.operator._apply(x)
@@ -106,28 +139,131 @@ class Local(LinearOperator):
         return f"Local({self.operator})"
 
 
+def lifted(
+    domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator, *, simple: bool = False
+) -> Local:
+    """Return ``Local(domain, codomain, operator)`` of operators that are known to fit; `simple`, to be simplified.
+
+    Collective: each rank tells of its operator.
+    """
+    everyone = domain.grid.world.allgather(_tell(operator, simple=simple), "Local")
+    return _lifted(domain, codomain, operator, everyone)
+
+
+def summed(terms: Sequence[LinearOperator]) -> Local | None:
+    """Return the sum of multiples of local operators and identities as one; None where not all ranks can add.
+
+    Collective.
+    """
+    split = [(term.scalar, term.operator) if isinstance(term, Scale) else (1.0, term) for term in terms]
+    locals_ = [term for _, term in split if isinstance(term, Local)]
+    if not locals_:
+        return None
+    first = locals_[0]
+    ends = [told.ends for told in first._everyone]
+    square = all(domain == codomain for domain, codomain in ends)
+    if any([told.ends for told in term._everyone] != ends for term in locals_) or (
+        len(locals_) < len(terms) and not square
+    ):
+        return None
+    identity = Identity(first.operator.domain)
+    own = [scale(number, term.operator if isinstance(term, Local) else identity) for number, term in split]
+    return lifted(first.domain, first.codomain, reduce(add, own))
+
+
+def _lifted(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator, told: list[_Told]) -> Local:
+    """Return ``Local(domain, codomain, operator)`` of operators that are known to fit, without communication."""
+    found = object.__new__(Local)
+    LinearOperator.__init__(found, domain, codomain)
+    found._everyone, found.operator = tuple(told), operator
+    return found
+
+
 class _Told(NamedTuple):
     """What a rank tells the others of its operator.
 
-    Two operators of one rank are the same where their hashes are, which that rank alone can compute.
+    Two operators of one rank are the same where their hashes are, factor by factor, which that rank alone can compute.
     """
 
     exact: bool
     roundings: int
     gain: float | None
     claims: Claims
-    identity: int
-    mirror: int
+    identity: tuple[int, ...]
+    mirror: tuple[int, ...]
+    ends: tuple[int, int]  # the hashes of domain and codomain
+    cost: Cost
+    number: Any  # None, or c of c times the identity; "any" where there is nothing to multiply
+    simple: bool
 
     def mirrored(self) -> _Told:
         """Return what the rank tells of the adjoint."""
-        return self._replace(claims=claims.mirrored(self.claims), identity=self.mirror, mirror=self.identity)
+        number = self.number.conjugate() if isinstance(self.number, complex) else self.number
+        return self._replace(
+            claims=claims.mirrored(self.claims),
+            identity=self.mirror,
+            mirror=self.identity,
+            ends=self.ends[::-1],
+            number=number,
+        )
+
+    def after(self, other: _Told) -> _Told:
+        """Return what the rank tells of the product with another operator, which was applied before."""
+        kept = claims.UNITARY | {claims.DIAGONAL}
+        return _Told(
+            self.exact and other.exact,
+            self.roundings + other.roundings,
+            None if self.gain is None or other.gain is None else self.gain * other.gain,
+            self.claims & other.claims & kept,
+            self.identity + other.identity,
+            other.mirror + self.mirror,
+            (other.ends[0], self.ends[1]),
+            self.cost + other.cost,
+            _product(self.number, other.number),
+            False,
+        )
 
 
-def _tell(operator: LinearOperator) -> _Told:
-    """Return what is told of an operator."""
-    identity, mirror = hash(operator), hash(operator.dual)
-    return _Told(operator.exact, operator.roundings, operator.gain, operator.claims, identity, mirror)
+def _tell(operator: LinearOperator, *, simple: bool = False) -> _Told:
+    """Return what is told of an operator; `simple`, where it was simplified."""
+    dual, identity = operator.dual, _hashes(operator)
+    return _Told(
+        operator.exact,
+        operator.roundings,
+        operator.gain,
+        operator.claims,
+        identity,
+        identity if dual is operator else _hashes(dual),
+        (hash(operator.domain), hash(operator.codomain)),
+        cost(operator),
+        _number(operator),
+        simple or (not parts(operator) and simplify(operator) is operator),
+    )
+
+
+def _hashes(operator: LinearOperator) -> tuple[int, ...]:
+    """Return the hash of each factor of a product, or that of an operator by itself."""
+    return tuple(map(hash, operator.factors if isinstance(operator, Compose) else (operator,)))
+
+
+def _number(operator: LinearOperator) -> Any:
+    """Return c where an operator is c times the identity, as far as its form says."""
+    if 0 in operator.domain.shape and 0 in operator.codomain.shape:
+        return "any"
+    if isinstance(operator, Identity):
+        return 1.0
+    if isinstance(operator, Scale) and isinstance(operator.operator, Identity):
+        return operator.scalar
+    if isinstance(operator, Diagonal) and np.all(operator.entries == operator.entries.flat[0]):
+        return operator.entries.flat[0].item()
+    return None
+
+
+def _product(left: Any, right: Any) -> Any:
+    """Return the number of a product of two operators of these numbers."""
+    if left is None or right is None:
+        return None
+    return "any" if "any" in (left, right) else left * right
 
 
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:

@@ -1,6 +1,7 @@
 """Rank-local operators, and expressions that mix them with movements."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Local, Movement, Replicated, Split, World
+from distdl_ops.local import summed
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import Euclidean, Identity, LinearOperator, Matrix, SpaceError, check_adjoint, matrix
+from linop import (
+    Diagonal,
+    Euclidean,
+    Identity,
+    LinearOperator,
+    Matrix,
+    SpaceError,
+    Weighted,
+    check_adjoint,
+    cost,
+    matrix,
+)
 
 
 def scaling(space: DistributedSpace, seed: int) -> Local:
@@ -117,3 +130,61 @@ def test_a_rank_with_nothing_runs_the_same_line(ranks: int) -> None:
         assert S.to_global(A(S.from_global(np.ones((3, 2))))).sum() == 12
 
     on_ranks(ranks, main)
+
+
+def test_numbers_are_known_of_all_ranks(ranks: int) -> None:
+    """A local operator knows the one number that all ranks multiply by; ranks that hold nothing do not matter."""
+
+    def main(world: World) -> tuple[Any, ...]:
+        S = DistributedSpace(Grid(world, p=world.size), (1,), p=Split(0))  # all but the first rank hold nothing
+        C = S.with_roles(p=Copies())
+        own, one = Euclidean(S.shape), Euclidean(C.shape)
+        held = Local(S, S, Diagonal(np.full(S.shape, 3.0), own))
+        same, other = Local(C, C, 2 * Identity(one)), Local(C, C, (1.0 + world.rank) * Identity(one))
+        products = (same.after(same), same.after(other))
+        return (held.number, same.number, other.number, *(None if p is None else p.number for p in products))
+
+    differs = None if ranks > 1 else 1.0
+    assert on_ranks(ranks, main) == [(3.0, 2.0, differs, 4.0, None if ranks > 1 else 2.0)] * ranks
+
+
+def test_costs_of_all_ranks_are_known(ranks: int) -> None:
+    """Each rank knows what everyone's operator costs, of adjoints and products, too."""
+
+    def main(world: World) -> bool:
+        S = DistributedSpace(Grid(world, p=world.size), (5, 2), p=Split(0))
+        own = Euclidean(S.shape)
+        A = Local(S, S, Diagonal(np.ones(S.shape), own))
+        each = world.allgather(cost(A.operator), "test")
+        product = A.after(A)
+        assert product is not None
+        return [*A.costs] == each and [*A.dual.costs] == each and [*product.costs] == [2 * found for found in each]
+
+    assert all(on_ranks(ranks, main))
+
+
+def test_products_of_ranks_that_do_not_meet(ranks: int) -> None:
+    """Where the operators of one rank cannot be multiplied, there is no product, on any rank."""
+
+    def main(world: World) -> bool:
+        S = DistributedSpace(Grid(world, p=world.size), (2 * world.size,), p=Split(0))
+        plain, weighted = Euclidean(S.shape), Weighted(Euclidean(S.shape), 2.0)
+        last = world.rank == world.size - 1
+        A = Local(S, S, Identity(plain))
+        B = Local(S, S, Identity(weighted if last else plain))
+        return A.after(B) is None and A.after(A) is not None and summed([A, B]) is None
+
+    assert all(on_ranks(ranks, main))
+
+
+def test_sums_need_a_local_operator(ranks: int) -> None:
+    """Identities alone are no local operator; with one, they are added on each rank."""
+
+    def main(world: World) -> tuple[bool, bool]:
+        S = DistributedSpace(Grid(world, p=world.size), (2 * world.size,), p=Split(0))
+        A = Local(S, S, Diagonal(np.arange(2.0), Euclidean(S.shape)))
+        total = summed([2 * A, Identity(S)])
+        assert total is not None
+        return summed([Identity(S), Identity(S)]) is None, np.array_equal(matrix(total), matrix(2 * A + Identity(S)))
+
+    assert on_ranks(ranks, main) == [(True, True)] * ranks
