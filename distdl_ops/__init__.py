@@ -15,6 +15,7 @@ from distdl_ops.compositions import (
     DistributedRestriction,
     DistributedRFFT,
 )
+from distdl_ops.cost import ParallelCost, costs, traffic
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.grid import Grid
 from distdl_ops.in_flight import InFlight
@@ -73,6 +74,7 @@ __all__ = [
     "Local",
     "Move",
     "Movement",
+    "ParallelCost",
     "Pick",
     "PrefixSum",
     "RankFailedError",
@@ -88,6 +90,8 @@ __all__ = [
     "SumReduce",
     "World",
     "balanced",
+    "costs",
     "simulate",
+    "traffic",
     "world",
 ]

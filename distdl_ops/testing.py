@@ -1,4 +1,4 @@
-"""Hypothesis strategies for drafts, their dense embeddings, and one way to run a property on both engines.
+"""Hypothesis strategies for drafts and expressions, dense embeddings, and one way to run a property on both engines.
 
 A property is a function of a world. `on_ranks` runs it on simulated ranks, or, in a process that ``mpiexec`` started,
 on the ranks of MPI, and settles the verdict between them.
@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from distdl_ops.grid import Grid
 from distdl_ops.intervals import balanced
+from distdl_ops.local import Local
+from distdl_ops.movement.movement import Movement
 from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
-from linop import FunctionOperator, LinearOperator
+from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
 from linop.testing import DTYPES, shapes
 
 T = TypeVar("T")
@@ -226,3 +228,92 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
             axes = draw(grids(size))
         found.append(draw(drafts(axes, shape, dtype)))
     return tuple(found)
+
+
+Recipe = tuple[Any, ...]
+"""An expression before there is a world: what it is, and its parts."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A random expression of movements and local operators on spaces of one tensor: what hypothesis draws.
+
+    Attributes
+    ----------
+    drafts : tuple of Draft
+        The spaces.
+    recipe : tuple
+        The expression.
+    """
+
+    drafts: tuple[Draft, ...]
+    recipe: Recipe
+
+    def on(self, world: World) -> LinearOperator:
+        """Return the expression on a world."""
+        return _cooked(self.recipe, tuple(draft.on(world) for draft in self.drafts))
+
+
+@st.composite
+def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
+    """Return random expressions on at most `size` ranks, in which arithmetic on small integers is exact.
+
+    Parameters
+    ----------
+    size : int
+        How many ranks there are.
+    depth : int, optional
+        Of the expression, at most.
+    """
+    drafts = draw(drafts_of_one_tensor(size, 3, same_grid=draw(st.booleans())))
+    dtype = draw(st.sampled_from(["float64", "complex128"]))
+    drafts = tuple(Draft(draft.axes, draft.shape, dtype, draft.roles) for draft in drafts)
+    domain, codomain = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth)))
+
+
+@st.composite
+def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int) -> Recipe:
+    """Return recipes of expressions between two of some spaces, given by their numbers."""
+    kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix"] if domain == codomain else [])
+    kinds += ["compose", "compose", "compose", "add", "scale", "adjoint"] if depth else []
+    kind = draw(st.sampled_from(kinds))
+    if kind == "movement":
+        return kind, domain, codomain
+    if kind in ("number", "tensor", "diagonal", "matrix"):
+        return kind, domain, draw(st.integers(0, 9))
+    if kind == "adjoint":
+        return kind, draw(recipes(count, codomain, domain, depth - 1))
+    if kind == "scale":
+        return kind, draw(st.sampled_from([-1, 0.5, 2, 3])), draw(recipes(count, domain, codomain, depth - 1))
+    if kind == "add":
+        return kind, *(draw(recipes(count, domain, codomain, depth - 1)) for _ in range(2))
+    between = draw(st.integers(0, count - 1))
+    right, left = draw(recipes(count, domain, between, depth - 1)), draw(recipes(count, between, codomain, depth - 1))
+    return kind, left, right
+
+
+def _cooked(recipe: Recipe, spaces: tuple[DistributedSpace, ...]) -> LinearOperator:
+    """Return the expression of a recipe."""
+    kind, *rest = recipe
+    if kind == "movement":
+        return Movement(spaces[rest[0]], spaces[rest[1]])
+    if kind == "adjoint":
+        return _cooked(rest[0], spaces).H
+    if kind == "scale":
+        scalar: float = rest[0]
+        return scalar * _cooked(rest[1], spaces)
+    if kind in ("add", "compose"):
+        left, right = (_cooked(part, spaces) for part in rest)
+        return left + right if kind == "add" else left @ right
+    space, seed = spaces[rest[0]], rest[1]
+    own = Euclidean(space.shape, space.dtype)
+    generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
+    if kind == "number":
+        return Local(space, space, seed % 3 * Identity(own))
+    if kind == "matrix":
+        return Local(space, space, Matrix(generator.integers(-2, 3, (own.size, own.size)), own, own))
+    if kind == "diagonal":
+        return Local(space, space, Diagonal(generator.integers(-3, 4, space.shape), own))
+    tensor = np.random.default_rng(seed).integers(-3, 4, space.global_shape)
+    return Local(space, space, Diagonal(space.from_global(tensor), own))
