@@ -4,6 +4,7 @@ A layout of a tensor over a grid of ranks is a vector space, and moving data is 
 runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under ``mpiexec``), unchanged.
 """
 
+from distdl_ops import rules  # noqa: F401  (they register themselves)
 from distdl_ops.compositions import (
     DistributedConvolution,
     DistributedCorrelation,
@@ -42,9 +43,11 @@ from distdl_ops.movement.sum_reduce import SumReduce
 from distdl_ops.prefix_sum import PrefixSum
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
+from distdl_ops.steps import Advice, advise
 from distdl_ops.worlds import AgreementError, DeadlockError, RankFailedError, World, simulate, world
 
 __all__ = [
+    "Advice",
     "AgreementError",
     "AllGather",
     "AllReduce",
@@ -89,6 +92,7 @@ __all__ = [
     "Start",
     "SumReduce",
     "World",
+    "advise",
     "balanced",
     "costs",
     "simulate",

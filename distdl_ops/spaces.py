@@ -274,6 +274,20 @@ class DistributedSpace(Space):
         return f"DistributedSpace({self.grid!r}, {self.dtype}{field}, {self.layout})"
 
 
+def rearranged(space: DistributedSpace, roles: Mapping[str, Role]) -> DistributedSpace:
+    """Return the same space with these roles, without communication: for roles that all ranks have found alike.
+
+    Raises
+    ------
+    SpaceError
+        When they make no space; the same on every rank.
+    """
+    found = object.__new__(DistributedSpace)
+    found.grid = space.grid
+    found._build(space.global_shape, space.dtype, space.field, roles)
+    return found
+
+
 def require_spaces(name: str, *spaces: object) -> None:
     """Raise a TypeError that names the operator unless these are distributed spaces."""
     for space in spaces:
