@@ -22,6 +22,7 @@ from distdl_ops.grid import Grid
 from distdl_ops.in_flight import InFlight
 from distdl_ops.intervals import balanced
 from distdl_ops.local import Local
+from distdl_ops.machine import Machine, calibrate
 from distdl_ops.movement.all_gather import AllGather
 from distdl_ops.movement.all_reduce import AllReduce
 from distdl_ops.movement.all_sum_reduce import AllSumReduce
@@ -75,6 +76,7 @@ __all__ = [
     "HaloExchange",
     "InFlight",
     "Local",
+    "Machine",
     "Move",
     "Movement",
     "ParallelCost",
@@ -94,6 +96,7 @@ __all__ = [
     "World",
     "advise",
     "balanced",
+    "calibrate",
     "costs",
     "simulate",
     "traffic",
