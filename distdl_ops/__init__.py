@@ -43,6 +43,7 @@ from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.movement.sum_reduce import SumReduce
 from distdl_ops.prefix_sum import PrefixSum
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.scaling import Scaling, scaling
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.steps import Advice, advise
 from distdl_ops.worlds import AgreementError, DeadlockError, RankFailedError, World, simulate, world
@@ -87,6 +88,7 @@ __all__ = [
     "Repartition",
     "Replicated",
     "Role",
+    "Scaling",
     "Scatter",
     "Shift",
     "Slice",
@@ -98,6 +100,7 @@ __all__ = [
     "balanced",
     "calibrate",
     "costs",
+    "scaling",
     "simulate",
     "traffic",
     "world",
