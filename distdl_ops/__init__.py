@@ -18,6 +18,8 @@ from distdl_ops.compositions import (
 )
 from distdl_ops.cost import ParallelCost, costs, traffic
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
+from distdl_ops.draw import draw
+from distdl_ops.explain import Explanation, explain
 from distdl_ops.grid import Grid
 from distdl_ops.in_flight import InFlight
 from distdl_ops.intervals import balanced
@@ -41,6 +43,7 @@ from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.slice import Slice
 from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.movement.sum_reduce import SumReduce
+from distdl_ops.plot import plot_matrix
 from distdl_ops.prefix_sum import PrefixSum
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.scaling import Scaling, scaling
@@ -71,6 +74,7 @@ __all__ = [
     "DistributedRFFT",
     "DistributedRestriction",
     "DistributedSpace",
+    "Explanation",
     "Finish",
     "Gather",
     "Grid",
@@ -100,6 +104,9 @@ __all__ = [
     "balanced",
     "calibrate",
     "costs",
+    "draw",
+    "explain",
+    "plot_matrix",
     "scaling",
     "simulate",
     "traffic",

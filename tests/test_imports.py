@@ -11,8 +11,8 @@ pytestmark = pytest.mark.serial
 @pytest.mark.parametrize(
     ("package", "absent"),
     [
-        ("linop", ["torch", "mpi4py", "scipy", "hypothesis", "distdl_ops", "torch_bridge"]),
-        ("distdl_ops", ["torch", "mpi4py", "scipy", "hypothesis", "torch_bridge"]),
+        ("linop", ["torch", "mpi4py", "scipy", "hypothesis", "matplotlib", "distdl_ops", "torch_bridge"]),
+        ("distdl_ops", ["torch", "mpi4py", "scipy", "hypothesis", "matplotlib", "torch_bridge"]),
         ("torch_bridge", ["mpi4py", "scipy", "hypothesis"]),
         ("torch_bridge.nn", ["mpi4py", "scipy", "hypothesis"]),
     ],
