@@ -53,6 +53,11 @@ format: $(VENV)/ready
 	$(PY) -m ruff format
 
 bench: $(VENV)/ready
+	for ranks in 2 4; do \
+		$(MPIEXEC) -n $$ranks $(PY) benchmarks/movements.py || exit 1; \
+		$(MPIEXEC) -n $$ranks $(PY) benchmarks/distributed_solvers.py || exit 1; \
+	done
+	$(PY) benchmarks/plans.py
 	$(MPIEXEC) -n $(RANKS) $(PY) benchmarks/training_step.py
 
 $(VENV)/ready: MPI = mpi,dev
