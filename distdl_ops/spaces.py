@@ -7,6 +7,7 @@ data movement of this library is :math:`M(S, T) = E_T E_S^*`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import Any, NoReturn, final
@@ -138,8 +139,12 @@ class DistributedSpace(Space):
         if not self.counts_here:
             local[...] = 0
         total = np.empty_like(local)
-        self.grid.world.allreduce(local, total, f"dot in {self}, batch {local.shape} of {local.dtype}")
+        self.grid.world.allreduce(local, total, self._dot.of(local))
         return total.item() if total.ndim == 0 else total
+
+    @functools.cached_property
+    def _dot(self) -> Label:
+        return Label(f"dot in {self}", 0)
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""

@@ -15,9 +15,11 @@ Other byte orders than the machine's are refused.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import array_api_compat
 import numpy as np
@@ -52,7 +54,12 @@ Hosted = tuple[np.ndarray, Land]
 
 def dtype_name(x: Array) -> str:
     """Return what the dtype of an array is called in every library."""
-    return str(x.dtype).rpartition(".")[2]
+    return _name(x.dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _name(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]
 
 
 def nbytes(x: Array) -> int:
