@@ -182,6 +182,11 @@ class LinearOperator(ABC):
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
 
+    @final
+    def __deepcopy__(self, memo: object) -> LinearOperator:
+        """Return the operator itself: it never changes, and may stand for processes that have no copies."""
+        return self
+
     def __str__(self) -> str:
         return type(self).__name__
 

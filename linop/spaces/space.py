@@ -292,6 +292,11 @@ class Space(ABC):
         return self is other or (type(self) is type(other) and self._key() == other._key())
 
     @final
+    def __deepcopy__(self, memo: object) -> Space:
+        """Return the space itself: it never changes, and may stand for processes that have no copies."""
+        return self
+
+    @final
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
 
