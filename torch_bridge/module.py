@@ -7,12 +7,15 @@ from typing import final
 import torch
 
 from linop import LinearOperator
+from linop.arrays import Vector
 from torch_bridge.function import as_function
 
 
 @final
 class Operator(torch.nn.Module):
     """The module whose ``forward`` applies a linear operator; see `as_function`.
+
+    Copies of the module share the operator, which never changes; a copy of a distributed one makes no communicator.
 
     Parameters
     ----------
@@ -28,11 +31,16 @@ class Operator(torch.nn.Module):
 
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__()
-        self.operator = operator
+        self.function = as_function(operator)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    @property
+    def operator(self) -> LinearOperator:
+        """The operator."""
+        return self.function.operator
+
+    def forward(self, x: Vector) -> Vector:
         """Return ``A x``."""
-        return as_function(self.operator)(x)
+        return self.function(x)
 
     def __repr__(self) -> str:
         return f"Operator({self.operator!r})"

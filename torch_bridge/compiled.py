@@ -1,0 +1,93 @@
+"""Operators in graphs that torch compiles or exports: one opaque node, which names its operator.
+
+A graph can hold tensors and strings, but no operators. So each function has a name, and what a compiler has seen is
+kept as long as the process lives: the graph may be run at any time. A graph that is loaded into another process does
+not find its operators there, and says so.
+
+Torch can map such a node over a batch (vmap), and take its gradient; what else it is asked for, it refuses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torch_bridge.thread import ANYONE
+
+if TYPE_CHECKING:
+    from torch_bridge.function import Function
+
+_numbers = itertools.count()
+_named: weakref.WeakValueDictionary[str, Function] = weakref.WeakValueDictionary()
+_traced: dict[str, Function] = {}
+
+
+def name(function: Function) -> str:
+    """Return a name of its own for a function; it tells what comes out, for compilers keep graphs by their text."""
+    found = f"{next(_numbers)} {function.layout}"
+    _named[found] = function
+    return found
+
+
+def _function(name: str) -> Function:
+    """Return the function of a name."""
+    found = _named.get(name)
+    if found is None:
+        raise RuntimeError(f"operator {name!r} of a compiled or exported graph does not exist in this process")
+    return found
+
+
+def _refuse_forward_mode() -> None:
+    """Raise where derivatives are wanted that torch would lose on the way, without a word."""
+    # No function that torch documents tells this; where the number is gone, nothing is refused.
+    if torch.autograd.forward_ad._current_level >= 0:
+        raise NotImplementedError(
+            "torch has no forward mode (jvp, dual numbers) of an operator in a compiled or exported graph; "
+            "differentiate the function that is not compiled"
+        )
+
+
+@torch.library.custom_op("torch_bridge::apply", mutates_args=())
+def apply(parts: list[torch.Tensor], name: str) -> list[torch.Tensor]:
+    """Apply the operator of a name to the parts of a vector. Where a token follows, one follows the result."""
+    _refuse_forward_mode()
+    function = _function(name)
+    return [*function.run(parts[: function.arity]), *map(torch.zeros_like, parts[function.arity :])]
+
+
+@apply.register_fake
+def _shapes(parts: list[torch.Tensor], name: str) -> list[torch.Tensor]:
+    """Return what a compiler needs to know of the result."""
+    _refuse_forward_mode()
+    function = _traced[name] = _function(name)
+    return [*function.empty(parts), *map(torch.empty_like, parts[function.arity :])]
+
+
+def _remember(ctx: Any, inputs: tuple[list[torch.Tensor], str], output: list[torch.Tensor]) -> None:  # noqa: ARG001
+    ctx.function = _function(inputs[1])
+
+
+def _backward(ctx: Any, cotangents: list[torch.Tensor]) -> tuple[list[torch.Tensor], None]:
+    """Apply the adjoint.
+
+    The token's gradient is what keeps it in the graph of a rank whose own argument requires none.
+    """
+    return apply(cotangents, ctx.function.dual.compiled_name), None
+
+
+def _vmap(
+    info: Any, in_dims: tuple[list[int | None], None], parts: list[torch.Tensor], name: str
+) -> tuple[list[torch.Tensor], list[int | None]]:
+    """Apply the operator to a batch."""
+    function = _function(name)
+    moved = function.batched(info.batch_size, in_dims[0][: function.arity], parts[: function.arity])
+    tokens = [torch.zeros_like(ANYONE) for _ in parts[function.arity :]]
+    results = apply([*moved, *tokens], name)
+    return results, [*[0] * (len(results) - len(tokens)), *[None] * len(tokens)]
+
+
+apply.register_autograd(_backward, setup_context=_remember)
+apply.register_vmap(_vmap)
