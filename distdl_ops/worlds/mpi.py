@@ -1,48 +1,44 @@
 """MPI ranks, through mpi4py.
 
-Communicators are our own, so that no message of the user's can be taken for one of ours. Messages of an exchange carry
-in their tag which operation they belong to, and sums of few numbers carry it beside them; other collectives first
-compare it. So ranks that are in different operations never take wrong numbers for right ones; how they find out, and
-all waiting, is in `distdl_ops.worlds.watch`.
+Communicators are our own, so that no message of the user's can be taken for one of ours. Sums of few numbers carry
+beside them which operation they belong to; other collectives first compare it. Notices travel on a communicator of
+their own. Waiting polls, so that ranks which share a core let each other run.
 """
 
 from __future__ import annotations
 
 import atexit
-import functools
 import os
 import pickle
-import zlib
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError, inside
-from distdl_ops.worlds.buffers import Land, addends, bits
-from distdl_ops.worlds.watch import Group, Log, Watch
-from distdl_ops.worlds.world import Exchange, Traffic, World
+from distdl_ops.worlds.buffers import addends, bits
+from distdl_ops.worlds.post import Pending, Post, pause
+from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of
+from distdl_ops.worlds.watch import Group, Watch
+from distdl_ops.worlds.world import Traffic, World
 from linop.arrays import Array
 
 T = TypeVar("T")
 
-TURNS = 16
-"""How many numbers of operations a tag tells apart; they repeat."""
+EAGER_POLLS = 2000
+"""How often a rank polls before it begins to sleep and to look: a few milliseconds."""
+
+NOTICE = 1
+"""Tag on the communicator of notices."""
 
 FEW = 12
 """How many real numbers are summed together with what they are."""
 
 
-@functools.lru_cache(maxsize=4096)
-def _key(what: str) -> int:
-    """Return a number that stands for what an operation is."""
-    return zlib.crc32(what.encode())
-
-
 def _stamp(what: str, number: int) -> int:
-    """Return one that stands for its place in the order of operations, too: another number makes another stamp."""
-    return (_key(what) + number) % 2**32
+    """Return a number that stands for an operation and for its place in the order of operations."""
+    return (key_of(what) + number) % 2**32
 
 
 def start(communicator: Any, *, timeout: float) -> MPIWorld:
@@ -57,77 +53,108 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     timeout : float
         Seconds after which waiting for other ranks is an error.
     """
-    watch, process = Watch(communicator, timeout), os.getpid()
+    post, process = _MPIPost(communicator.Dup()), os.getpid()
+    watch = Watch(post, timeout)
 
     def leave() -> None:
         if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
             watch.leave()
 
     atexit.register(leave)
-    return MPIWorld(watch, tuple(range(watch.size)), Traffic(), {})
+    return MPIWorld(post, watch, tuple(range(watch.size)), Traffic(), {})
 
 
 @final
-class MPIWorld(World):
-    """A group of MPI ranks, seen by one of them.
+class _MPIPost(Post):
+    """Carries notices on a communicator of their own."""
 
-    Parameters
-    ----------
-    watch : Watch
-        Through which its ranks wait.
-    group : tuple of int
-        Their numbers in the job.
-    traffic : Traffic
-        Where to count.
-    worlds : dict
-        The worlds of the job by their groups.
-    """
+    errors = (MPI.Exception,)
+    kind = "AgreementError"  # messages whose sizes do not fit
 
-    def __init__(self, watch: Watch, group: Group, traffic: Traffic, worlds: dict[Group, MPIWorld]) -> None:
-        self.rank, self.size, self.traffic = group.index(watch.rank), len(group), traffic
-        self._watch, self._group, self._worlds = watch, group, worlds
-        self._log, self._epoch = Log(), -1
+    def __init__(self, communicator: Any) -> None:
+        self.rank, self.size, self.communicator = communicator.Get_rank(), communicator.Get_size(), communicator
+        self._sent: list[Any] = []  # requests keep their buffers
+
+    def send(self, notice: bytes, rank: int) -> None:
+        """Send a notice; see `Post.send`."""
+        self._sent.append(self.communicator.Isend([notice, MPI.BYTE], rank, NOTICE))
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """Return the notices that have come; see `Post.receive`."""
+        found, status = [], MPI.Status()
+        while (message := self.communicator.Improbe(tag=NOTICE, status=status)) is not None:
+            notice = bytearray(status.Get_count(MPI.BYTE))
+            message.Recv([notice, MPI.BYTE])
+            found.append((status.Get_source(), bytes(notice)))
+        return found
+
+
+@final
+class _Requests(Pending):
+    """Requests of MPI."""
+
+    def __init__(self, *requests: Any) -> None:
+        self._requests = requests
+
+    def wait(self, turn: int) -> bool:
+        """Poll for a while, later sleep and poll; see `Pending.wait`."""
+        test = MPI.Request.Testall
+        if turn:
+            pause(turn)
+            return bool(test(self._requests))
+        for _ in range(EAGER_POLLS):
+            if test(self._requests):
+                return True
+            os.sched_yield()
+        return False
+
+    def late(self, peers: Sequence[int]) -> Sequence[int]:
+        """Return the peers whose requests are not done, where there is one for each; see `Pending.late`."""
+        if len(peers) != len(self._requests):
+            return peers
+        return [peer for peer, request in zip(peers, self._requests, strict=True) if not request.Test()]
+
+    def abandon(self) -> None:
+        """Do nothing: nobody else waits."""
+
+
+@final
+class MPIWorld(ProcessWorld):
+    """A group of MPI ranks, seen by one of them; see `ProcessWorld`."""
+
+    def __init__(
+        self, post: _MPIPost, watch: Watch, group: Group, traffic: Traffic, worlds: dict[Group, World]
+    ) -> None:
+        super().__init__(watch, group, traffic, worlds)
+        self._post = post
         self._data: Any = None
         self._control: Any = None
         self._labels = (MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 2**15 - 1) // TURNS
-        worlds[group] = self
 
-    def sub(self, ranks: Sequence[int]) -> World | None:
-        """Return the world of some of the ranks; see `World.sub`."""
-        group = tuple(self._group[rank] for rank in ranks)
-        if self._watch.rank not in group:
-            return None
-        return self._worlds.get(group) or MPIWorld(self._watch, group, self.traffic, self._worlds)
+    def _of(self, group: Group) -> World:
+        return MPIWorld(self._post, self._watch, group, self.traffic, self._worlds)
 
-    def fail(self, error: Exception) -> NoReturn:
-        """Raise an error, and make all ranks of the job raise; see `World.fail`."""
-        self._watch.fail(error)
+    def _connect(self) -> None:
+        """Make communicators. These calls block, but not for long: all ranks of the group are here."""
+        old, everyone = (self._data, self._control), self._post.communicator
+        self._data = everyone.Create_group(everyone.Get_group().Incl(self._group))
+        self._control = self._data.Dup()
+        for communicator in old:
+            if communicator is not None:
+                communicator.Free()
 
-    def exchange(
-        self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
-    ) -> Exchange:
-        """Start to send and receive pieces; see `World.exchange`."""
-        # All memory is found before the first request is posted: nothing can fail between the two.
-        landing = [(sender, *self._lent(bits, buffer, what)) for sender, buffer in receives]
-        leaving = [(receiver, self._lent(bits, buffer, what)[0]) for receiver, buffer in sends]
-        number = self._enter(what)
-        tag = number % TURNS * self._labels + _key(what) % self._labels
-        data, traffic = self._data, self.traffic
-        requests = [data.Irecv([memory, MPI.BYTE], sender, tag) for sender, memory, _ in landing]
-        for receiver, memory in leaving:
-            requests.append(data.Isend([memory, MPI.BYTE], receiver, tag))
-            traffic.bytes += memory.nbytes
-        traffic.messages += len(leaving)
-        started = _MPIExchange(self, requests, landing, leaving, what, number)
-        self._watch.open.add(started)
-        return started
+    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], label: str, number: int) -> Pending:
+        data, tag = self._data, number % TURNS * self._labels + key_of(label) % self._labels
+        requests = [data.Irecv([memory, MPI.BYTE], sender, tag) for sender, memory in receives]
+        requests += [data.Isend([memory, MPI.BYTE], receiver, tag) for receiver, memory in sends]
+        return _Requests(*requests)
 
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
         """Copy the root's buffer into everyone's; see `World.broadcast`."""
         memory, land = self._lent(bits, buffer, what)
         self.traffic.collectives += self.size > 1
         number = self._compare(what)
-        self._wait([self._data.Ibcast([memory, MPI.BYTE], root)], what, number)
+        self._wait(_Requests(self._data.Ibcast([memory, MPI.BYTE], root)), what, number)
         if land is not None and self.rank != root:
             land()
 
@@ -137,7 +164,7 @@ class MPIWorld(World):
         total, land = (None, None) if y is None else self._lent(addends, y, what)
         self.traffic.collectives += self.size > 1
         number = self._compare(what)
-        self._wait([self._data.Ireduce(addend, total, MPI.SUM, root)], what, number)
+        self._wait(_Requests(self._data.Ireduce(addend, total, MPI.SUM, root)), what, number)
         if land is not None:
             land()
 
@@ -150,7 +177,7 @@ class MPIWorld(World):
             self._sum_few(addend, total, what)
         else:
             number = self._compare(what)
-            self._wait([self._data.Iallreduce(addend, total, MPI.SUM)], what, number)
+            self._wait(_Requests(self._data.Iallreduce(addend, total, MPI.SUM)), what, number)
         if land is not None:
             land()
 
@@ -159,40 +186,18 @@ class MPIWorld(World):
         mine = np.frombuffer(pickle.dumps(value), np.uint8)
         number = self._compare(what)
         sizes = np.zeros(self.size, np.int64)
-        self._wait([self._control.Iallgather(np.array([mine.size], np.int64), sizes)], what, number)
+        self._wait(_Requests(self._control.Iallgather(np.array([mine.size], np.int64), sizes)), what, number)
         gathered = np.empty(int(sizes.sum()), np.uint8)
-        self._wait([self._control.Iallgatherv(mine, [gathered, sizes])], what, number)
+        self._wait(_Requests(self._control.Iallgatherv(mine, [gathered, sizes])), what, number)
         ends = np.cumsum(sizes)
         return [pickle.loads(gathered[end - size : end].tobytes()) for size, end in zip(sizes, ends, strict=True)]
-
-    def _enter(self, what: str) -> int:
-        """Begin an operation; return its number."""
-        if self._epoch != self._watch.epoch:
-            self._connect()
-        return self._log.enter(what)
-
-    def _connect(self) -> None:
-        """Make communicators. These calls block, but not for long: all ranks of the group are here."""
-        watch, everyone = self._watch, self._watch.communicator
-        old, self._epoch = (self._data, self._control), watch.epoch
-        self._log = watch.logs[self._group] = Log()
-        watch.meet(self._group)
-        self._data = everyone.Create_group(everyone.Get_group().Incl(self._group))
-        self._control = self._data.Dup()
-        for communicator in old:
-            if communicator is not None:
-                communicator.Free()
-
-    def _wait(self, requests: list[Any], what: str, number: int) -> None:
-        """Wait for requests for which all ranks must do something."""
-        self._watch.wait(requests, what, self._group, number, range(self.size))
 
     def _compare(self, what: str) -> int:
         """Begin a collective of which all ranks must say the same; return its number."""
         number = self._enter(what)
         stamp = _stamp(what, number)
         extremes = np.array([stamp, -stamp])
-        self._wait([self._control.Iallreduce(MPI.IN_PLACE, extremes, MPI.MAX)], what, number)
+        self._wait(_Requests(self._control.Iallreduce(MPI.IN_PLACE, extremes, MPI.MAX)), what, number)
         if extremes[0] != -extremes[1]:
             self._watch.fail(AgreementError(inside(what, number)))
         return number
@@ -210,36 +215,7 @@ class MPIWorld(World):
         mine[: few.size] = few
         mine[FEW:] = high, high * high, low, low * low
         sums = np.empty(FEW + 4)
-        self._wait([self._data.Iallreduce(mine, sums, MPI.SUM)], what, number)
+        self._wait(_Requests(self._data.Iallreduce(mine, sums, MPI.SUM)), what, number)
         if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
             self._watch.fail(AgreementError(inside(what, number)))
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
-
-
-@final
-class _MPIExchange(Exchange):
-    """Messages that are under way."""
-
-    def __init__(
-        self,
-        world: MPIWorld,
-        requests: list[Any],
-        landing: list[tuple[int, np.ndarray, Land]],
-        leaving: list[tuple[int, np.ndarray]],
-        what: str,
-        number: int,
-    ) -> None:
-        self._world, self._requests, self._landing, self._leaving = world, requests, landing, leaving
-        self._what, self._number, self._epoch = what, number, world._epoch
-
-    def finish(self) -> None:
-        """Wait for the messages."""
-        world, watch = self._world, self._world._watch
-        if self._epoch != watch.epoch:
-            world.fail(AgreementError(f"{self._what} started before the ranks disagreed, and cannot finish"))
-        peers = [rank for rank, *_ in self._landing + self._leaving]
-        watch.wait(self._requests, self._what, world._group, self._number, peers)
-        watch.open.discard(self)
-        for _, _, land in self._landing:
-            if land is not None:
-                land()

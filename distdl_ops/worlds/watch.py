@@ -1,42 +1,34 @@
-"""Waiting for other MPI ranks, and what happens when that is in vain.
+"""Waiting for ranks that are other processes, and what happens when that is in vain.
 
-All waiting goes through one `Watch`. It polls, so that ranks which share a core let each other run; a wait that is over
-soon costs nothing else. A rank that has waited longer looks for notices of the others, on a communicator of their own:
+All waiting goes through one `Watch`. A wait that is over soon costs nothing else. A rank that has waited longer looks
+for notices of the others, which travel apart from all other messages (`distdl_ops.worlds.post`):
 
 ask
     "I am in this operation, and wait for you." Operations are numbered alike on all ranks of a group; a rank that was
     in another one at that number sees that they disagree.
 line
     "I cannot go on, for this reason." Whoever reads it says what it is doing, too. When all ranks have said so, each
-    makes the same error of it (`distdl_ops.worlds.agreement.story`). If anything may be under way, communicators are
+    makes the same error of it (`distdl_ops.worlds.agreement.story`). If anything may be under way, connections are
     made anew, so that it cannot be taken for something later. When some do not come, the job is not usable any more.
+here
+    "I am here", before connections between the ranks of a group are made.
 ended
     "I end, after so many operations."
-
-Only `distdl_ops.worlds.mpi` imports this.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import pickle
 import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, final
-
-import numpy as np
-from mpi4py import MPI
+from typing import NoReturn, final
 
 from distdl_ops.worlds.agreement import Line, inside, line_of, name_ranks, raise_found, story
-
-EAGER_POLLS = 2000
-"""How often a rank polls before it begins to sleep and to look: a few milliseconds."""
-
-LONGEST_SLEEP = 1e-3
-"""Seconds that a rank sleeps between two polls at most."""
+from distdl_ops.worlds.post import LONGEST_PAUSE, Pending, Post, pause
 
 ASK = 0.2
 """Seconds that a rank waits before it asks those that it waits for where they are."""
@@ -49,9 +41,6 @@ FAREWELL = 0.5
 
 REMEMBERED = 64
 """How many of the last operations of a group a rank remembers."""
-
-NOTICE, HANDSHAKE = 1, 2
-"""Tags on the communicator of the watch, the second one and those after it."""
 
 Group = tuple[int, ...]
 """The ranks of a world, by their numbers in the job."""
@@ -97,11 +86,12 @@ class Log:
 
 
 class Notices:
-    """What other ranks have said since communicators were made anew the last time."""
+    """What other ranks have said since the last failure."""
 
     def __init__(self) -> None:
         self.lines: dict[int, tuple[Line, int | None]] = {}
         self.asked: dict[tuple[Group, int], tuple[int, str]] = {}
+        self.here: set[tuple[Group, int]] = set()
 
 
 @final
@@ -110,15 +100,15 @@ class Watch:
 
     Parameters
     ----------
-    communicator : mpi4py.MPI.Comm
-        Of all ranks of the job; duplicated. Ranks are named by their number there.
+    post : Post
+        Carries notices between all ranks of the job. Ranks are named by their number there.
     timeout : float
         Seconds after which waiting is given up.
 
     Attributes
     ----------
     epoch : int
-        How often communicators have been made anew.
+        How often connections have been made anew.
     logs : dict
         The operations begun since, by group.
     open : set
@@ -126,9 +116,9 @@ class Watch:
         land in, when nobody finishes them.
     """
 
-    def __init__(self, communicator: Any, timeout: float) -> None:
-        self.rank, self.size, self.timeout = communicator.Get_rank(), communicator.Get_size(), timeout
-        self.communicator = communicator.Dup()
+    def __init__(self, post: Post, timeout: float) -> None:
+        self.rank, self.size, self.timeout = post.rank, post.size, timeout
+        self._post = post
         self.epoch = 0
         self.open: set[object] = set()
         self.logs: dict[Group, Log] = {}
@@ -137,14 +127,14 @@ class Watch:
         self._failures = 0
         self._ended: dict[int, dict[Group, Epilogue]] = {}
         self._broken: Exception | None = None
-        self._kept: list[Any] = []  # requests keep their buffers: a late message must not land elsewhere
+        self._kept: list[object] = []  # they keep their buffers: a late message must not land elsewhere
 
-    def wait(self, requests: Sequence[Any], what: str, group: Group, number: int, peers: Sequence[int]) -> None:
-        """Wait for requests to complete.
+    def wait(self, pending: Pending, what: str, group: Group, number: int, peers: Sequence[int]) -> None:
+        """Wait for messages.
 
         Parameters
         ----------
-        requests : sequence of mpi4py.MPI.Request
+        pending : Pending
             For what.
         what : str
             Which operation it is.
@@ -168,31 +158,51 @@ class Watch:
         """
         if self._broken is not None:
             raise self._unusable()
-        test = MPI.Request.Testall
         try:
-            for _ in range(EAGER_POLLS):
-                if test(requests):
-                    return
-                os.sched_yield()
-            began, asked, sleep = time.monotonic(), False, 1e-5
+            if pending.wait(0):
+                return
+            began, asked = time.monotonic(), False
             others = {group[peer] for peer in peers} - {self.rank}
-            while not test(requests):
+            turn, fault = 0, None
+            while fault is None:
                 waited = time.monotonic() - began
-                if waited > self.timeout and len(requests) == len(peers):  # one request for each
-                    others = {group[k] for k, request in zip(peers, requests, strict=True) if not request.Test()}
+                if waited > self.timeout:
+                    others = {group[peer] for peer in pending.late(peers)} - {self.rank}
                 self._look()
                 fault = self._fault(waited, what, group, number, others)
-                if fault is not None:
-                    self._kept += requests
-                    self._raise(fault, None)
-                if waited > ASK and not asked:
+                if fault is None and waited > ASK and not asked:
                     self._say(("ask", self._failures, (group, number, what)), others)
                     asked = True
-                time.sleep(sleep)
-                sleep = min(2 * sleep, LONGEST_SLEEP)
-        except MPI.Exception as error:
-            self._kept += requests
-            self._raise(Line("AgreementError", f"{inside(what, number)}: {error}"), None)
+                turn += 1
+                if fault is None and pending.wait(turn):
+                    return
+        except self._post.errors as error:
+            fault = self._failure(error, what, number)
+        except BaseException:  # an interrupt
+            pending.abandon()
+            raise
+        try:
+            self._raise(fault, None)
+        finally:
+            pending.abandon()
+            self._kept.append(pending)
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What is raised when a message cannot be sent or received."""
+        return self._post.errors
+
+    def give_up(self, error: Exception, what: str, number: int) -> NoReturn:
+        """Let all ranks raise, for messages of an operation cannot be sent or received."""
+        self._raise(self._failure(error, what, number), None)
+
+    def _failure(self, error: Exception, what: str, number: int) -> Line:
+        """Return what a rank says whose messages cannot be sent or received in an operation."""
+        with contextlib.suppress(*self.errors):
+            self._look()
+        gone = sorted(self._ended)
+        ended = f"{name_ranks(gone)} ended; " if gone else ""
+        return Line("" if self._heard().lines else self._post.kind, f"{inside(what, number)}: {ended}{error}")
 
     def _fault(self, waited: float, what: str, group: Group, number: int, peers: set[int]) -> Line | None:
         """Return what keeps this rank from going on in an operation; None while there is nothing."""
@@ -238,7 +248,7 @@ class Watch:
         deadline = time.monotonic() + min(PATIENCE, self.timeout)
         while len(lines.keys() | self._ended.keys()) < self.size and time.monotonic() < deadline:
             self._look()
-            time.sleep(LONGEST_SLEEP)
+            time.sleep(LONGEST_PAUSE)
         missing = [rank for rank in self._everyone if rank not in lines]
         told = {rank: line for rank, (line, _) in lines.items()}
         told.update({rank: Line("", "has ended" if rank in self._ended else "has not come") for rank in missing})
@@ -256,22 +266,29 @@ class Watch:
 
     def meet(self, group: Group) -> None:
         """Wait until all of a group are here: after that, a call that blocks does not block for long."""
-        what, first = f"a world of ranks {group}", group[0]
-        tag = HANDSHAKE + self._failures  # what was posted before a failure must not be taken for this
-        others = group[1:] if self.rank == first else (first,)
-        places = [group.index(rank) for rank in others]
-        for receive in (self.rank == first, self.rank != first):  # the others tell the first, and it tells them
-            post = self.communicator.Irecv if receive else self.communicator.Isend
-            self.wait([post(np.zeros(1, np.uint8), rank, tag) for rank in others], what, group, 0, places)
+        first, *others = group
+        if self.rank != first:
+            self._say(("here", self._failures, group), [first])
+            others = [first]
+        pending = _Arrivals(self, group, others)
+        self.wait(pending, f"a world of ranks {group}", group, 0, [group.index(rank) for rank in others])
+        if self.rank == first:
+            self._say(("here", self._failures, group), others)
+
+    def arrived(self, group: Group, ranks: Iterable[int]) -> bool:
+        """Say whether some ranks have said that they are here."""
+        self._look()
+        return all((group, rank) in self._heard().here for rank in ranks)
 
     def leave(self) -> None:
         """Tell all ranks that this one ends, and wait a little for others that end, too."""
         told = {group: log.epilogue() for group, log in self.logs.items()}
         self._say(("ended", 0, told), self._everyone)
         deadline = time.monotonic() + FAREWELL
-        while len(self._ended) < self.size - 1 and time.monotonic() < deadline:
-            self._look()
-            time.sleep(LONGEST_SLEEP)
+        with contextlib.suppress(*self.errors):
+            while len(self._ended) < self.size - 1 and time.monotonic() < deadline:
+                self._look()
+                time.sleep(LONGEST_PAUSE)
 
     def _unusable(self) -> Exception:
         """Return the error of a job that some ranks have left."""
@@ -282,16 +299,15 @@ class Watch:
         return self._notices.setdefault(self._failures, Notices())
 
     def _say(self, notice: tuple[str, int, object], ranks: Iterable[int]) -> None:
-        """Send a notice. It is small: nobody need receive it."""
+        """Send a notice."""
         told = pickle.dumps(notice)
-        self._kept += [self.communicator.Isend([told, MPI.BYTE], rank, NOTICE) for rank in ranks if rank != self.rank]
+        for rank in ranks:
+            if rank != self.rank:
+                self._post.send(told, rank)
 
     def _look(self) -> None:
         """Read the notices of other ranks."""
-        status = MPI.Status()
-        while (message := self.communicator.Improbe(tag=NOTICE, status=status)) is not None:
-            sender, told = status.Get_source(), bytearray(status.Get_count(MPI.BYTE))
-            message.Recv([told, MPI.BYTE])
+        for sender, told in self._post.receive():
             kind, failures, found = pickle.loads(told)
             if kind == "ended":
                 self._ended[sender] = found
@@ -299,6 +315,29 @@ class Watch:
             notices = self._notices.setdefault(failures, Notices())  # of a rank that is ahead: for later
             if kind == "line":
                 notices.lines[sender] = found
+            elif kind == "here":
+                notices.here.add((found, sender))
             else:
                 group, number, what = found
                 notices.asked[group, sender] = number, what
+
+
+@final
+class _Arrivals(Pending):
+    """Ranks of a group that have still to come."""
+
+    def __init__(self, watch: Watch, group: Group, ranks: Sequence[int]) -> None:
+        self._watch, self._group, self._ranks = watch, group, ranks
+
+    def wait(self, turn: int) -> bool:
+        """Look whether they are here."""
+        if turn:
+            pause(turn)
+        return self._watch.arrived(self._group, self._ranks)
+
+    def late(self, peers: Sequence[int]) -> Sequence[int]:
+        """Return those who are not."""
+        return [peer for peer in peers if not self._watch.arrived(self._group, [self._group[peer]])]
+
+    def abandon(self) -> None:
+        """Do nothing: nobody else waits."""
