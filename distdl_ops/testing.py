@@ -1,7 +1,7 @@
 """Hypothesis strategies for drafts and expressions, dense embeddings, and one way to run a property on both engines.
 
-A property is a function of a world. `on_ranks` runs it on simulated ranks, or, in a process that ``mpiexec`` started,
-on the ranks of MPI, and settles the verdict between them.
+A property is a function of a world. `on_ranks` runs it on simulated ranks, or, in a process that ``mpiexec`` or
+``torchrun`` started, on the ranks of that job, and settles the verdict between them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distdl_ops.movement.movement import Movement
 from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
-from distdl_ops.worlds.start import under_mpi
+from distdl_ops.worlds.start import in_job
 from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
 from linop.testing import DTYPES, shapes
 
@@ -94,28 +94,28 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     Parameters
     ----------
     size : int
-        How many ranks to simulate; under MPI, the job's.
+        How many ranks to simulate; in a job, the job's.
     main : callable
         The program of every rank.
 
     Raises
     ------
     Exception
-        What `main` raised. Under MPI all ranks raise: the others an AssertionError that names the rank.
+        What `main` raised. In a job all ranks raise: the others an AssertionError that names the rank.
     """
-    if not under_mpi():
+    if not in_job():
         return simulate(size, main)
-    mpi = world()
+    job = world()
     result: T | None = None
     failure: Exception | None = None
     try:
-        result = main(mpi)
+        result = main(job)
     except Exception as error:  # it is raised again below
         failure = error
     told = None if failure is None else f"{type(failure).__name__}: {failure}"
     for attempt in range(ATTEMPTS):
         try:
-            everyone = mpi.allgather((result, told), "on_ranks")
+            everyone = job.allgather((result, told), "on_ranks")
             break
         except AgreementError as error:  # the others were still in the program: they have raised by now, and come
             told = told or f"{type(error).__name__}: {error}"
@@ -145,8 +145,8 @@ def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
 
 
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
-    """Return how many ranks to run on: any number up to `largest` when simulated, the job's under MPI."""
-    return st.just(world().size) if under_mpi() else st.integers(1, largest)
+    """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job."""
+    return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
 @st.composite

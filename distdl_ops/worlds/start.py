@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pkgutil
 import sys
 import time
 from typing import Any
@@ -14,6 +15,9 @@ from distdl_ops.worlds.world import World
 LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Variables that the launchers of MPICH, Open MPI and their kin set for every rank."""
 
+ENGINE = "DISTDL_OPS_WORLD"
+"""Variable that names another engine, as ``package.module:function``: takes the timeout, and returns a world."""
+
 GRACE = 0.5
 """Seconds between the traceback of a failed rank and the end of the job: launchers drop output that they still hold."""
 
@@ -23,6 +27,9 @@ TIMEOUT = 1800.0
 
 def world(*, timeout: float | None = None) -> World:
     """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
+
+    The variable DISTDL_OPS_WORLD may name another engine: ``torch_bridge.world:start`` is torch.distributed's, for
+    programs that ``torchrun`` has started.
 
     Under MPI, an exception that nobody catches on one rank ends the job of all, with its traceback. A rank may end in
     another way, by ``sys.exit`` say, when no other one needs it any more; ranks that wait for it raise a
@@ -44,9 +51,12 @@ def world(*, timeout: float | None = None) -> World:
     ImportError
         Under ``mpiexec`` when mpi4py is not installed.
     """
-    if timeout is None:
-        timeout = float(os.environ.get("DISTDL_OPS_TIMEOUT", TIMEOUT))
-    return _start(timeout)
+    return _start(default_timeout() if timeout is None else timeout)
+
+
+def default_timeout() -> float:
+    """Return for how many seconds a rank waits for another one, where nothing else is said."""
+    return float(os.environ.get("DISTDL_OPS_TIMEOUT", TIMEOUT))
 
 
 def under_mpi() -> bool:
@@ -54,9 +64,17 @@ def under_mpi() -> bool:
     return any(variable in os.environ for variable in LAUNCHERS)
 
 
+def in_job() -> bool:
+    """Say whether this process is one of a job's, whatever its engine."""
+    return ENGINE in os.environ or under_mpi()
+
+
 @functools.cache
 def _start(timeout: float) -> World:
     """Return the one world that is started with these settings."""
+    if ENGINE in os.environ:
+        started: World = pkgutil.resolve_name(os.environ[ENGINE])(timeout=timeout)
+        return started
     return _mpi_world(timeout) if under_mpi() else single_rank()
 
 

@@ -28,14 +28,14 @@ from distdl_ops import (
 )
 from distdl_ops.roles import Boundary
 from distdl_ops.testing import on_ranks
-from distdl_ops.worlds.start import under_mpi
+from distdl_ops.worlds.start import in_job
 from linop import LinearOperator, SpaceError
 
 A = TypeVar("A", bound=LinearOperator)
 
 SIZES = range(14)
 
-WIDTHS = (-1, 0, 2, 8) if under_mpi() else (-9, -1, 0, 1, 2, 3, 8)
+WIDTHS = (-1, 0, 2, 8) if in_job() else (-9, -1, 0, 1, 2, 3, 8)
 """Trimmed to nothing, trimmed, none, narrow, and wider than a shard; fewer where messages cost, of one geometry."""
 
 BEYOND = 40
