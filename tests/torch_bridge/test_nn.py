@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from distdl_ops import At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
 from distdl_ops.testing import grids, on_ranks, splits, world_sizes
 from linop import SpaceError, assert_adjoint
+from torch_bridge import tie
 from torch_bridge.nn import (
     Conv2d,
     CrossEntropyLoss,
@@ -360,3 +361,38 @@ def test_any_batch_axes(ranks: int, batch: tuple[int, ...]) -> None:
         y.sum().backward()
 
     on_ranks(ranks, main)
+
+
+@given(st.integers(0, 2**12 - 1), world_sizes())
+def test_layers_keep_ranks_together(bits: int, size: int) -> None:
+    """Any rank freezes weights or input, or makes no use of the result: all gradients are the sequential ones."""
+    sequential = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.MaxPool2d(2)).double()
+    for k, parameter in enumerate(sequential.parameters()):
+        parameter.data = normal(k, tuple(parameter.shape))
+    x = normal(2, (2, 1, 7, 5))
+
+    def main(world: World) -> None:
+        input_wanted, weights_wanted, used = (bool(bits >> (3 * world.rank + k) & 1) for k in range(3))
+        domain = DistributedSpace(Grid(world, rows=world.size), (1, 7, 5), rows=Split(1))
+        conv = Conv2d(1, 2, 3, padding=1, domain=domain)
+        pool = MaxPool2d(2, domain=conv.codomain)
+        model = torch.nn.Sequential(conv, pool)
+        load_state(model, sequential.state_dict())
+        model.requires_grad_(weights_wanted)
+        part = domain.from_global(x).requires_grad_(input_wanted)
+        y = model(part)
+        g = used * pool.codomain.from_global(normal(3, (2, *pool.codomain.global_shape)))
+        loss = tie((g * y).sum() if used else torch.zeros((), dtype=torch.float64), y)
+        if world.size > 1 or loss.requires_grad:
+            loss.backward()
+        alike, whole = copy.deepcopy(sequential), x.clone().requires_grad_()
+        alike(whole).backward(pool.codomain.to_global(g))
+        assert (part.grad is not None) == input_wanted
+        if input_wanted:
+            torch.testing.assert_close(part.grad, domain.from_global(whole.grad), **CLOSE)
+        for own, parameter in zip(model.parameters(), alike.parameters(), strict=True):
+            assert (own.grad is not None) == weights_wanted
+            if weights_wanted:
+                torch.testing.assert_close(own.grad, parameter.grad, **CLOSE)
+
+    on_ranks(size, main)
