@@ -1,12 +1,14 @@
 """A thin bridge from linear operators to PyTorch: one autograd function for a whole composed operator.
 
 The backward pass of ``as_function(A)`` is ``A.dual``, whatever A is composed of; nothing else is needed for a gradient
-to cross process boundaries. `tie` and `tied` keep ranks together whose graphs differ, and `torch_bridge.nn` has
-distributed layers, each written as its formula.
+to cross process boundaries. `tie` and `tied` keep ranks together whose graphs differ, `spmd_gradcheck` checks anybody's
+gradient over all ranks at once, `torch_bridge.world` runs operators on a process group of torch.distributed, and
+`torch_bridge.nn` has distributed layers, each written as its formula.
 """
 
 from torch_bridge.function import as_function
+from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
 from torch_bridge.thread import tie, tied
 
-__all__ = ["Operator", "as_function", "tie", "tied"]
+__all__ = ["Operator", "as_function", "spmd_gradcheck", "tie", "tied"]

@@ -1,0 +1,312 @@
+r"""A check of gradients that sees all ranks at once.
+
+A function of several ranks takes what all of them hold, x, to what all of them get, :math:`F(x)`. With one direction v
+and one cotangent u over all ranks, its derivative J and the gradient that the backward passes find must satisfy
+
+.. math:: \langle J v, u \rangle = \langle v, J^* u \rangle,
+
+where both pairings are sums over all ranks, in which a replicated vector counts once. On the left, :math:`J v` is the
+difference of two more forward passes, :math:`(F(x + h v) - F(x - h v)) / 2 h`; on the right stands what ``backward``
+gives. A check on each rank by itself would not see data that go to the wrong rank, and would hang where one rank has
+more entries than another.
+
+Where the two sides differ, every input of every rank is moved by itself, to find out which one is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
+from linop import SpaceError
+from torch_bridge.nn.parameters import parameter_spaces
+
+Place = DistributedSpace | Role
+"""How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
+
+
+@final
+@dataclass(frozen=True)
+class WrongGradient:
+    """An input whose gradient is not the adjoint's.
+
+    Attributes
+    ----------
+    rank : int
+        Whose.
+    name : str
+        Of the input.
+    ratio : float
+        The gradient that was found by the one that is right, along one direction.
+    """
+
+    rank: int
+    name: str
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}, {self.name}: {self.ratio:.6g} times what it should be"
+
+
+@final
+@dataclass(frozen=True)
+class GradientReport:
+    """What `spmd_gradcheck` found; the same on every rank. True when the gradients are right.
+
+    Attributes
+    ----------
+    forward, backward : float
+        The two pairings, ``<J v, u>`` and ``<v, J* u>``.
+    error, tolerance : float
+        How far they are apart and how far they may be, relative to the sizes of both.
+    wrong : tuple of WrongGradient
+        The inputs whose gradients are wrong.
+    differing : tuple of str
+        What should be one replicated vector, and is not.
+    """
+
+    forward: float
+    backward: float
+    error: float
+    tolerance: float
+    wrong: tuple[WrongGradient, ...] = ()
+    differing: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gradients are right."""
+        return self.error <= self.tolerance and not self.wrong and not self.differing
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        told = [*map(str, self.wrong), *self.differing]
+        return (
+            f"gradient: {verdict} (<J v, u> = {self.forward:.9g}, <v, J* u> = {self.backward:.9g}, "
+            f"error {self.error:.1e}, tolerance {self.tolerance:.1e})" + "".join(f"\n  {line}" for line in told)
+        )
+
+
+def spmd_gradcheck(
+    f: Callable[..., Any],
+    inputs: Sequence[torch.Tensor],
+    world: World,
+    *,
+    domains: Sequence[Place] | None = None,
+    codomains: Sequence[Place] | None = None,
+    parameters: Mapping[str, Place] | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Check the gradient of a function of all ranks: one backward pass, and two more forward passes. Collective.
+
+    Parameters
+    ----------
+    f : callable
+        Takes this rank's tensors to a tensor or several. A module's parameters are inputs as well. Between calls, it
+        must not change what it computes (as random dropout would).
+    inputs : sequence of tensor
+        This rank's, real or complex; as many on every rank. Those that require a gradient on a rank are checked; give
+        them double precision.
+    world : World
+        All ranks that call `f`.
+    domains, codomains : sequence of DistributedSpace or Role, optional
+        How each input, and each output, lies over the ranks. Without, every rank has its own: independent vectors, as
+        `Copies` are. ``Replicated()`` means one vector that all ranks of the world store: its copies must be equal, it
+        counts once, and each rank gets the whole gradient.
+    parameters : mapping of name to DistributedSpace or Role, optional
+        The same for a module's parameters; those of `torch_bridge.nn` are known.
+    seed : int, optional
+        Where the direction and the cotangent are drawn from.
+
+    Returns
+    -------
+    GradientReport
+        True when the gradients are right to the cube root of the precision: the error of a central difference is h**2
+        and its roundings are 1 / h, relative to the precision, so that this step is best.
+
+    Raises
+    ------
+    SpaceError
+        When there are not as many places as inputs or outputs.
+
+    Examples
+    --------
+    An all-reduce adds up copies. What comes back is the same gradient for every copy, if the sum is one replicated
+    vector; if the sums are copies of their own, it is the sum of their gradients:
+
+    >>> import torch
+    >>> from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, simulate
+    >>> from torch_bridge import as_function
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (3,), p=Copies())
+    ...     f = as_function(Movement(S, S.with_roles(p=Replicated())))
+    ...     x = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    ...     right = spmd_gradcheck(f, [x], world, codomains=[Replicated()])
+    ...     wrong = spmd_gradcheck(f, [x], world, codomains=[Copies()])
+    ...     return right.passed, wrong.passed
+    >>> simulate(2, main)[0]
+    (True, False)
+    """
+    check = _Check(f, inputs, world, domains, codomains, parameters or {}, seed)
+    return check.report()
+
+
+class _Check:
+    """The passes, and the pairings between them."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        inputs: Sequence[torch.Tensor],
+        world: World,
+        domains: Sequence[Place] | None,
+        codomains: Sequence[Place] | None,
+        parameters: Mapping[str, Place],
+        seed: int,
+    ) -> None:
+        own = dict(f.named_parameters()) if isinstance(f, torch.nn.Module) else {}
+        known: dict[str, Place] = {**parameter_spaces(f), **parameters} if isinstance(f, torch.nn.Module) else {}
+        self.f, self.world, self.seed = f, world, seed
+        self.count = len(inputs)
+        self.names = [*(f"input {k}" for k in range(len(inputs))), *own]
+        self.values = [x.detach().clone() for x in (*inputs, *own.values())]
+        self.wanted = [x.requires_grad for x in (*inputs, *own.values())]
+        self.places = [*_places("domains", domains, len(inputs)), *(known.get(name, Copies()) for name in own)]
+        self.codomains = codomains
+        self.directions = [
+            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
+        ]
+        precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
+        self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
+
+    def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
+        """Return the outputs."""
+        inputs, parameters = (
+            values[: self.count],
+            dict(zip(self.names[self.count :], values[self.count :], strict=True)),
+        )
+        if parameters:
+            assert isinstance(self.f, torch.nn.Module)
+            found = torch.func.functional_call(self.f, parameters, inputs)
+        else:
+            found = self.f(*inputs)
+        return [found] if isinstance(found, torch.Tensor) else list(found)
+
+    def backward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the cotangents, and the gradients that the backward pass finds."""
+        leaves = [x.clone().requires_grad_(wanted) for x, wanted in zip(self.values, self.wanted, strict=True)]
+        outputs = self.call(*(x.clone() for x in leaves))  # a function may change its arguments
+        self.targets = _places("codomains", self.codomains, len(outputs))
+        cotangents = [
+            self.draw(y, place, -1 - k) for k, (y, place) in enumerate(zip(outputs, self.targets, strict=True))
+        ]
+        pairs = [(y, u) for y, u in zip(outputs, cotangents, strict=True) if y.requires_grad]
+        if pairs:
+            torch.autograd.backward([y for y, _ in pairs], [u for _, u in pairs])
+        return cotangents, [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+
+    def forward(self, moved: Sequence[bool]) -> list[torch.Tensor]:
+        """Return the derivative of the outputs along the direction of some of this rank's inputs."""
+        ends = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                values = [
+                    x + sign * self.step * v if move else x.clone()
+                    for x, v, move in zip(self.values, self.directions, moved, strict=True)
+                ]
+                ends.append(self.call(*values))
+        return [(above - below) / (2 * self.step) for above, below in zip(*ends, strict=True)]
+
+    def report(self) -> GradientReport:
+        """Compare the two sides; where they differ, look for the inputs that are wrong."""
+        cotangents, gradients = self.backward()
+        derivatives = self.forward(self.wanted)
+        left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
+        right = [_pair(g, v) * wanted for g, v, wanted in zip(gradients, self.directions, self.wanted, strict=True)]
+        sizes = sum(_pair(w, w) for w in derivatives), sum(_pair(g, g) for g in gradients)
+        everyone = self.world.allgather((left, right, self.wanted, sizes), "spmd_gradcheck")
+        forward = sum(self.counted([found[0] for found in everyone], self.targets))
+        backward = sum(self.counted([found[1] for found in everyone], self.places))
+        scale = math.sqrt(max(sum(found[3][k] for found in everyone) for k in range(2))) or 1.0
+        error = abs(forward - backward) / scale
+        allowed = self.step * scale
+        differing = [
+            *self.differing([found[0] for found in everyone], self.targets, "output {}", allowed),
+            *self.differing([found[1] for found in everyone], self.places, "the gradient of {}", allowed),
+        ]
+        wrong: list[WrongGradient] = []
+        if not error <= self.step or differing:
+            for k, name in enumerate(self.names):
+                for rank in range(self.world.size):
+                    if everyone[rank][2][k] and self.owner(self.places[k], rank) == rank:
+                        wrong += self.compare(k, name, rank, cotangents, [found[1][k] for found in everyone], allowed)
+        return GradientReport(forward, backward, error, self.step, tuple(wrong), tuple(differing))
+
+    def compare(
+        self, k: int, name: str, rank: int, cotangents: list[torch.Tensor], found: list[float], allowed: float
+    ) -> list[WrongGradient]:
+        """Compare both sides for one input of one rank, with all its replicas."""
+        owners = [self.owner(self.places[k], other) for other in range(self.world.size)]
+        moved = [i == k and owners[self.world.rank] == rank for i in range(len(self.values))]
+        left = [_pair(u, w) for u, w in zip(cotangents, self.forward(moved), strict=True)]
+        expected = sum(self.counted(self.world.allgather(left, "spmd_gradcheck"), self.targets))
+        return [
+            WrongGradient(other, name, found[other] / expected if expected else math.inf)
+            for other in range(self.world.size)
+            if owners[other] == rank and not abs(found[other] - expected) <= allowed
+        ]
+
+    def owner(self, place: Place, rank: int) -> int:
+        """Return the rank that counts for what a rank holds: the first replica, of a replicated vector."""
+        if isinstance(place, DistributedSpace):
+            return place.layout.counted_rank(rank)
+        return 0 if isinstance(place, Replicated) else rank
+
+    def counted(self, numbers: list[list[float]], places: list[Place]) -> list[float]:
+        """Return the numbers of all ranks that count."""
+        return [
+            number
+            for rank, own in enumerate(numbers)
+            for number, place in zip(own, places, strict=True)
+            if self.owner(place, rank) == rank
+        ]
+
+    def differing(self, numbers: list[list[float]], places: list[Place], what: str, allowed: float) -> list[str]:
+        """Return what differs between the replicas of one vector."""
+        names = self.names if "gradient" in what else [str(k) for k in range(len(places))]
+        return [
+            f"{what.format(name)} differs between the replicas on ranks {self.owner(place, rank)} and {rank}"
+            for rank in range(self.world.size)
+            for k, (name, place) in enumerate(zip(names, places, strict=True))
+            if not abs(numbers[rank][k] - numbers[self.owner(place, rank)][k]) <= allowed
+        ]
+
+    def draw(self, like: torch.Tensor, place: Place, stream: int) -> torch.Tensor:
+        """Return normal numbers, the same for all replicas of a vector."""
+        generator = np.random.default_rng((self.seed, stream + 2**16, self.owner(place, self.world.rank)))
+        drawn = generator.standard_normal((2, *like.shape))
+        numbers = drawn[0] + 1j * drawn[1] if like.is_complex() else drawn[0]
+        return torch.from_numpy(np.asarray(numbers)).to(like)
+
+
+def _pair(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Return the real part of ``sum(conj(x) * y)``, in double precision."""
+    wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
+    return float((x.detach().to(wide).conj() * y.detach().to(wide)).sum().real)
+
+
+def _places(name: str, given: Sequence[Place] | None, count: int) -> list[Place]:
+    """Return a place for each tensor."""
+    if given is None:
+        return [Copies()] * count
+    if len(given) != count or not all(isinstance(place, DistributedSpace | Role) for place in given):
+        raise SpaceError(f"spmd_gradcheck: expected {count} {name}, each a DistributedSpace or a Role, found {given!r}")
+    return list(given)
