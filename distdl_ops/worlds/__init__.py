@@ -1,7 +1,7 @@
 """Worlds: the processes that work together, behind one small protocol.
 
-Two engines stand behind it: simulated ranks in one process (`simulate`) and MPI. Operators are written against `World`
-and run unchanged on both.
+Simulated ranks in one process (`simulate`) and MPI stand behind it, and with `torch_bridge.world` torch.distributed.
+Operators are written against `World` and run unchanged on all.
 """
 
 from distdl_ops.worlds.agreement import AgreementError

@@ -1,0 +1,276 @@
+"""Operators on a process group: every movement between roles, sub-worlds, gradients; and what happens when ranks fail.
+
+Each test starts processes that meet at a file, without a launcher that would end them. ``make test-gloo`` runs the
+properties of all operators on such ranks.
+"""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Split, World, world
+from linop import assert_adjoint
+from torch_bridge import as_function, spmd_gradcheck, tied
+from torch_bridge.world import TorchWorld
+
+pytestmark = pytest.mark.serial
+
+LIMIT = 120
+"""Seconds after which a job is taken to hang."""
+
+
+def tell(world: World, *words: object) -> None:
+    sys.stdout.write(f"rank {world.rank}: {' '.join(map(str, words))}\n")  # in one piece
+    sys.stdout.flush()
+
+
+def attempt(world: World, function: Callable[[], object]) -> None:
+    try:
+        function()
+    except Exception as error:
+        tell(world, type(error).__name__, error)
+    else:
+        tell(world, "nothing")
+
+
+def halo(world: World) -> HaloExchange:
+    return HaloExchange(DistributedSpace(Grid(world, p=world.size), (7,), p=Split(0)), {0: (1, 1)})
+
+
+# -- programs of the ranks -----------------------------------------------------------------------------------------
+
+
+def operators(world: World) -> None:
+    grid = Grid(world, p=world.size)
+    for dtype, like in (("float64", torch.float32), ("complex64", torch.complex64)):
+        roles = (At(0), At(world.size - 1), Split(0), Copies(), Replicated())
+        spaces = [DistributedSpace(grid, (5,), dtype, p=role) for role in roles]
+        for S, T in itertools.product(spaces, repeat=2):
+            assert_adjoint(Movement(S, T))
+            assert_adjoint(Movement(S, T), like=torch.ones(1, dtype=like))
+
+
+def gradients(world: World) -> None:
+    H = halo(world)
+    x = torch.from_numpy(H.domain.integers(0)).requires_grad_(world.rank == 0)
+    with tied(world) as tie:
+        y = as_function(H)(x)
+        tie(y.sum() if world.rank else torch.zeros((), dtype=torch.float64)).backward()
+    expected = H.H(torch.full(y.shape, float(world.rank > 0), dtype=torch.float64))
+    assert world.rank > 0 or torch.equal(x.grad, expected)
+    assert spmd_gradcheck(lambda x: torch.sin(as_function(H)(x)), [x.detach().requires_grad_()], world)
+
+
+def sums(world: World) -> None:
+    for extent in (0, 1, world.size + 1, 5000):
+        x = np.random.default_rng((extent, world.rank)).standard_normal(extent)
+        y, z = np.full_like(x, np.nan), np.full_like(x, np.nan)
+        world.allreduce(x, y, "test")
+        world.reduce(x, z if world.rank == 0 else None, 0, "test")
+        world.broadcast(z, 0, "test")
+        expected = sum(np.random.default_rng((extent, rank)).standard_normal(extent) for rank in range(world.size))
+        assert np.array_equal(y, expected)  # added in the order of ranks, large or small
+        assert np.array_equal(z, expected)
+
+
+def sub_worlds(world: World) -> None:
+    size = world.size
+    backwards = world.sub(range(size)[::-1])
+    assert backwards is not None
+    assert backwards.rank == size - 1 - world.rank
+    assert backwards.allgather(world.rank, "test") == list(range(size))[::-1]
+    buffer = torch.full((2,), float(world.rank))
+    backwards.broadcast(buffer, 0, "test")
+    assert buffer.tolist() == [size - 1.0] * 2
+    assert world.sub(range(size)[::-1]) is backwards
+    mine = dist.new_group([0])  # everybody makes it: torch's rule
+    if world.rank == 0:
+        alone = TorchWorld(mine)
+        alone.broadcast(np.ones(3), 0, "test")
+        assert alone.allgather("me", "test") == ["me"]
+
+
+def different_operations(world: World) -> None:
+    late = world.rank == world.size - 1
+    one, two = np.ones(1), np.zeros(1)
+    H = halo(world)
+    for _ in range(2):  # the world goes on working
+        attempt(world, lambda: world.allreduce(one, two, "one sum" if late else "another"))
+        attempt(world, lambda: world.allgather(1, "a gathering") if late else world.allreduce(one, two, "a sum"))
+        attempt(world, lambda: (H.H(H.codomain.zeros()) if late else H(H.domain.zeros())) is world.allgather(0, "then"))
+        attempt(world, lambda: H(np.ones(9) if late else H.domain.zeros()) is world.allgather(0, "then"))
+    assert world.allgather(world.rank, "test") == list(range(world.size))
+
+
+def end_early(world: World) -> None:
+    if world.rank == 1:
+        sys.exit()
+    attempt(world, lambda: halo(world))
+
+
+def be_killed(world: World) -> None:
+    world.allgather(0, "test")
+    if world.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if world.rank == 2:
+        time.sleep(1)  # it begins when the connections are closed already
+    attempt(world, lambda: world.allgather(0, "a gathering"))
+
+
+def wait_for_ever(world: World) -> None:
+    H = halo(world)
+    if world.rank == 1:
+        time.sleep(8)
+        os._exit(0)
+    attempt(world, lambda: H(H.domain.zeros()))
+    attempt(world, lambda: H(H.domain.zeros()))
+
+
+def use_the_group(world: World) -> None:
+    H = halo(world)
+    x = torch.ones(3)
+    gathered = dist.all_reduce(x, async_op=True)
+    sent = [dist.isend(torch.ones(2), other, tag=5) for other in range(world.size) if other != world.rank]
+    assert_adjoint(H)
+    gathered.wait()
+    assert x.tolist() == [world.size] * 3
+    for other in range(world.size):
+        if other != world.rank:
+            dist.recv(x[:2], other, tag=5)
+            assert x[:2].tolist() == [1, 1]
+    for work in sent:
+        work.wait()
+    dist.destroy_process_group()
+    assert_adjoint(H)
+
+
+PROGRAMS: dict[str, Callable[[World], None]] = {
+    program.__name__: program
+    for program in (
+        operators,
+        gradients,
+        sums,
+        sub_worlds,
+        different_operations,
+        end_early,
+        be_killed,
+        wait_for_ever,
+        use_the_group,
+    )
+}
+
+
+def run(program: Callable[[World], None], size: int, folder: Path, timeout: float = 60) -> dict[int, list[str]]:
+    """Run a program on ranks; return what each of them told. Those that are not killed must end well, by themselves."""
+    environment = {**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout), "OMP_NUM_THREADS": "1"}
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, __file__, program.__name__, str(rank), str(size), f"file://{folder / 'store'}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for rank in range(size)
+    ]
+    try:
+        found = [job.communicate(timeout=LIMIT) for job in jobs]
+    except subprocess.TimeoutExpired:
+        for job in jobs:
+            job.kill()
+        pytest.fail(f"the job did not end within {LIMIT} s: {[job.communicate() for job in jobs]}")
+    for job, (_, err) in zip(jobs, found, strict=True):
+        assert job.returncode in (0, -signal.SIGKILL), err
+    return {rank: [line.partition(": ")[2] for line in out.splitlines()] for rank, (out, _) in enumerate(found)}
+
+
+# -- tests -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("program", [operators, gradients, sums, sub_worlds, use_the_group])
+def test_a_process_group(program: Callable[[World], None], size: int, tmp_path: Path) -> None:
+    """Adjoints of all movements, gradients, sums, worlds of some ranks; beside the user's own use of the group."""
+    assert run(program, size, tmp_path) == {rank: [] for rank in range(size)}
+
+
+def test_ranks_in_different_operations(tmp_path: Path) -> None:
+    """All raise the same words, which say who is where; the world goes on working."""
+    told = run(different_operations, 3, tmp_path)
+    assert told[0] == told[1] == told[2]
+    for lines in (told[0][:4], told[0][4:]):
+        for line, first, second in ((lines[0], "another", "one sum"), (lines[1], "a sum", "a gathering")):
+            assert line.startswith(f"AgreementError the ranks disagree. ranks 0, 1: in {first} (operation ")
+            assert f"; rank 2: in {second} (operation " in line
+        assert "Error the ranks disagree. " in lines[2]
+        assert "HaloExchange(p)" in lines[2]
+        assert "HaloExchange(p).H" in lines[2]
+        assert lines[3].startswith("SpaceError the ranks disagree. ")
+        assert "rank 2: HaloExchange(p)" in lines[3]
+
+
+def test_a_rank_that_ends_early(tmp_path: Path) -> None:
+    """The others are told at once, in the same words."""
+    told = run(end_early, 3, tmp_path)
+    assert told[0] == told[2]
+    assert "waits for rank 1, which ended, in " in told[0][0]
+    assert "rank 1: has ended" in told[0][0]
+
+
+def test_a_rank_that_is_killed(tmp_path: Path) -> None:
+    """The others find their connections closed, and say in which operation."""
+    told = run(be_killed, 3, tmp_path, timeout=5)
+    for rank in (0, 2):
+        assert told[rank][0].startswith("DeadlockError ")
+        assert "in a gathering" in told[rank][0]
+        assert "rank 1: has not come" in told[rank][0]
+
+
+def test_a_rank_that_does_not_come(tmp_path: Path) -> None:
+    """After the timeout, the error names the operation and the ranks; afterwards, nothing is sent in that world."""
+    told = run(wait_for_ever, 3, tmp_path, timeout=2)
+    assert told[0] == told[2]
+    assert told[0][0].startswith("TimeoutError ")
+    assert "waited 2 s for rank 1 in HaloExchange(p)" in told[0][0]
+    assert "rank 1: has not come" in told[0][0]
+    assert told[0][1].startswith("TimeoutError this world is not usable any more: ")
+
+
+def test_world_under_torchrun(tmp_path: Path) -> None:
+    """With DISTDL_OPS_WORLD, a program that is written for `world` runs there."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import sys
+from distdl_ops import world
+w = world()
+sys.stdout.write(f"{w.allgather(w.rank, 'test')} {world() is w}\\n")  # in one piece
+"""
+    )
+    job = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env={**os.environ, "DISTDL_OPS_WORLD": "torch_bridge.world:start"},
+        check=False,
+    )
+    assert job.returncode == 0, job.stderr
+    assert job.stdout.count("[0, 1] True") == 2
+    assert world().size == 1
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=sys.argv[4], rank=int(sys.argv[2]), world_size=int(sys.argv[3]))
+    PROGRAMS[sys.argv[1]](TorchWorld())

@@ -1,0 +1,306 @@
+"""Ranks of torch.distributed: the third engine, beside simulated ranks and MPI.
+
+Arrays travel as messages of gloo, on connections of our own, so that no message of the user's can be taken for one of
+ours; sums are made on the ranks, in their order. Notices (see `distdl_ops.worlds.watch`) travel through the store of
+the process group. Gloo's messages cannot be polled, and waiting for them with a limit ends their connections; so a
+thread waits for them without one, and the rank's own looks for notices meanwhile.
+
+Tensors on a device go through host memory, as gloo's do.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pickle
+import threading
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any, TypeVar, final
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
+
+from distdl_ops import World
+from distdl_ops.intervals import balanced
+from distdl_ops.worlds.buffers import addends, bits
+from distdl_ops.worlds.post import Pending, Post
+from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of
+from distdl_ops.worlds.start import default_timeout
+from distdl_ops.worlds.watch import Group, Watch
+from distdl_ops.worlds.world import Traffic
+from linop.arrays import Array
+
+T = TypeVar("T")
+
+LOOK = 0.01
+"""Seconds that a rank waits before it looks for notices: each look asks the store, which all ranks share."""
+
+LABELS = 2**31 // TURNS
+"""How many operations a tag tells apart."""
+
+SMALL = 4096
+"""Bytes up to which everyone sends all addends to everyone; of more, each rank sums its part."""
+
+
+def start(*, timeout: float) -> TorchWorld:
+    """Return the world of all processes that ``torchrun`` has started; see `distdl_ops.world`. Collective."""
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    return TorchWorld(timeout=timeout)
+
+
+@final
+class TorchWorld(ProcessWorld):
+    """The ranks of a process group, seen by one of them. Collective.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup, optional
+        Whose ranks they are; all processes by default. Its backend may be any, its operations are not used.
+    timeout : float, optional
+        Seconds after which waiting for another rank is an error; as for `distdl_ops.world` by default.
+
+    Examples
+    --------
+    In a program that torchrun has started::
+
+        torch.distributed.init_process_group("gloo")
+        world = TorchWorld()
+    """
+
+    def __init__(self, group: dist.ProcessGroup | None = None, *, timeout: float | None = None) -> None:
+        group = dist.group.WORLD if group is None else group
+        name = [uuid.uuid4().hex]
+        dist.broadcast_object_list(name, group=group, group_src=0)
+        # Torch documents no other way to the store that the processes have met at.
+        self._store = PrefixStore(f"distdl_ops/{name[0]}", _get_default_store())
+        post = _StorePost(self._store, dist.get_rank(group), dist.get_world_size(group))
+        watch = Watch(post, default_timeout() if timeout is None else timeout)
+        super().__init__(watch, tuple(range(post.size)), Traffic(), {})
+        self._link: _Link | None = None
+        atexit.register(_leave, watch, self._worlds, os.getpid())
+
+    def _of(self, group: Group) -> World:
+        world = object.__new__(TorchWorld)
+        ProcessWorld.__init__(world, self._watch, group, self.traffic, self._worlds)
+        world._store, world._link = self._store, None
+        return world
+
+    def _connect(self) -> None:
+        """Make connections. This call blocks, but not for long: all ranks of the group are here."""
+        self._close()
+        if self.size > 1:
+            name = f"{self._epoch}/{'-'.join(map(str, self._group))}"
+            longer = timedelta(seconds=2 * self._watch.timeout + 60)  # the watch gives up before gloo does
+            store = PrefixStore(name, self._store)
+            self._link = _Link(dist.ProcessGroupGloo(store, self.rank, self.size, longer))
+
+    def _close(self) -> None:
+        """End the thread that waits."""
+        if self._link is not None:
+            self._link.close()
+
+    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], label: str, number: int) -> Pending:
+        own = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
+        for received, sent in zip(*own, strict=True):
+            received.reshape(-1)[...] = sent.reshape(-1)
+
+        def tag(memory: np.ndarray) -> int:
+            # Gloo ends the process when sizes differ: so they must not meet.
+            return number % TURNS * LABELS + key_of(f"{memory.nbytes} bytes, {label}") % LABELS
+
+        group: Any = self._link and self._link.group
+        receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
+        works = [(rank, group.recv([_tensor(memory)], rank, tag(memory))) for rank, memory in receives]
+        works += [(rank, group.send([_tensor(memory)], rank, tag(memory))) for rank, memory in sends]
+        return _Works(self._link, works)
+
+    def broadcast(self, buffer: Array, root: int, what: str) -> None:
+        """Copy the root's buffer into everyone's; see `World.broadcast`."""
+        memory, land = self._lent(bits, buffer, what)
+        self.traffic.collectives += self.size > 1
+        others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
+        sends, receives = (others, []) if self.rank == root else ([], [(root, memory)])
+        self._run(sends, receives, f"broadcast, {what}", what, self._enter(what))
+        if land is not None and self.rank != root:
+            land()
+
+    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
+        """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
+        addend, _ = self._lent(addends, x, what)
+        total, land = (None, None) if y is None else self._lent(addends, y, what)
+        self.traffic.collectives += self.size > 1
+        number = self._enter(what)
+        if total is None:
+            self._run([(root, addend)], [], f"reduce, {what}", what, number)
+            return
+        self._add_up([], addend, total, f"reduce, {what}", what, number)
+        if land is not None:
+            land()
+
+    def allreduce(self, x: Array, y: Array, what: str) -> None:
+        """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
+        addend, _ = self._lent(addends, x, what)
+        total, land = self._lent(addends, y, what)
+        self.traffic.collectives += self.size > 1
+        number = self._enter(what)
+        addend, flat = addend.reshape(-1), total.reshape(-1)
+        parts = [slice(0, addend.size)] * self.size
+        if addend.nbytes > SMALL:
+            parts = [slice(*interval) for interval in balanced(addend.size, self.size)]
+        mine, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
+        sends = [(rank, addend[parts[rank]]) for rank in others]
+        self._add_up(sends, addend[mine], flat[mine], f"allreduce, {what}", what, number)
+        if addend.nbytes > SMALL:
+            sums = [(rank, flat[parts[rank]]) for rank in others]
+            self._run([(rank, flat[mine]) for rank in others], sums, f"sums of allreduce, {what}", what, number)
+        if land is not None:
+            land()
+
+    def allgather(self, value: T, what: str) -> list[T]:
+        """Return everyone's object; see `World.allgather`."""
+        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        number, others = self._enter(what), [rank for rank in range(self.size) if rank != self.rank]
+        sizes = {rank: np.zeros(1, np.int64) for rank in others}
+        size = np.array([mine.size])
+        self._run([(rank, size) for rank in others], list(sizes.items()), f"allgather, {what}", what, number)
+        found = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
+        self._run([(rank, mine) for rank in others], list(found.items()), f"objects of allgather, {what}", what, number)
+        return [pickle.loads(found.get(rank, mine).tobytes()) for rank in range(self.size)]
+
+    def _run(self, sends: list[Message], receives: list[Message], label: str, what: str, number: int) -> None:
+        """Send and receive."""
+        peers = [rank for rank, _ in receives + sends]
+        self._wait(self._begin(sends, receives, label, what, number), what, number, peers)
+
+    def _add_up(
+        self, sends: list[Message], addend: np.ndarray, total: np.ndarray, label: str, what: str, number: int
+    ) -> None:
+        """Send, and put the sum of what everyone sends into a buffer, added in the order of ranks."""
+        pieces = {rank: np.empty_like(addend) for rank in range(self.size) if rank != self.rank}
+        self._run(sends, list(pieces.items()), label, what, number)
+        total[...] = 0
+        for rank in range(self.size):
+            total += pieces.get(rank, addend)
+
+
+@final
+class _StorePost(Post):
+    """Carries notices through a store: each rank has a box, whose notices are numbered."""
+
+    errors = (RuntimeError,)  # all that torch raises
+    kind = "DeadlockError"  # a process is gone
+
+    def __init__(self, store: Store, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self._store, self._read, self._lost = store, 0, False
+
+    def send(self, notice: bytes, rank: int) -> None:
+        """Send a notice, as long as there is a store; see `Post.send`."""
+        with contextlib.suppress(*self.errors):
+            number = self._store.add(f"count/{rank}", 1)
+            self._store.set(f"notice/{rank}/{number}", pickle.dumps((self.rank, notice)).hex())
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """Return the notices that have come; raise once when there is no store any more. See `Post.receive`."""
+        if self._lost:
+            return []
+        try:
+            count = self._store.add(f"count/{self.rank}", 0)
+            told = [self._store.get(f"notice/{self.rank}/{k}") for k in range(self._read + 1, count + 1)]
+        except self.errors:
+            self._lost = True
+            raise
+        self._read = count
+        return [pickle.loads(bytes.fromhex(notice.decode())) for notice in told]
+
+
+@final
+class _Link:
+    """Connections between the ranks of a group, and a thread that waits for their messages."""
+
+    def __init__(self, group: Any) -> None:
+        self.group = group
+        self._queue: SimpleQueue[_Works | None] = SimpleQueue()
+        threading.Thread(target=self._serve, args=(self._queue,), name="waits for messages", daemon=True).start()
+
+    def put(self, works: _Works) -> None:
+        """Let the thread wait."""
+        self._queue.put(works)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._queue.put(None)
+
+    @staticmethod
+    def _serve(queue: SimpleQueue[_Works | None]) -> None:
+        while (works := queue.get()) is not None:
+            works.run()
+            del works  # what has been sent may be let go
+
+
+@final
+class _Works(Pending):
+    """Messages of gloo, each with the rank that it goes to or comes from."""
+
+    def __init__(self, link: _Link | None, works: list[tuple[int, dist.Work]]) -> None:
+        self._link, self._works = link, works
+        self._late = 0
+        self._done = threading.Event()
+        self._error: RuntimeError | None = None
+
+    def run(self) -> None:
+        """Wait until all have arrived; in the thread of the link."""
+        try:
+            for late, (_, work) in enumerate(self._works):
+                self._late = late
+                work.wait()
+        except RuntimeError as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self, turn: int) -> bool:
+        """Wait for the thread; see `Pending.wait`."""
+        if not self._works or self._link is None:
+            return True
+        if turn == 0:
+            self._link.put(self)
+        if not self._done.wait(LOOK):
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def late(self, peers: Sequence[int]) -> Sequence[int]:
+        """Return the rank that the thread waits for; see `Pending.late`."""
+        return [self._works[self._late][0]] if self._works else peers
+
+    def abandon(self) -> None:
+        """End the connections, and so the waiting of the thread."""
+        if not self._done.is_set():
+            with contextlib.suppress(RuntimeError):
+                self._works[self._late][1].wait(timedelta(milliseconds=1))
+
+
+def _tensor(memory: np.ndarray) -> torch.Tensor:
+    """Return the bytes of an array; of none, one, for empty messages say as well which operation they belong to."""
+    if memory.size == 0:
+        return torch.zeros(1, dtype=torch.uint8)
+    # What is only sent may be read-only; torch has no such tensors.
+    return torch.from_numpy((memory if memory.flags.writeable else memory.copy()).reshape(-1).view(np.uint8))
+
+
+def _leave(watch: Watch, worlds: dict[Group, World], process: int) -> None:
+    """Tell all ranks that this one ends."""
+    if os.getpid() == process:  # a child of this process is no rank
+        watch.leave()
+        for world in worlds.values():
+            assert isinstance(world, TorchWorld)
+            world._close()
