@@ -1,6 +1,7 @@
 # make train   trains LeNet-5 on 4 MPI ranks, beside the sequential network
 # make test    runs the tests, on simulated ranks and on 1 to 4 MPI ranks
 # make test-openmpi   runs those that need MPI once more, on Open MPI instead of MPICH, in an environment of its own
+# make test-gloo   runs them on ranks of torch.distributed, over gloo
 # make check   lint, formatting and types
 # make bench   timings, side by side
 #
@@ -19,7 +20,7 @@ MPIEXEC := $(VENV)/bin/mpiexec
 export OMP_NUM_THREADS ?= 1
 export MPIEXEC_TIMEOUT ?= 3600
 
-.PHONY: train test test-openmpi check format bench clean
+.PHONY: train test test-openmpi test-gloo check format bench clean
 
 train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
@@ -41,6 +42,14 @@ test-openmpi: $(VENV)-openmpi/ready
 		echo "== $$ranks ranks of Open MPI"; \
 		timeout 900 $(VENV)-openmpi/bin/mpiexec -n $$ranks $(VENV)-openmpi/bin/python -m pytest -p no:cacheprovider \
 			--hypothesis-profile=few tests || exit 1; \
+	done
+
+test-gloo: export DISTDL_OPS_WORLD = torch_bridge.world:start
+test-gloo: $(VENV)/ready
+	for ranks in 2 3; do \
+		echo "== $$ranks ranks of gloo"; \
+		timeout 1800 $(PY) -m torch.distributed.run --standalone --nproc-per-node $$ranks \
+			-m pytest -p no:cacheprovider --hypothesis-profile=few tests/distdl_ops tests/torch_bridge || exit 1; \
 	done
 
 check: $(VENV)/ready
