@@ -167,8 +167,9 @@ class Correlation(LinearOperator):
         """Return the sum over the taps: each weighs a slice of `x` and adds it to a slice of the result."""
         xp, batch = arrays.namespace(x), arrays.split_batch(x, space.ndim)
         weights = arrays.match(taps, like=x)
-        dtype = weights.dtype if xp.isdtype(x.dtype, "integral") else xp.result_type(weights, x)
-        weights, x = xp.astype(weights, dtype, copy=False), xp.astype(x, dtype, copy=False)
+        if weights.dtype != x.dtype:
+            dtype = weights.dtype if xp.isdtype(x.dtype, "integral") else xp.result_type(weights, x)
+            weights, x = xp.astype(weights, dtype, copy=False), xp.astype(x, dtype, copy=False)
         x = xp.reshape(x, (*batch, *source))
         result = arrays.zeros((*batch, *target), like=x)
         for block in _blocks(pieces, target[2:], BLOCK // max(1, math.prod((*batch, *target[:2])))):
@@ -288,6 +289,8 @@ def _weigh(weight: Array, x: Array, batch: int) -> Array:
     """Return a slice, (*batch, groups, channels from, *extents), times a tap, (groups, channels to, channels from)."""
     xp = arrays.namespace(x)
     groups, channels, each = weight.shape
+    if groups == channels == each == 1:
+        return weight[0, 0, 0] * x
     extents = tuple(x.shape[batch + 2 :])
     if each == 1:  # an outer product: without a copy of the slice
         return xp.reshape(weight, (groups, channels, *(1 for _ in extents))) * x
