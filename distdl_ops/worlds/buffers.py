@@ -54,12 +54,12 @@ Hosted = tuple[np.ndarray, Land]
 
 def dtype_name(x: Array) -> str:
     """Return what the dtype of an array is called in every library."""
-    return _name(x.dtype)
+    return _numpys_name(x.dtype) if type(x) is np.ndarray else str(x.dtype).rpartition(".")[2]
 
 
 @functools.lru_cache(maxsize=256)
-def _name(dtype: Any) -> str:
-    return str(dtype).rpartition(".")[2]
+def _numpys_name(dtype: np.dtype[Any]) -> str:
+    return str(dtype)  # slow
 
 
 def nbytes(x: Array) -> int:
