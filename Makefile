@@ -26,7 +26,7 @@ train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
 
 test: $(VENV)/ready
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto
 	for ranks in 1 2 3 4; do \
 		echo "== $$ranks MPI ranks"; \
 		MPIEXEC_TIMEOUT=900 $(MPIEXEC) -n $$ranks $(PY) -m pytest -p no:cacheprovider tests || exit 1; \

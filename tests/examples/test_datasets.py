@@ -68,9 +68,9 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"
         (IMAGES, idx(np.zeros((5, 28, 28), np.uint8)) + b"x", "expected 3920 entries"),
         (IMAGES, idx(np.zeros((4, 28, 28), np.uint8)), "4 images and 5 labels"),
         (IMAGES, idx(np.zeros((5, 32, 32), np.uint8)), "28 x 28"),
-        (LABELS, gzip.compress(idx(np.full(5, 10, np.uint8))), "labels from 0 to 9"),
+        (LABELS, gzip.compress(idx(np.full(5, 10, np.uint8)), mtime=0), "labels from 0 to 9"),
         (LABELS, b"not gzipped", "cannot be read"),
-        (LABELS, gzip.compress(idx(np.zeros(5, np.uint8)))[:-9], "cannot be read"),
+        (LABELS, gzip.compress(idx(np.zeros(5, np.uint8)), mtime=0)[:-9], "cannot be read"),
     ],
 )
 def test_truncated_and_foreign_files(mnist: Path, name: str, content: bytes | None, complaint: str) -> None:
