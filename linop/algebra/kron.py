@@ -85,14 +85,15 @@ class Kron(LinearOperator):
         return Kron(*(A.dual for A in self.operators))
 
     def _apply(self, x: Array) -> Array:
-        batch = x.ndim - self.domain.ndim
+        batch, fresh = x.ndim - self.domain.ndim, False
         for A in reversed(self.operators):  # each takes the last axes, and puts its result in front of the others
-            x = x if isinstance(A, Identity) else A._apply(x)
+            if not isinstance(A, Identity):
+                x, fresh = A._apply(x), True
             turned = A.codomain.ndim
             kept = list(range(batch, x.ndim - turned))
             axes = [*range(batch), *range(x.ndim - turned, x.ndim), *kept]
             x = arrays.namespace(x).permute_dims(x, tuple(axes))
-        return arrays.copy(x)
+        return x if fresh and arrays.is_row_major(x) else arrays.copy(x)
 
     def _key(self) -> tuple[object, ...]:
         return self.operators

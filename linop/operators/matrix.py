@@ -101,8 +101,10 @@ class Matrix(LinearOperator):
     @staticmethod
     def _multiply(entries: np.ndarray, x: Vector, source: Space, target: Space) -> Vector:
         flat = source.flatten(x)
-        xp = arrays.namespace(flat)
-        return target.unflatten(xp.matmul(flat, arrays.match(entries.T, like=flat)))
+        xp, weights = arrays.namespace(flat), arrays.match(entries.T, like=flat)
+        if type(flat) is np.ndarray and flat.ndim == 2 and flat.flags.f_contiguous:  # vectors side by side stay so
+            return target.unflatten((weights.T @ flat.T).T)
+        return target.unflatten(xp.matmul(flat, weights))
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain, self.entries.dtype, self.entries.tobytes())
