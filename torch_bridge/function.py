@@ -18,7 +18,7 @@ from typing import Any, final
 
 import torch
 
-from distdl_ops import DistributedSpace, World
+from distdl_ops import DistributedSpace, InFlight, World
 from linop import LinearOperator, Product, Space, arrays
 from linop.arrays import Vector
 from torch_bridge import compiled
@@ -55,6 +55,8 @@ class Function:
         self.operator = operator
         self._sources, self._targets = _parts(operator.domain), _parts(operator.codomain)
         self._domain, self._codomain = _structure(operator.domain), _structure(operator.codomain)
+        if any(isinstance(space, InFlight) for space in (*self._sources, *self._targets)):
+            raise TypeError(f"as_function: {operator!r}: no tensor is in flight here; take Start and Finish together")
         self.world = _world((*self._sources, *self._targets))
         self._complex = any(map(_is_complex, (*self._sources, *self._targets)))
         self.compiled_name = compiled.name(self)
@@ -265,6 +267,8 @@ def as_function(operator: LinearOperator) -> Function:
 
     Raises
     ------
+    TypeError
+        When the operator begins or ends with a tensor in flight, see `distdl_ops.Start`.
     SpaceError
         When the argument is no vector of the domain; raised by the function, on all ranks.
 

@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Split, World
+from distdl_ops import (
+    At,
+    Copies,
+    DistributedSpace,
+    Finish,
+    Grid,
+    HaloExchange,
+    Movement,
+    Replicated,
+    Split,
+    Start,
+    World,
+)
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import HStack, LinearOperator, Matrix, SpaceError, VStack, arrays
 from linop.testing import Expression, any_operator, expressions, spaces_of_a_tree
@@ -375,5 +387,22 @@ def test_retained_graphs(ranks: int) -> None:
         y.backward(g, retain_graph=True)
         y.backward(g)
         assert torch.equal(x.grad, 2 * A.H(g))
+
+    on_ranks(ranks, main)
+
+
+def test_start_and_finish_are_one_function(ranks: int) -> None:
+    """Together they are differentiated as the movement is; half of one is no function of tensors."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, rows=ranks), (8,), rows=Split(0))
+        H = HaloExchange(S, {0: (1, 1)})
+        start, finish = Start(S, H.codomain), Finish(S, H.codomain)
+        x, g = vector(S, 0).requires_grad_(), vector(H.codomain, 1)
+        as_function(finish @ start)(x).backward(g)
+        assert torch.equal(x.grad, H.H(g))
+        for half in (start, finish):
+            with pytest.raises(TypeError, match="take Start and Finish together"):
+                as_function(half)
 
     on_ranks(ranks, main)
