@@ -39,14 +39,14 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
     ------
     AgreementError
         On every rank, when `build` failed on some ranks only, or the descriptions differ.
-    ValueError, TypeError
+    Exception
         What `build` raised, when it raised the same on every rank.
     """
     failure: Exception | None = None
     try:
         value = build()
         found = str(describe(value))
-    except (ValueError, TypeError) as error:
+    except Exception as error:
         failure, found = error, f"{type(error).__name__}: {error}"
     everyone = world.allgather((failure is None, found), what)
     if len(set(everyone)) > 1:

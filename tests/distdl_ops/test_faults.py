@@ -38,6 +38,7 @@ from distdl_ops import (
     simulate,
 )
 from distdl_ops.testing import on_ranks
+from distdl_ops.worlds.agreement import agreed
 from linop import BlockDiagonal, FunctionOperator, Identity, LinearOperator, SpaceError, Weighted
 from linop.spaces import Euclidean
 
@@ -101,12 +102,22 @@ def apply_once_or_twice(world: World, odd: bool) -> None:
         B(np.ones(S.shape))
 
 
+def build_from_a_file(world: World, odd: bool) -> object:
+    def build() -> int:
+        if odd:
+            raise FileNotFoundError("no such file")
+        return 0
+
+    return agreed(world, "reading", build)
+
+
 DISAGREEMENTS: dict[str, Callable[[World, bool], Any]] = {
     "shape of a vector": lambda world, odd: halo(world)(np.ones(3 if odd else 2)),
     "dtype of a vector": lambda world, odd: halo(world)(np.ones(2, np.float32 if odd else np.float64)),
     "field of a vector": lambda world, odd: halo(world)(np.ones(2, complex if odd else float)),
     "batch of a vector": lambda world, odd: halo(world)(np.ones((3, 2) if odd else (4, 2))),
     "axes of a batch": lambda world, odd: halo(world)(np.ones((1, 2) if odd else 2)),
+    "an error of another kind": build_from_a_file,
     "a part of a tuple": lambda world, odd: tuples(world)((np.ones(3 if odd else 2), np.ones(2))),
     "batches of a tuple": lambda world, odd: tuples(world)((np.ones((1, 2) if odd else 2), np.ones(2))),
     "length of a tuple": lambda world, odd: tuples(world)((np.ones(2),) * (1 if odd else 2)),
