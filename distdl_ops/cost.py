@@ -220,6 +220,12 @@ def _(operator: Local) -> Cost:
     return Cost(max(found.flops for found in operator.costs), max(found.bytes for found in operator.costs))
 
 
+def beyond_parts(operator: LinearOperator) -> Cost:
+    """Return what an expression costs beside its parts: sums and multiples, say."""
+    own, inside = cost(operator), sum(map(cost, parts(operator)), Cost())
+    return Cost(own.flops - inside.flops, own.bytes - inside.bytes)
+
+
 # -- every rank by itself ----------------------------------------------------------------------------------------------
 
 
@@ -251,13 +257,10 @@ def costs(operator: LinearOperator) -> list[ParallelCost]:
 @singledispatch
 def _table(operator: LinearOperator) -> np.ndarray:
     """Return four rows, the attributes of a `ParallelCost`, of one column for each rank."""
-    inside = parts(operator)
-    own, tables = cost(operator), [_table(part) for part in inside]
-    flops = own.flops - sum(cost(part).flops for part in inside)
-    moved = own.bytes - sum(cost(part).bytes for part in inside)
+    own, tables = beyond_parts(operator), [_table(part) for part in parts(operator)]
     space = min((operator.codomain, operator.domain), key=held) if isinstance(operator, Scale) else operator.codomain
     entries, largest = _held_by_rank(space), max(held(space), 1)
-    shared = np.stack([flops * entries // largest, moved * entries // largest, 0 * entries, 0 * entries])
+    shared = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
     return sum(tables, shared)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, singledispatch
 from typing import Any, final
 
-from distdl_ops.cost import ParallelCost, half_cost, largest_part, movement_cost, shift_cost
+from distdl_ops.cost import ParallelCost, beyond_parts, half_cost, largest_part, movement_cost, shift_cost
 from distdl_ops.intervals import balanced, halo_of
 from distdl_ops.layout import Layout
 from distdl_ops.local import Local
@@ -197,10 +197,8 @@ def _role(layout: Layout, name: str, shape: list[int], length: int) -> Role:
 def _cost_at(operator: LinearOperator, relaid: Relay) -> ParallelCost:
     """Return what an operator costs with its spaces laid out anew: its parts, and its own work as entries go."""
     inside = [_cost_at(part, relaid) for part in parts(operator)]
-    total = sum(inside, ParallelCost())
-    whole, before = cost(operator), sum(map(cost, parts(operator)), Cost())
     space = min((operator.codomain, operator.domain), key=held)
-    return total + _share(Cost(whole.flops - before.flops, whole.bytes - before.bytes), space, relaid)
+    return sum(inside, ParallelCost()) + _share(beyond_parts(operator), space, relaid)
 
 
 @_cost_at.register

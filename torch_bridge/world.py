@@ -28,13 +28,11 @@ from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_
 
 from distdl_ops import World
 from distdl_ops.intervals import balanced
-from distdl_ops.worlds.buffers import addends, bits
 from distdl_ops.worlds.post import Pending, Post
-from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of
+from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, tag_of
 from distdl_ops.worlds.start import default_timeout
 from distdl_ops.worlds.watch import Group, Watch
 from distdl_ops.worlds.world import Traffic
-from linop.arrays import Array
 
 T = TypeVar("T")
 
@@ -113,7 +111,7 @@ class TorchWorld(ProcessWorld):
 
         def tag(memory: np.ndarray) -> int:
             # Gloo ends the process when sizes differ: so they must not meet.
-            return number % TURNS * LABELS + key_of(f"{memory.nbytes} bytes, {label}") % LABELS
+            return tag_of(f"{memory.nbytes} bytes, {label}", number, LABELS)
 
         group: Any = self._link and self._link.group
         receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
@@ -121,34 +119,19 @@ class TorchWorld(ProcessWorld):
         works += [(rank, group.send([_tensor(memory)], rank, tag(memory))) for rank, memory in sends]
         return _Works(self._link, works)
 
-    def broadcast(self, buffer: Array, root: int, what: str) -> None:
-        """Copy the root's buffer into everyone's; see `World.broadcast`."""
-        memory, land = self._lent(bits, buffer, what)
-        self.traffic.collectives += self.size > 1
+    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
         others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
         sends, receives = (others, []) if self.rank == root else ([], [(root, memory)])
         self._run(sends, receives, f"broadcast, {what}", what, self._enter(what))
-        if land is not None and self.rank != root:
-            land()
 
-    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
-        """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = (None, None) if y is None else self._lent(addends, y, what)
-        self.traffic.collectives += self.size > 1
+    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
         number = self._enter(what)
         if total is None:
             self._run([(root, addend)], [], f"reduce, {what}", what, number)
-            return
-        self._add_up([], addend, total, f"reduce, {what}", what, number)
-        if land is not None:
-            land()
+        else:
+            self._add_up([], addend, total, f"reduce, {what}", what, number)
 
-    def allreduce(self, x: Array, y: Array, what: str) -> None:
-        """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = self._lent(addends, y, what)
-        self.traffic.collectives += self.size > 1
+    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
         number = self._enter(what)
         addend, flat = addend.reshape(-1), total.reshape(-1)
         parts = [slice(0, addend.size)] * self.size
@@ -160,8 +143,6 @@ class TorchWorld(ProcessWorld):
         if addend.nbytes > SMALL:
             sums = [(rank, flat[parts[rank]]) for rank in others]
             self._run([(rank, flat[mine]) for rank in others], sums, f"sums of allreduce, {what}", what, number)
-        if land is not None:
-            land()
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""

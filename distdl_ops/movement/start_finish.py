@@ -4,6 +4,7 @@ r"""The two halves of a movement: messages leave, and messages arrive.
 Start      :math:`E_S^*`: what the ranks hold is added into the logical tensor, which is in flight to T then
 Finish     :math:`E_T`: the ranks of T cut out of it what they hold
 adjoints   ``Start(S, T).H == Finish(T, S)`` and ``Finish(S, T).H == Start(T, S)``
+matrices   the embedding's transposed, and the embedding's: ones and zeros, one column of E for each entry of the tensor
 =========  ==========================================================
 
 ``Finish(S, T) @ Start(S, T)`` is the movement ``M(S, T)``. Work that stands between the two is done while messages
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import final
+from abc import abstractmethod
+from typing import TypeVar, final
 
 from distdl_ops.in_flight import Departed, InFlight
 from distdl_ops.label import Label
@@ -22,17 +24,32 @@ from distdl_ops.movement.movement import Movement
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.spaces import DistributedSpace
-from linop import LinearOperator, SpaceError
+from linop import LinearOperator, Space, SpaceError
 from linop.arrays import Array
+
+H = TypeVar("H", bound="_Half")
 
 
 class _Half(LinearOperator):
-    """A half of a movement."""
+    """A half of a movement. Abstract."""
 
-    def __init__(self, movement: Movement) -> None:
+    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
+        self._lie_between(Movement(source, target))
+
+    def _lie_between(self, movement: Movement) -> None:
+        S, T = movement.domain, movement.codomain
+        super().__init__(*self._spaces(S, InFlight(S, T), T))
         self.movement = movement
-        in_flight = InFlight(movement.domain, movement.codomain)
-        super().__init__(*((movement.domain, in_flight) if type(self) is Start else (in_flight, movement.codomain)))
+
+    @staticmethod
+    @abstractmethod
+    def _spaces(source: DistributedSpace, in_flight: InFlight, target: DistributedSpace) -> tuple[Space, Space]:
+        """Return the domain and the codomain."""
+
+    @property
+    @abstractmethod
+    def _held(self) -> DistributedSpace:
+        """The layout at this end."""
 
     @property
     def exact(self) -> bool:
@@ -50,16 +67,9 @@ class _Half(LinearOperator):
         return math.sqrt(multiplicity(self._held.layout).largest)
 
     @property
+    @abstractmethod
     def dual(self) -> _Half:
         """The other half of the movement back. No communication."""
-        mirrored: _Half = object.__new__(Finish if type(self) is Start else Start)
-        _Half.__init__(mirrored, self.movement.dual)
-        return mirrored
-
-    @property
-    def _held(self) -> DistributedSpace:
-        """The layout at this end."""
-        return self.movement.domain if type(self) is Start else self.movement.codomain
 
     def _key(self) -> tuple[object, ...]:
         return (self.movement,)
@@ -117,8 +127,18 @@ class Start(_Half):
     domain: DistributedSpace
     codomain: InFlight
 
-    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
-        super().__init__(Movement(source, target))
+    @staticmethod
+    def _spaces(source: DistributedSpace, in_flight: InFlight, target: DistributedSpace) -> tuple[Space, Space]:  # noqa: ARG004
+        return source, in_flight
+
+    @property
+    def _held(self) -> DistributedSpace:
+        return self.domain
+
+    @property
+    def dual(self) -> Finish:
+        """The end of the movement back. No communication."""
+        return _half(Finish, self.movement.dual)
 
     @functools.cached_property
     def _plan(self) -> Plan:
@@ -160,10 +180,27 @@ class Finish(_Half):
     domain: InFlight
     codomain: DistributedSpace
 
-    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
-        super().__init__(Movement(source, target))
+    @staticmethod
+    def _spaces(source: DistributedSpace, in_flight: InFlight, target: DistributedSpace) -> tuple[Space, Space]:  # noqa: ARG004
+        return in_flight, target
+
+    @property
+    def _held(self) -> DistributedSpace:
+        return self.codomain
+
+    @property
+    def dual(self) -> Start:
+        """The start of the movement back. No communication."""
+        return _half(Start, self.movement.dual)
 
     def _apply(self, x: Departed) -> Array:
         if x.movement != self.movement:
             self.domain._refuse(SpaceError(f"{self!r}: found a tensor that is in flight by {x.movement!r}"))
         return x.arrive()
+
+
+def _half(kind: type[H], movement: Movement) -> H:
+    """Return a half of a movement that was agreed on."""
+    half = object.__new__(kind)
+    half._lie_between(movement)
+    return half

@@ -94,6 +94,11 @@ def inside(what: str, number: int) -> str:
     return f"in {what} (operation {number})"
 
 
+def overtaken(what: str) -> AgreementError:
+    """Return the error of an operation that was under way when the ranks disagreed."""
+    return AgreementError(f"{what} started before the ranks disagreed, and cannot finish")
+
+
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
 }

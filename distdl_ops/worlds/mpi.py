@@ -17,12 +17,10 @@ import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError, inside
-from distdl_ops.worlds.buffers import addends, bits
 from distdl_ops.worlds.post import Pending, Post, pause
-from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of
+from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of, tag_of
 from distdl_ops.worlds.watch import Group, Watch
 from distdl_ops.worlds.world import Traffic, World
-from linop.arrays import Array
 
 T = TypeVar("T")
 
@@ -144,42 +142,25 @@ class MPIWorld(ProcessWorld):
                 communicator.Free()
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], label: str, number: int) -> Pending:
-        data, tag = self._data, number % TURNS * self._labels + key_of(label) % self._labels
+        data, tag = self._data, tag_of(label, number, self._labels)
         requests = [data.Irecv([memory, MPI.BYTE], sender, tag) for sender, memory in receives]
         requests += [data.Isend([memory, MPI.BYTE], receiver, tag) for receiver, memory in sends]
         return _Requests(*requests)
 
-    def broadcast(self, buffer: Array, root: int, what: str) -> None:
-        """Copy the root's buffer into everyone's; see `World.broadcast`."""
-        memory, land = self._lent(bits, buffer, what)
-        self.traffic.collectives += self.size > 1
+    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
         number = self._compare(what)
         self._wait(_Requests(self._data.Ibcast([memory, MPI.BYTE], root)), what, number)
-        if land is not None and self.rank != root:
-            land()
 
-    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
-        """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = (None, None) if y is None else self._lent(addends, y, what)
-        self.traffic.collectives += self.size > 1
+    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
         number = self._compare(what)
         self._wait(_Requests(self._data.Ireduce(addend, total, MPI.SUM, root)), what, number)
-        if land is not None:
-            land()
 
-    def allreduce(self, x: Array, y: Array, what: str) -> None:
-        """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = self._lent(addends, y, what)
-        self.traffic.collectives += self.size > 1
+    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
         if addend.nbytes <= 8 * FEW and addend.dtype.char in "dD":
             self._sum_few(addend, total, what)
         else:
             number = self._compare(what)
             self._wait(_Requests(self._data.Iallreduce(addend, total, MPI.SUM)), what, number)
-        if land is not None:
-            land()
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""

@@ -14,7 +14,7 @@ from typing import NoReturn, final
 
 import numpy as np
 
-from distdl_ops.worlds.agreement import AgreementError
+from distdl_ops.worlds.agreement import overtaken
 from distdl_ops.worlds.buffers import Land, bits
 from distdl_ops.worlds.post import Pending
 from distdl_ops.worlds.watch import Group, Log, Watch
@@ -32,6 +32,11 @@ TURNS = 16
 def key_of(what: str) -> int:
     """Return the number that stands for an operation."""
     return zlib.crc32(what.encode())
+
+
+def tag_of(label: str, number: int, labels: int) -> int:
+    """Return the tag of an operation's messages, where so many labels can be told apart."""
+    return number % TURNS * labels + key_of(label) % labels
 
 
 class ProcessWorld(World):
@@ -136,7 +141,7 @@ class _ProcessExchange(Exchange):
         """Wait for the messages."""
         world, watch = self._world, self._world._watch
         if self._epoch != watch.epoch:
-            world.fail(AgreementError(f"{self._what} started before the ranks disagreed, and cannot finish"))
+            world.fail(overtaken(self._what))
         world._wait(self._pending, self._what, self._number, [rank for rank, *_ in self._landing + self._leaving])
         watch.open.discard(self)
         for _, _, land in self._landing:

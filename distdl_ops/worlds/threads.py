@@ -16,8 +16,8 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, raise_found, story
-from distdl_ops.worlds.buffers import addends, bits, dtype_name, nbytes
+from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story
+from distdl_ops.worlds.buffers import bits, dtype_name, nbytes
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arrays import Array
@@ -239,7 +239,7 @@ class _Operation:
         """Wait for the item from another rank of the group."""
         world = self.world
         if self.failures != world.simulation.failures:
-            world.fail(AgreementError(f"{self.what} started before the ranks disagreed, and cannot finish"))
+            world.fail(overtaken(self.what))
         address, me = (self.number, world.ranks, sender, world.rank), world.ranks[world.rank]
         return world.simulation.take(me, address, world.ranks[sender], self.what, self.number)
 
@@ -340,38 +340,26 @@ class _ThreadWorld(World):
             self.traffic.bytes += nbytes(buffer)
         return _ThreadExchange(operation, receives)
 
-    def broadcast(self, buffer: Array, root: int, what: str) -> None:
-        """Copy the root's buffer into everyone's; see `World.broadcast`."""
-        self._lent(bits, buffer, what)
-        operation = self._collective(what)
+    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
+        operation = _Operation(self, what)
         if self.rank == root:
             for other in self._others():
-                operation.post(other, arrays.copy(buffer))
+                operation.post(other, memory.copy())
         else:
-            operation.land(buffer, root)
+            operation.land(memory, root)
 
-    def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
-        """Put the sum of everyone's `x` into the root's `y`; see `World.reduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = (None, None) if y is None else self._lent(addends, y, what)
-        operation = self._collective(what)
+    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
+        operation = _Operation(self, what)
         if total is None:
             operation.post(root, addend.copy())
         else:
             operation.add_up(addend, total)
-        if land is not None:
-            land()
 
-    def allreduce(self, x: Array, y: Array, what: str) -> None:
-        """Put the sum of everyone's `x` into everyone's `y`; see `World.allreduce`."""
-        addend, _ = self._lent(addends, x, what)
-        total, land = self._lent(addends, y, what)
-        operation = self._collective(what)
+    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
+        operation = _Operation(self, what)
         for other in self._others():
             operation.post(other, addend.copy())
         operation.add_up(addend, total)
-        if land is not None:
-            land()
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
@@ -380,11 +368,6 @@ class _ThreadWorld(World):
         for other in self._others():
             operation.post(other, pickled)
         return [pickle.loads(pickled if rank == self.rank else operation.take(rank)) for rank in range(self.size)]
-
-    def _collective(self, what: str) -> _Operation:
-        """Begin a collective, and count it."""
-        self.traffic.collectives += self.size > 1
-        return _Operation(self, what)
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]

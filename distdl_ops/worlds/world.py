@@ -6,9 +6,11 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, final
 
-from distdl_ops.worlds.buffers import Hosted
+import numpy as np
+
+from distdl_ops.worlds.buffers import Hosted, addends, bits
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
 
@@ -125,17 +127,46 @@ class World(ABC):
             Which operation it is.
         """
 
-    @abstractmethod
+    @final
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
         """Copy the root's buffer into everyone's."""
+        memory, land = self._lent(bits, buffer, what)
+        self.traffic.collectives += self.size > 1
+        self._broadcast(memory, root, what)
+        if land is not None and self.rank != root:
+            land()
 
-    @abstractmethod
+    @final
     def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
         """Put the sum of everyone's `x` into the root's `y`; None elsewhere."""
+        addend, _ = self._lent(addends, x, what)
+        total, land = (None, None) if y is None else self._lent(addends, y, what)
+        self.traffic.collectives += self.size > 1
+        self._reduce(addend, total, root, what)
+        if land is not None:
+            land()
 
-    @abstractmethod
+    @final
     def allreduce(self, x: Array, y: Array, what: str) -> None:
         """Put the sum of everyone's `x` into everyone's `y`, the same bits on every rank."""
+        addend, _ = self._lent(addends, x, what)
+        total, land = self._lent(addends, y, what)
+        self.traffic.collectives += self.size > 1
+        self._allreduce(addend, total, what)
+        if land is not None:
+            land()
+
+    @abstractmethod
+    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
+        """Copy the root's entries into everyone's."""
+
+    @abstractmethod
+    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
+        """Put the sum of everyone's addends into the root's total; None elsewhere."""
+
+    @abstractmethod
+    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
+        """Put the sum of everyone's addends into everyone's total."""
 
     @abstractmethod
     def allgather(self, value: T, what: str) -> list[T]:
