@@ -255,6 +255,22 @@ class Tree:
 
 
 @st.composite
+def worlds_and_drafts(
+    draw: st.DrawFn, count: int = 2, *, largest: int = MAX_SIMULATED, same_grid: bool = False
+) -> tuple[int, tuple[Draft, ...]]:
+    """Return how many ranks to run on, up to `largest` of them, and `drafts_of_one_tensor` over these."""
+    size = draw(world_sizes(largest))
+    return size, draw(drafts_of_one_tensor(size, count, same_grid=same_grid))
+
+
+@st.composite
+def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
+    """Return how many ranks to run on, and an expression over these; see `trees`."""
+    size = draw(world_sizes())
+    return size, draw(trees(size))
+
+
+@st.composite
 def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     """Return random expressions on at most `size` ranks, in which arithmetic on small integers is exact.
 

@@ -238,9 +238,15 @@ def _precision(x: Array) -> float:
     return 2.0**-52 if xp.isdtype(x.dtype, "integral") else float(xp.finfo(x.dtype).eps)
 
 
-def add(x: Vector, y: Vector) -> Vector:
-    """Return ``x + y``."""
-    return each(operator.add, x, y) if type(x) is tuple else x + y
+def add(x: Vector, y: Vector, *, spent: bool = False) -> Vector:
+    """Return ``x + y``; where `x` is spent, the result may take its memory, unless that is another array's, too."""
+    if type(x) is tuple:
+        return each(operator.add, x, y)
+    alike = type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype
+    if spent and alike and x.base is None and x.flags.writeable:
+        x += y
+        return x
+    return x + y
 
 
 def scale(scalar: Scalar, x: Vector) -> Vector:

@@ -92,7 +92,7 @@ class Block(LinearOperator):
             total = row[0]._apply(x[0])
             for A, part in zip(row[1:], x[1:], strict=True):
                 if not isinstance(A, Zero):
-                    total = arrays.add(total, A._apply(part))
+                    total = arrays.add(total, A._apply(part), spent=total is not x[0])
             results.append(total)
         return tuple(results)
 

@@ -135,5 +135,5 @@ class HStack(_Stack):
     def _apply(self, x: Vector) -> Vector:
         total = self.operators[0]._apply(x[0])
         for A, part in zip(self.operators[1:], x[1:], strict=True):
-            total = arrays.add(total, A._apply(part))
+            total = arrays.add(total, A._apply(part), spent=total is not x[0])
         return total

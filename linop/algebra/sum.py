@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import final
 
-from numpy import ndarray
-
 from linop import arrays, claims
 from linop.arrays import Vector
 from linop.claims import Claims
@@ -73,11 +71,7 @@ class Sum(LinearOperator):
     def _apply(self, x: Vector) -> Vector:
         total = self.terms[0]._apply(x)
         for term in self.terms[1:]:
-            addend = term._apply(x)
-            if _owned(total, x) and type(addend) is ndarray and addend.dtype is total.dtype:
-                total += addend
-            else:
-                total = arrays.add(total, addend)
+            total = arrays.add(total, term._apply(x), spent=total is not x)
         return total
 
     def _key(self) -> tuple[object, ...]:
@@ -86,11 +80,6 @@ class Sum(LinearOperator):
     def __str__(self) -> str:
         first, *others = map(str, self.terms)
         return first + "".join(f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in others)
-
-
-def _owned(y: Vector, x: Vector) -> bool:
-    """Say whether a result may be overwritten: a NumPy array that is no part of another, and not the argument."""
-    return type(y) is ndarray and y.base is None and y is not x and y.flags.writeable
 
 
 def add(left: LinearOperator, right: LinearOperator) -> LinearOperator:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import final
 
+import numpy as np
+
 from linop import arrays
 from linop.arrays import Vector
 from linop.batches import for_each
@@ -87,7 +89,7 @@ class FunctionOperator(LinearOperator):
         """Call the function for the whole batch or for each of its vectors, and check what comes back."""
         result = arrays.without_scalars(function(x) if self.batched else for_each(function, x, source, target))
         target.check(result, self)
-        return result
+        return result[...] if type(result) is np.ndarray else result  # a view: the function may keep what it returns
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain, self.apply, self.apply_dual)

@@ -7,7 +7,6 @@ from unittest import mock
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from distdl_ops import (
     At,
@@ -29,7 +28,7 @@ from distdl_ops import (
 from distdl_ops.cost import ParallelCost, costs, movement_cost, traffic
 from distdl_ops.layout import Layout
 from distdl_ops.movement.collective import FEW
-from distdl_ops.testing import Tree, on_ranks, trees, world_sizes
+from distdl_ops.testing import Tree, on_ranks, worlds_and_trees
 from distdl_ops.worlds.world import Traffic
 from linop import (
     BlockDiagonal,
@@ -54,12 +53,6 @@ def counted(A: LinearOperator, world: World) -> Traffic:
     A(x)
     after = world.traffic
     return Traffic(after.messages - before.messages, after.bytes - before.bytes, after.collectives - before.collectives)
-
-
-@st.composite
-def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
-    size = draw(world_sizes())
-    return size, draw(trees(size))
 
 
 @given(worlds_and_trees())

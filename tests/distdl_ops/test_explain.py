@@ -2,20 +2,13 @@
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from distdl_ops import Copies, DistributedSpace, Explanation, Grid, Movement, Replicated, Split, World, explain
 from distdl_ops.cost import ParallelCost
 from distdl_ops.explain import steps_of
-from distdl_ops.testing import Tree, on_ranks, trees, world_sizes
+from distdl_ops.testing import Tree, on_ranks, worlds_and_trees
 from linop import LinearOperator, cost, simplify
 from linop.rules import like_terms
-
-
-@st.composite
-def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
-    size = draw(world_sizes())
-    return size, draw(trees(size))
 
 
 @given(worlds_and_trees())

@@ -14,17 +14,11 @@ from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Movem
 from distdl_ops.movement.collective import collective
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.plan import Plan
-from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
+from distdl_ops.testing import Draft, on_ranks, worlds_and_drafts
 from linop import SpaceError, check_adjoint, matrix
 
 
-@st.composite
-def worlds_and_layouts(draw: st.DrawFn, count: int = 2, **options: Any) -> tuple[int, tuple[Draft, ...]]:
-    size = draw(world_sizes(9))
-    return size, draw(drafts_of_one_tensor(size, count, **options))
-
-
-@given(worlds_and_layouts())
+@given(worlds_and_drafts(largest=9))
 def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """The matrix of M(S, T) is E_T E_S*, built from the definition; its adjoint's is the transpose."""
     size, (s, t) = drawn
@@ -41,7 +35,7 @@ def test_matrix_is_the_dense_oracle(drawn: tuple[int, tuple[Draft, ...]]) -> Non
         assert mirrored
 
 
-@given(worlds_and_layouts())
+@given(worlds_and_drafts(largest=9))
 def test_adjoint_is_exact(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """dot(A x, y) == dot(x, A* y) with ==, by matrices and by integer vectors, and replicas agree bit by bit."""
     size, (s, t) = drawn
@@ -53,7 +47,7 @@ def test_adjoint_is_exact(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     assert on_ranks(size, main) == [[]] * size
 
 
-@given(worlds_and_layouts(), st.sampled_from([(), (2,), (0,), (2, 3)]))
+@given(worlds_and_drafts(largest=9), st.sampled_from([(), (2,), (0,), (2, 3)]))
 def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], batch: tuple[int, ...]) -> None:
     """A batch is moved as one by one; the argument is neither changed nor aliased; the dtype stays."""
     size, (s, t) = drawn
@@ -77,7 +71,7 @@ def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], 
     assert on_ranks(size, main) == [[]] * size
 
 
-@given(worlds_and_layouts(3))
+@given(worlds_and_drafts(3, largest=9))
 def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """M(S, T) M(R, S) = c_S M(R, T), where no two intervals of S overlap and S holds every entry."""
     size, (r, s, t) = drawn
@@ -93,7 +87,7 @@ def test_product_is_a_multiple_of_one_movement(drawn: tuple[int, tuple[Draft, ..
             np.testing.assert_array_equal(product, copies * single)
 
 
-@given(worlds_and_layouts(same_grid=True))
+@given(worlds_and_drafts(same_grid=True, largest=9))
 def test_collective_equals_exchange(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Where a collective serves, it gives what the sparse exchange gives."""
     size, (s, t) = drawn

@@ -1,11 +1,11 @@
 """Expressions of movements and local operators are fused: the same map, exactly, and no dearer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from distdl_ops import (
     AllGather,
@@ -27,7 +27,7 @@ from distdl_ops import (
 )
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.rules import other_axes, two_movements
-from distdl_ops.testing import Draft, Tree, drafts_of_one_tensor, on_ranks, trees, world_sizes
+from distdl_ops.testing import Draft, Tree, on_ranks, worlds_and_drafts, worlds_and_trees
 from linop import (
     Compose,
     Diagonal,
@@ -53,13 +53,7 @@ def form(A: LinearOperator) -> str:
     return "Local" if isinstance(A, Local) else str(A)
 
 
-@st.composite
-def worlds_and_layouts(draw: st.DrawFn, count: int) -> tuple[int, tuple[Draft, ...]]:
-    size = draw(world_sizes())
-    return size, draw(drafts_of_one_tensor(size, count))
-
-
-@given(worlds_and_layouts(1))
+@given(worlds_and_drafts(1))
 def test_multiplicity_is_the_diagonal(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """E* E, from the definition of the embedding, is diagonal; multiplicity has the diagonal."""
     size, (draft,) = drawn
@@ -76,7 +70,7 @@ def test_multiplicity_is_the_diagonal(drawn: tuple[int, tuple[Draft, ...]]) -> N
         assert constant is None or not values or values == {constant}
 
 
-@given(worlds_and_layouts(3))
+@given(worlds_and_drafts(3))
 def test_two_movements_are_one(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Whatever lies between, two movements are one, and a number or a diagonal: the same map bit by bit."""
     size, layouts = drawn
@@ -89,14 +83,11 @@ def test_two_movements_are_one(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     assert on_ranks(size, main) == [(True, True)] * size
 
 
-@given(worlds_and_layouts(4))
-def test_chains_are_simplified(drawn: tuple[int, tuple[Draft, ...]]) -> None:
-    """A chain of three becomes the same map, adjoint included; never a dearer one; once is enough."""
-    size, layouts = drawn
+def require_simplified(size: int, make: Callable[[World], LinearOperator]) -> None:
+    """Require the same map exactly, adjoint included; never a dearer one; once is enough; and all ranks decide alike."""
 
     def main(world: World) -> tuple[Any, ...]:
-        R, S, T, U = (layout.on(world) for layout in layouts)
-        A = Movement(T, U) @ Movement(S, T) @ Movement(R, S)
+        A = make(world)
         B = simplify(A)
         same = np.array_equal(matrix(A), matrix(B)) and np.array_equal(matrix(A.H), matrix(B.H))
         return same, bool(cost(B) <= cost(A)), simplify(B) == B, form(B)
@@ -106,7 +97,19 @@ def test_chains_are_simplified(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     assert everyone[0][:3] == (True, True, True), everyone[0]
 
 
-@given(worlds_and_layouts(2))
+@given(worlds_and_drafts(4))
+def test_chains_are_simplified(drawn: tuple[int, tuple[Draft, ...]]) -> None:
+    """A chain of three becomes the same map, adjoint included; never a dearer one; once is enough."""
+    size, layouts = drawn
+
+    def chain(world: World) -> LinearOperator:
+        R, S, T, U = (layout.on(world) for layout in layouts)
+        return Movement(T, U) @ Movement(S, T) @ Movement(R, S)
+
+    require_simplified(size, chain)
+
+
+@given(worlds_and_drafts(2))
 def test_movements_claim_what_holds(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Isometries, symmetry and gains are told from the layouts."""
     size, (s, t) = drawn
@@ -118,26 +121,11 @@ def test_movements_claim_what_holds(drawn: tuple[int, tuple[Draft, ...]]) -> Non
     assert on_ranks(size, main) == [[]] * size
 
 
-@st.composite
-def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
-    size = draw(world_sizes())
-    return size, draw(trees(size))
-
-
 @given(worlds_and_trees())
 def test_expressions_are_simplified(drawn: tuple[int, Tree]) -> None:
     """A random expression becomes the same map exactly, adjoint included; never a dearer one; once is enough."""
     size, tree = drawn
-
-    def main(world: World) -> tuple[Any, ...]:
-        A = tree.on(world)
-        B = simplify(A)
-        same = np.array_equal(matrix(A), matrix(B)) and np.array_equal(matrix(A.H), matrix(B.H))
-        return same, bool(cost(B) <= cost(A)), simplify(B) == B, form(B)
-
-    everyone = on_ranks(size, main)
-    assert len(set(everyone)) == 1, "all ranks decide alike"
-    assert everyone[0][:3] == (True, True, True), everyone[0]
+    require_simplified(size, tree.on)
 
 
 def worked(make: Any) -> tuple[str, str]:

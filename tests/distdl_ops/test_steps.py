@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from distdl_ops import (
     Advice,
@@ -26,17 +25,11 @@ from distdl_ops.cost import movement_cost
 from distdl_ops.layout import Layout
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.steps import layouts_between, loses_nothing, operations, shortest_path
-from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
+from distdl_ops.testing import Draft, on_ranks, worlds_and_drafts
 from linop import SpaceError, cost, matrix, simplify
 
 
-@st.composite
-def worlds_and_layouts(draw: st.DrawFn) -> tuple[int, tuple[Draft, ...]]:
-    size = draw(world_sizes())
-    return size, draw(drafts_of_one_tensor(size, same_grid=True))
-
-
-@given(worlds_and_layouts())
+@given(worlds_and_drafts(same_grid=True))
 def test_all_ways_are_the_same_map(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """Every way that is advised has the matrix of the movement, exactly; they come in the order of their times."""
     size, (s, t) = drawn
@@ -51,7 +44,7 @@ def test_all_ways_are_the_same_map(drawn: tuple[int, tuple[Draft, ...]]) -> None
     assert on_ranks(size, main) == [(True, True, True)] * size
 
 
-@given(worlds_and_layouts())
+@given(worlds_and_drafts(same_grid=True))
 def test_layouts_between_lose_nothing(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """A layout between holds each entry once: its embedding is an isometry, and so is the adjoint, up to replicas."""
     _, drafts = drawn
@@ -62,7 +55,7 @@ def test_layouts_between_lose_nothing(drawn: tuple[int, tuple[Draft, ...]]) -> N
         assert np.all(found.tensor() == 1)
 
 
-@given(worlds_and_layouts())
+@given(worlds_and_drafts(same_grid=True))
 def test_the_shortest_path_is_the_cheapest(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     """No chain of up to three of the layouts between costs less than the shortest path."""
     _, drafts = drawn

@@ -1,7 +1,7 @@
 """Distributed layers equal the sequential ones, in value and in all gradients, on any grid and for any shapes."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,15 +26,6 @@ from torch_bridge.nn import (
 
 # Sums of at most some hundred products of numbers of order one, in another order: a few hundred roundings.
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Let ranks share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def normal(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linop import (
+    Block,
     Compose,
+    Diagonal,
     Euclidean,
+    FunctionOperator,
+    HStack,
     Identity,
     LinearOperator,
     Matrix,
@@ -235,3 +239,26 @@ def test_matrix_keeps_its_entries() -> None:
     I2 = Matrix(entries)
     entries[:] = 7
     assert matrix(I2).tolist() == [[1, 0], [0, 1]]
+
+
+KEPT = np.arange(4.0)
+FIXED = np.arange(4.0)
+FIXED.flags.writeable = False
+
+
+@pytest.mark.parametrize("function", [lambda x: x, lambda x: x[:], lambda _: KEPT, lambda _: FIXED], ids=range(4))
+def test_sums_overwrite_nothing_that_is_kept(function: Any) -> None:
+    """A function that returns its argument, a part of it, or what it keeps, finds it as it was."""
+    X = Euclidean(4)
+    F = FunctionOperator(X, X, function, function, batched=True)
+    D = Diagonal([1.0, 2.0, 3.0, 4.0])
+    x = X.normal(0)
+    before, kept = x.copy(), KEPT.copy()
+    first = function(x) + D(x)
+    for operator, argument in [(Sum(F, D), x), (HStack(F, D), (x, x)), (Block([[F, D], [F, D]]), (x, x))]:
+        for _ in range(2):
+            result = operator(argument)
+            for part in result if isinstance(result, tuple) else (result,):
+                np.testing.assert_array_equal(part, first)
+            np.testing.assert_array_equal(x, before)
+            np.testing.assert_array_equal(KEPT, kept)
