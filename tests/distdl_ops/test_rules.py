@@ -84,7 +84,7 @@ def test_two_movements_are_one(drawn: tuple[int, tuple[Draft, ...]]) -> None:
 
 
 def require_simplified(size: int, make: Callable[[World], LinearOperator]) -> None:
-    """Require the same map exactly, adjoint included; never a dearer one; once is enough; and all ranks decide alike."""
+    """Require the same map exactly, adjoint included; never a dearer one; once is enough; all ranks decide alike."""
 
     def main(world: World) -> tuple[Any, ...]:
         A = make(world)
