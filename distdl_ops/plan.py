@@ -74,7 +74,7 @@ class Plan:
 
         Parameters
         ----------
-        x : array, shape (*batch, *source.shape)
+        x : array, shape ``(*batch, *source.shape)``
             What this rank holds of it.
         world : World
             Whose ranks the plan is for.
@@ -85,7 +85,7 @@ class Plan:
 
         Returns
         -------
-        array, shape (*batch, *target.shape)
+        array, shape ``(*batch, *target.shape)``
             Fresh.
         """
         return self.start(x, world, what, accumulate=accumulate).finish()

@@ -207,12 +207,12 @@ class DistributedSpace(Space):
 
         Parameters
         ----------
-        tensor : array, shape (*batch, *global_shape)
+        tensor : array, shape ``(*batch, *global_shape)``
             The same on every rank.
 
         Returns
         -------
-        array, shape (*batch, *shape)
+        array, shape ``(*batch, *shape)``
             Fresh; zeros where an interval leaves the tensor.
 
         Raises
@@ -235,12 +235,12 @@ class DistributedSpace(Space):
 
         Parameters
         ----------
-        x : array, shape (*batch, *shape)
+        x : array, shape ``(*batch, *shape)``
             The layout of one tensor; entries that no rank holds come back as zeros.
 
         Returns
         -------
-        array, shape (*batch, *global_shape)
+        array, shape ``(*batch, *global_shape)``
 
         Raises
         ------

@@ -98,12 +98,12 @@ class LinearOperator(ABC):
 
         Parameters
         ----------
-        x : array, shape (*batch, *domain.shape)
+        x : array, shape ``(*batch, *domain.shape)``
             A vector of the domain, or a batch of them.
 
         Returns
         -------
-        array, shape (*batch, *codomain.shape)
+        array, shape ``(*batch, *codomain.shape)``
             A fresh array in the library, precision and device of `x`.
 
         Raises

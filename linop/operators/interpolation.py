@@ -49,7 +49,7 @@ def Interpolation(
     ----------
     domain : Space
         A space of arrays with one axis or more: the values on a grid whose points are the indices.
-    points : array_like, shape (*shape, domain.ndim)
+    points : array_like, shape ``(*shape, domain.ndim)``
         Where values are wanted, in index coordinates: ``0 <= p <= n - 1`` along an axis of n entries lies in the grid.
     method : {"linear", "nearest"}, optional
         Linear along each axis, or the value of the nearest grid point; halfway, that of the lower index.
@@ -104,7 +104,7 @@ def corners(points: np.ndarray, extent: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    index, weights : numpy arrays, shape (*points.shape, 2)
+    index, weights : numpy arrays, shape ``(*points.shape, 2)``
         Below and above. At the last entry, which has nothing above it, that entry again with the weight zero.
     """
     below = np.floor(points)

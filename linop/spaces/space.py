@@ -92,7 +92,7 @@ class Space(ABC):
 
         Parameters
         ----------
-        x, y : array, shape (*batch, *shape)
+        x, y : array, shape ``(*batch, *shape)``
             Two vectors, or two batches of them.
 
         Returns
@@ -169,11 +169,11 @@ class Space(ABC):
 
         Parameters
         ----------
-        x : array, shape (*batch, *shape)
+        x : array, shape ``(*batch, *shape)``
 
         Returns
         -------
-        numpy array, shape (*batch, size)
+        numpy array, shape ``(*batch, size)``
         """
 
     @abstractmethod
@@ -182,11 +182,11 @@ class Space(ABC):
 
         Parameters
         ----------
-        coordinates : numpy array, shape (*batch, size)
+        coordinates : numpy array, shape ``(*batch, size)``
 
         Returns
         -------
-        numpy array, shape (*batch, *shape)
+        numpy array, shape ``(*batch, *shape)``
         """
 
     def flatten(self, x: Vector) -> Array:  # noqa: ARG002  (spaces in one process do it)

@@ -80,7 +80,7 @@ class Conv2d(Layer):
         self.add_parameters(parameters, sequential)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the convolution: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
+        """Return the convolution: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
         x, weight = self.exchange_halo(x), self.copy_weight(self.weight)
         bias = self.copy_bias(self.bias) if "bias" in self.parameter_spaces else None
         if x.numel() == 0:

@@ -70,7 +70,7 @@ class Linear(Layer):
         self.add_parameters(parameters, lambda device: torch.nn.Linear(in_features, out_features, bias, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``W x + b``: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
+        """Return ``W x + b``: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
         y: torch.Tensor = self.reduce(torch.nn.functional.linear(self.broadcast(x), self.weight))
         return y + self.copy_bias(self.bias) if "bias" in self.parameter_spaces else y
 

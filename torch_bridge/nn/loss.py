@@ -35,7 +35,7 @@ class CrossEntropyLoss(torch.nn.Module):
 
         Parameters
         ----------
-        scores : tensor, shape (batch, *domain.shape)
+        scores : tensor, shape ``(batch, *domain.shape)``
             This rank's part.
         target : tensor of int64, shape (batch,)
             The classes, the same on every rank.

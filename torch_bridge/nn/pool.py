@@ -51,7 +51,7 @@ class MaxPool2d(torch.nn.Module):
         self.exchange_halo = Operator(Movement(domain, seen))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the maxima: from shape (batch, *domain.shape) to (batch, *codomain.shape)."""
+        """Return the maxima: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
         x = self.exchange_halo(x)
         if x.numel() == 0:
             return nothing((*x.shape[:-3], *self.codomain.shape), x)
