@@ -4,6 +4,7 @@
 # make test-gloo   runs them on ranks of torch.distributed, over gloo
 # make check   lint, formatting and types
 # make bench   timings, side by side
+# make docs    builds the site into build/docs, runs its pages, and checks its links
 #
 # Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip.
 
@@ -20,7 +21,7 @@ MPIEXEC := $(VENV)/bin/mpiexec
 export OMP_NUM_THREADS ?= 1
 export MPIEXEC_TIMEOUT ?= 3600
 
-.PHONY: train test test-openmpi test-gloo check format bench clean
+.PHONY: train test test-openmpi test-gloo check format bench docs clean
 
 train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
@@ -69,14 +70,21 @@ bench: $(VENV)/ready
 	$(PY) benchmarks/plans.py
 	$(MPIEXEC) -n $(RANKS) $(PY) benchmarks/training_step.py
 
-$(VENV)/ready: MPI = mpi,dev
-$(VENV)-openmpi/ready: MPI = openmpi
+docs: $(VENV)-docs/ready
+	rm -rf build/docs docs/reference/generated
+	$(VENV)-docs/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+	$(VENV)-docs/bin/python docs/_ext/links.py build/docs
+	@echo "open build/docs/index.html"
+
+$(VENV)/ready: EXTRAS = mpi,dev
+$(VENV)-openmpi/ready: EXTRAS = openmpi
+$(VENV)-docs/ready: EXTRAS = docs
 %/ready: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check $(PIP) --constraint constraints.txt \
-		--editable '.[torch,test,examples,$(MPI)]'
+		--editable '.[torch,test,examples,$(EXTRAS)]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-openmpi build *.egg-info
+	rm -rf $(VENV) $(VENV)-openmpi $(VENV)-docs build docs/reference/generated *.egg-info

@@ -1,0 +1,139 @@
+"""The catalogue of operators, read off the modules: ``.. operator-catalogue:: linop``.
+
+The docstring of an operator's module begins with a table of three rows: map, adjoint, matrix. The catalogue has these
+as columns. What is communicated is the `cost` of an example.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+import distdl_ops as d
+from linop import LinearOperator, cost
+
+ROWS = ("map", "adjoint", "matrix")
+
+
+def first_table(docstring: str) -> dict[str, str]:
+    """Return the rows of the table that a module's docstring begins with, as one line each; none without a table."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in docstring.split("\n"):
+        if re.fullmatch(r"=+ +=+", line):
+            if found:
+                return found if set(ROWS) <= set(found) else {}
+            name = "table"
+        elif name and line.strip():
+            head, text = line[:11].strip(), line[11:].strip()
+            name = head or name
+            found[name] = f"{found.get(name, '')} {text}".strip()
+    return {}
+
+
+def _between(source: d.Role, target: d.Role) -> Callable[[d.World], LinearOperator]:
+    def example(world: d.World) -> LinearOperator:
+        S = d.DistributedSpace(d.Grid(world, p=4), (64,), p=source)
+        return d.Movement(S, S.with_roles(p=target))
+
+    return example
+
+
+def _on(shape: tuple[int, ...], role: d.Role, make: Callable[[Any], LinearOperator], dtype: Any = float) -> Any:
+    return lambda world: make(d.DistributedSpace(d.Grid(world, p=4), shape, dtype, p=role))
+
+
+def _matrix(S: d.DistributedSpace) -> LinearOperator:
+    return d.DistributedMatrix(np.ones((8, 64)), S, d.DistributedSpace(S.grid, (8,), p=d.At(0)))
+
+
+ROOT, OTHER, SPLIT, COPIES, REPLICATED = d.At(0), d.At(1), d.Split(0), d.Copies(), d.Replicated()
+
+EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
+    "AllGather": _between(SPLIT, COPIES),
+    "AllReduce": _between(COPIES, REPLICATED),
+    "AllSumReduce": _between(COPIES, COPIES),
+    "AllToAll": _on((8, 8), SPLIT, lambda S: d.Movement(S, S.with_roles(p=d.Split(1)))),
+    "Broadcast": _between(ROOT, COPIES),
+    "Copy": _between(REPLICATED, COPIES),
+    "DistributedConvolution": _on((64,), SPLIT, lambda S: d.DistributedConvolution(S, [1.0, 2.0, 1.0], padding=1)),
+    "DistributedCumulativeSum": _on((64,), SPLIT, lambda S: d.DistributedCumulativeSum(S, 0)),
+    "DistributedDiagonal": _on((64,), SPLIT, lambda S: d.DistributedDiagonal(np.ones(64), S)),
+    "DistributedFFT": _on((8, 8), SPLIT, d.DistributedFFT, complex),
+    "DistributedFiniteDifference": _on((64,), SPLIT, lambda S: d.DistributedFiniteDifference(S, 0)),
+    "DistributedGradient": _on((8, 8), SPLIT, d.DistributedGradient),
+    "DistributedMatrix": _on((64,), SPLIT, _matrix),
+    "DistributedRFFT": _on((8, 8), SPLIT, d.DistributedRFFT),
+    "DistributedRestriction": _on((64,), SPLIT, lambda S: d.DistributedRestriction(S, slice(0, 16))),
+    "Gather": _between(SPLIT, ROOT),
+    "HaloExchange": _on((64,), SPLIT, lambda S: d.HaloExchange(S, {0: (1, 1)})),
+    "Local": _on((64,), SPLIT, lambda S: d.DistributedDiagonal(np.ones(64), S)),
+    "Move": _between(ROOT, OTHER),
+    "Pick": _between(REPLICATED, ROOT),
+    "PrefixSum": _on((64,), COPIES, lambda S: d.PrefixSum(S, "p")),
+    "ReduceScatter": _between(COPIES, SPLIT),
+    "Repartition": _on((8, 8), SPLIT, lambda S: d.Movement(S, S.with_roles(p=d.Split(1)))),
+    "Scatter": _between(ROOT, SPLIT),
+    "Shift": _on((64,), COPIES, lambda S: d.Shift(S, 1, "p")),
+    "Slice": _between(REPLICATED, SPLIT),
+    "SumReduce": _between(COPIES, ROOT),
+}
+
+
+def communicated(name: str) -> str:
+    """Return what the busiest of four ranks sends for the example of an operator, and for its adjoint."""
+
+    def main(world: d.World) -> list[d.ParallelCost]:
+        A = EXAMPLES[name](world)
+        return [cost(X) + d.ParallelCost() for X in (A, A.H)]
+
+    there, back = (f"{found.messages} messages, {found.sent} bytes" for found in d.simulate(4, main)[0])
+    return f"{there}; adjoint: {back}"
+
+
+def rooms(package: str) -> dict[str, list[str]]:
+    """Return the modules of a package's public operators that begin with such a table, and the names in each."""
+    found: dict[str, list[str]] = {}
+    public = importlib.import_module(package)
+    for name in public.__all__:
+        room = inspect.getmodule(getattr(public, name))
+        if room is not None and room.__name__.startswith(package) and first_table(room.__doc__ or ""):
+            found.setdefault(room.__name__, []).append(name)
+    return found
+
+
+class Catalogue(SphinxDirective):
+    """One row for each module of operators."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Write the table, and let Sphinx read it."""
+        package = self.arguments[0]
+        parallel = package == "distdl_ops"
+        head = ["name", "A x", "A* y", "matrix", *(["messages and bytes"] if parallel else [])]
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        cells = [head]
+        for room, names in sorted(rooms(package).items(), key=lambda item: item[1][0].lower()):
+            table = first_table(sys.modules[room].__doc__ or "")
+            links = ", ".join(f":obj:`~{package}.{name}`" for name in names)
+            sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["as its parts"]
+            cells.append([links, *(table[row] for row in ROWS), *(sent if parallel else [])])
+        for row in cells:
+            lines += [f"   {'*' if cell is row[0] else ' '} - {cell}" for cell in row]
+        found = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=package), self.content_offset, found)
+        return found.children
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Make the directive known to Sphinx."""
+    app.add_directive("operator-catalogue", Catalogue)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

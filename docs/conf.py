@@ -1,0 +1,64 @@
+"""How the site is built: ``make docs``, or ``python -m sphinx -W --keep-going docs build/docs``."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent / "_ext")]
+
+project = "distdl-ops"
+author = "The distdl-ops authors"
+copyright = author  # noqa: A001  (Sphinx's name)
+extensions = [
+    "myst_nb",  # pages in Markdown; those that say so are executed
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "mathml",  # this and the next are in docs/_ext
+    "catalogue",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_ext", "_templates"]
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_show_sourcelink = False
+html_math_renderer = "mathml"  # needs neither a script nor a network, so the site opens from disk
+
+pygments_style = "tango"
+pygments_dark_style = "native"
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"  # a cache would not see that the library has changed
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "warn"  # a page that warns is a page that is wrong
+nb_render_markdown_format = "myst"
+nb_code_prompt_show = "Solution"  # exercises are all that hides code
+nb_code_prompt_hide = "Solution"
+nb_mime_priority_overrides = [("html", "image/svg+xml", 0)]
+
+default_role = "autolink"  # `check_adjoint` in a docstring is a link where it names something
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections say more
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+
+def _apart() -> dict[str, str]:
+    """Return file names for functions that differ from a class by capitals only: some file systems see no capitals."""
+    found = {}
+    for package in ("linop", "distdl_ops"):
+        names = import_module(package).__all__
+        classes = {name.lower() for name in names if not name.islower()}
+        found |= {f"{package}.{name}": f"{package}.{name}-function" for name in names if name in classes}
+    return found
+
+
+autosummary_filename_map = _apart()
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
