@@ -1,5 +1,6 @@
 """How the site is built: ``make docs``, or ``python -m sphinx -W --keep-going docs build/docs``."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,12 @@ pygments_dark_style = "native"
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
+BUILD = Path(__file__).parent.parent / "build"
+kernel = BUILD / "ipython" / "profile_default" / "ipython_kernel_config.py"
+kernel.parent.mkdir(parents=True, exist_ok=True)
+kernel.write_text("c.InlineBackend.figure_formats = {'svg'}\n")  # figures are sharp at every size
+os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
+
 nb_execution_mode = "force"  # a cache would not see that the library has changed
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
