@@ -1,4 +1,4 @@
-r"""Formulas as MathML, which browsers draw themselves: ``:math:`A^*``` becomes ``<math>...</math>``.
+"""Formulas as MathML, which browsers draw themselves, by docutils.
 
 The usual renderers fetch a script from the network, or need a LaTeX installation.
 """
@@ -6,18 +6,31 @@ The usual renderers fetch a script from the network, or need a LaTeX installatio
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+def mathml(node: nodes.math | nodes.math_block, block: bool) -> str:
+    """Return a formula as MathML; warn where it has a command that docutils does not know."""
+    try:
+        return tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
+    except MathError as error:
+        logger.warning("%s: %s", node.astext(), error, location=node)
+        return node.astext()
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
     """Write a formula in a line."""
-    self.body.append(tex2mathml(node.astext()))
+    self.body.append(mathml(node, block=False))
     raise nodes.SkipNode
 
 
 def visit_displaymath(self: Any, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
-    self.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    self.body.append(f'<div class="math">{mathml(node, block=True)}</div>\n')
     raise nodes.SkipNode
 
 
