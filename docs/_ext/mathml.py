@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 def mathml(node: nodes.math | nodes.math_block, block: bool) -> str:
     """Return a formula as MathML; warn where it has a command that docutils does not know."""
     try:
-        return tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
+        found: str = tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
+        return found.replace("<mo>*</mo>", "<mo>\u2217</mo>")  # a star in the middle of the line: raised once, not twice
     except MathError as error:
         logger.warning("%s: %s", node.astext(), error, location=node)
         return node.astext()
