@@ -68,6 +68,17 @@ class Explanation:
         The expression, and what `linop.simplify` makes of it.
     rewritings : tuple of Rewriting
         How one becomes the other.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Movement, Split, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (4, 4), p=Split(0))
+    ...     T = S.with_roles(p=Split(1))
+    ...     found = explain(Movement(T, S) @ Movement(S, T))
+    ...     return str(found.before), str(found.after), len(found.rewritings)
+    >>> simulate(2, main)[0]
+    ('Repartition(p) @ Repartition(p)', 'Identity', 1)
     """
 
     before: LinearOperator

@@ -24,7 +24,13 @@ Boundary = Literal["zero", "periodic"]
 
 
 class Role:
-    """What a space does along one grid axis. Abstract: `At`, `Split`, `Copies` or `Replicated`."""
+    """What a space does along one grid axis. Abstract: `At`, `Split`, `Copies` or `Replicated`.
+
+    Examples
+    --------
+    >>> isinstance(Split(0), Role), At() == At(0)
+    (True, True)
+    """
 
     __slots__ = ()
 
@@ -38,6 +44,15 @@ class At(Role):
     ----------
     index : int, optional
         Coordinate on the grid axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> def main(world):
+    ...     return DistributedSpace(Grid(world, p=2), (2,), p=At(1)).from_global(np.array([1.0, 2.0])).tolist()
+    >>> simulate(2, main)
+    [[], [1.0, 2.0]]
     """
 
     index: int = 0
@@ -52,7 +67,17 @@ class At(Role):
 @final
 @dataclass(frozen=True)
 class Copies(Role):
-    """Every rank holds a copy of its own, independent of the others: together p vectors."""
+    """Every rank holds a copy of its own, independent of the others: together p vectors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> def main(world):
+    ...     return DistributedSpace(Grid(world, p=2), (2,), p=Copies()).from_global(np.array([1.0, 2.0])).tolist()
+    >>> simulate(2, main)
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
 
     def __repr__(self) -> str:
         return "Copies()"
@@ -61,7 +86,17 @@ class Copies(Role):
 @final
 @dataclass(frozen=True)
 class Replicated(Role):
-    """Every rank stores the same one vector."""
+    """Every rank stores the same one vector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> def main(world):
+    ...     return DistributedSpace(Grid(world, p=2), (2,), p=Replicated()).from_global(np.array([1.0, 2.0])).tolist()
+    >>> simulate(2, main)
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
 
     def __repr__(self) -> str:
         return "Replicated()"
@@ -81,6 +116,17 @@ class Split(Role):
         beyond the tensor (a halo).
     boundary : {"zero", "periodic"}, optional
         What entries beyond the tensor are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> def main(world, role):
+    ...     return DistributedSpace(Grid(world, p=2), (3,), p=role).from_global(np.arange(1.0, 4.0)).tolist()
+    >>> simulate(2, lambda world: main(world, Split(0)))
+    [[1.0, 2.0], [3.0]]
+    >>> simulate(2, lambda world: main(world, Split(0, [(-1, 2), (1, 4)], "periodic")))
+    [[3.0, 1.0, 2.0], [2.0, 3.0, 1.0]]
     """
 
     axis: int

@@ -97,6 +97,16 @@ class Scaling:
         Of the busiest rank.
     machine : Machine
         Makes seconds of them.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Movement, Split, scaling, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (64, 64), p=Split(0))
+    ...     found = scaling(Movement(S, S.with_roles(p=Split(1))), [2, 8, 32])
+    ...     return found.ranks, [cost.messages for cost in found.costs]
+    >>> simulate(2, main)[0]
+    ((2, 8, 32), [1, 7, 31])
     """
 
     title: str

@@ -160,6 +160,16 @@ class Advice(NamedTuple):
         Of the busiest rank.
     time : float
         What was compared; seconds, when a `Machine` was asked.
+
+    Examples
+    --------
+    >>> from distdl_ops import Copies, DistributedSpace, Grid, Split, advise, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=4), (8,), p=Split(0))
+    ...     best = advise(S, S.with_roles(p=Copies()))[0]
+    ...     return str(best.operator), best.cost.messages
+    >>> simulate(4, main)[0]
+    ('AllGather(p)', 3)
     """
 
     operator: LinearOperator

@@ -45,6 +45,24 @@ class LinearOperator(ABC):
         it when numbers stay exact, and when nothing but roundings is left.
     claims : frozenset of str
         What the operator says of itself with respect to `Space.dot`; see `linop.claims`.
+
+    Examples
+    --------
+    A class of one's own has the map and its adjoint:
+
+    >>> import numpy as np
+    >>> from linop import Euclidean, check_adjoint
+    >>> class Flip(LinearOperator):
+    ...     def __init__(self, n):
+    ...         super().__init__(Euclidean(n), Euclidean(n))
+    ...     def _apply(self, x):
+    ...         return x[..., ::-1].copy()
+    ...     _apply_dual = _apply
+    >>> A = Flip(3)
+    >>> A(np.array([1.0, 2.0, 3.0])).tolist(), bool(check_adjoint(A))
+    ([3.0, 2.0, 1.0], True)
+    >>> print(A.H @ A + 2 * A)
+    Flip.H @ Flip + 2 * Flip
     """
 
     # NumPy hands `scalar * A` and `array @ A` to the methods below instead of making an array of objects.

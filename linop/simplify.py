@@ -117,7 +117,24 @@ def simplify(operator: LinearOperator, by: Callable[[LinearOperator], Any] = cos
 
 @final
 class Rewriting(NamedTuple):
-    """One application of a rule: which, and what it made of what. Its docstring says why the two are the same."""
+    """One application of a rule: which, and what it made of what. Its docstring says why the two are the same.
+
+    Attributes
+    ----------
+    rule : callable
+        As registered with `linop.rule`.
+    before, after : LinearOperator
+        The part of an expression that was rewritten, and what it became.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> _, (first, second) = derivation(Diagonal([2.0, 2.0]) @ Diagonal([0.5, 0.5]))
+    >>> print(second.before, "=", second.after)
+    Diagonal([1.0, 1.0]) = Identity
+    >>> second.why
+    '``diag(1) = I``.'
+    """
 
     rule: Rule
     before: LinearOperator
@@ -261,6 +278,13 @@ def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator
         The expression.
     inside : tuple of LinearOperator
         Its new parts, in the order of `linop.parts`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal, Euclidean, Identity, parts
+    >>> A = Diagonal([1.0, 2.0]) @ Diagonal([3.0, 4.0])
+    >>> rebuild(A, (Identity(Euclidean(2)), parts(A)[1])) == Diagonal([3.0, 4.0])
+    True
     """
     raise TypeError(f"{operator!r} has parts, and rebuild is not registered for {type(operator).__name__}")
 

@@ -113,8 +113,8 @@ def spmd_gradcheck(
         Takes this rank's tensors to a tensor or several. A module's parameters are inputs as well. Between calls, it
         must not change what it computes (as random dropout would).
     inputs : sequence of tensor
-        This rank's, real or complex; as many on every rank. Those that require a gradient on a rank are checked; give
-        them double precision.
+        This rank's, of any shape, real or complex; as many on every rank. Those that require a gradient on a rank are
+        checked; give them double precision.
     world : World
         All ranks that call `f`.
     domains, codomains : sequence of DistributedSpace or Role, optional

@@ -114,7 +114,7 @@ def tie(loss: torch.Tensor, *results: torch.Tensor) -> torch.Tensor:
     loss : tensor
         This rank's loss, of any shape.
     *results : tensor
-        Results of operators or layers that some ranks may make no use of: the same on every rank.
+        Of any shape. Results of operators or layers that some ranks may make no use of: the same on every rank.
 
     Returns
     -------

@@ -175,6 +175,18 @@ class Finish(_Half):
         arrived already.
     AgreementError
         When the ranks do not pass the same spaces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distdl_ops import Copies, DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (4,), p=Split(0))
+    ...     T = S.with_roles(p=Copies())
+    ...     under_way = Start(S, T)(S.from_global(np.arange(4.0)))
+    ...     return Finish(S, T)(under_way).tolist(), Finish(S, T).H == Start(T, S)
+    >>> simulate(2, main)[0]
+    ([0.0, 1.0, 2.0, 3.0], True)
     """
 
     domain: InFlight

@@ -50,6 +50,13 @@ def world(*, timeout: float | None = None) -> World:
     ------
     ImportError
         Under ``mpiexec`` when mpi4py is not installed.
+
+    Examples
+    --------
+    Here nobody has started other processes:
+
+    >>> world().rank, world().size
+    (0, 1)
     """
     return _start(default_timeout() if timeout is None else timeout)
 

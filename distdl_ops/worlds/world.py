@@ -66,6 +66,12 @@ class World(ABC):
         How many ranks there are.
     traffic : Traffic
         What this rank has sent in this world and its sub-worlds.
+
+    Examples
+    --------
+    >>> from distdl_ops import simulate
+    >>> simulate(3, lambda world: (world.rank, world.size, world.allgather(world.rank**2, "squares")))
+    [(0, 3, [0, 1, 4]), (1, 3, [0, 1, 4]), (2, 3, [0, 1, 4])]
     """
 
     rank: int
@@ -129,7 +135,17 @@ class World(ABC):
 
     @final
     def broadcast(self, buffer: Array, root: int, what: str) -> None:
-        """Copy the root's buffer into everyone's."""
+        """Copy the root's buffer into everyone's.
+
+        Parameters
+        ----------
+        buffer : array, any shape
+            Of one size and dtype on all ranks.
+        root : int
+            The rank whose buffer it is.
+        what : str
+            Which operation it is.
+        """
         memory, land = self._lent(bits, buffer, what)
         self.traffic.collectives += self.size > 1
         self._broadcast(memory, root, what)
@@ -138,7 +154,17 @@ class World(ABC):
 
     @final
     def reduce(self, x: Array, y: Array | None, root: int, what: str) -> None:
-        """Put the sum of everyone's `x` into the root's `y`; None elsewhere."""
+        """Put the sum of everyone's `x` into the root's `y`; None elsewhere.
+
+        Parameters
+        ----------
+        x, y : array, any shape
+            Of one size and dtype on all ranks.
+        root : int
+            The rank that receives the sum.
+        what : str
+            Which operation it is.
+        """
         addend, _ = self._lent(addends, x, what)
         total, land = (None, None) if y is None else self._lent(addends, y, what)
         self.traffic.collectives += self.size > 1
@@ -148,7 +174,15 @@ class World(ABC):
 
     @final
     def allreduce(self, x: Array, y: Array, what: str) -> None:
-        """Put the sum of everyone's `x` into everyone's `y`, the same bits on every rank."""
+        """Put the sum of everyone's `x` into everyone's `y`, the same bits on every rank.
+
+        Parameters
+        ----------
+        x, y : array, any shape
+            Of one size and dtype on all ranks.
+        what : str
+            Which operation it is.
+        """
         addend, _ = self._lent(addends, x, what)
         total, land = self._lent(addends, y, what)
         self.traffic.collectives += self.size > 1
@@ -170,4 +204,12 @@ class World(ABC):
 
     @abstractmethod
     def allgather(self, value: T, what: str) -> list[T]:
-        """Return everyone's small Python object, in the order of ranks. This is the control plane."""
+        """Return everyone's small Python object, in the order of ranks. This is the control plane.
+
+        Parameters
+        ----------
+        value : object
+            This rank's; it can be pickled.
+        what : str
+            Which operation it is.
+        """

@@ -25,6 +25,15 @@ class Adjoint(LinearOperator):
     ----------
     operator : LinearOperator
         The operator whose two methods change places.
+
+    Examples
+    --------
+    >>> from linop import Matrix, matrix
+    >>> A = Matrix([[1.0, 2.0], [0.0, 3.0]])
+    >>> print(A.H, isinstance(A.H, Adjoint), A.H.H == A)
+    Matrix(2x2).H True True
+    >>> matrix(A.H).tolist()
+    [[1.0, 0.0], [2.0, 3.0]]
     """
 
     def __init__(self, operator: LinearOperator) -> None:

@@ -39,6 +39,14 @@ class Compose(LinearOperator):
     ------
     SpaceError
         When a factor's domain is not the codomain of the factor after it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal, Matrix
+    >>> A = Compose(Diagonal([1.0, 2.0]), Matrix([[0.0, 1.0], [1.0, 1.0]]))
+    >>> A == Diagonal([1.0, 2.0]) @ Matrix([[0.0, 1.0], [1.0, 1.0]]), A(np.array([3.0, 4.0])).tolist()
+    (True, [4.0, 14.0])
     """
 
     def __init__(self, *factors: LinearOperator) -> None:

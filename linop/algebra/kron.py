@@ -105,6 +105,11 @@ class Kron(LinearOperator):
 def tensor_space(*spaces: Space) -> Space:
     """Return the tensor product of spaces of arrays: the axes of all, in order; weights multiply.
 
+    Parameters
+    ----------
+    *spaces : Space
+        Of arrays, over one field.
+
     Raises
     ------
     SpaceError

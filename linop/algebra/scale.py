@@ -39,6 +39,14 @@ class Scale(LinearOperator):
     ------
     SpaceError
         When the scalar is not finite, or complex where the codomain is real.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean, Identity
+    >>> A = Scale(3.0, Identity(Euclidean(2)))
+    >>> A == 3.0 * Identity(Euclidean(2)), A(np.ones(2)).tolist()
+    (True, [3.0, 3.0])
     """
 
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:

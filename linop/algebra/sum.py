@@ -32,6 +32,14 @@ class Sum(LinearOperator):
     ------
     SpaceError
         When two terms have different domains or codomains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal, Euclidean, Identity
+    >>> A = Sum(Diagonal([1.0, 2.0]), Identity(Euclidean(2)))
+    >>> A == Diagonal([1.0, 2.0]) + Identity(Euclidean(2)), A(np.ones(2)).tolist()
+    (True, [2.0, 3.0])
     """
 
     def __init__(self, *terms: LinearOperator) -> None:

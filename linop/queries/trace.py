@@ -96,6 +96,13 @@ class TraceEstimate:
         once in twenty times.
     samples : int
         How many there were.
+
+    Examples
+    --------
+    >>> from linop import Diagonal, hutchinson
+    >>> found = hutchinson(Diagonal([1.0, 2.0, 3.0]), samples=4)
+    >>> found.value, found.error, found.samples
+    (6.0, 0.0, 4)
     """
 
     value: Scalar

@@ -46,7 +46,12 @@ def ista(
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
-    """Minimise ``|A x - b|^2 / 2 + g(x)`` by ISTA; for parameters, see `fista`, which is faster.
+    """Minimise ``|A x - b|^2 / 2 + g(x)`` by ISTA; `fista` is faster.
+
+    Parameters
+    ----------
+    A, b, prox, x0, lipschitz, backtracking, tolerance, absolute, iterations, callback, progress
+        As for `fista`.
 
     Examples
     --------

@@ -69,6 +69,16 @@ class State:
         The norm of its residual, as the recurrence has it.
     values : tuple of float
         Eigenvalues or singular values, where the solver looks for them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Diagonal
+    >>> from linop.solve import cg
+    >>> steps = []
+    >>> result = cg(Diagonal([1.0, 2.0]), np.ones(2), callback=lambda state: steps.append(state.iteration))
+    >>> steps
+    [1, 2]
     """
 
     iteration: int

@@ -46,6 +46,15 @@ class Space(ABC):
         Whether `inner` differs from `dot`.
     spread : bool
         Whether other processes hold parts of the same vectors.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Product, Weighted
+    >>> X = Euclidean(3)
+    >>> [isinstance(each, Space) for each in (X, Weighted(X, 2.0), Product(X, X))]
+    [True, True, True]
+    >>> X.zeros(), X.size
+    (array([0., 0., 0.]), 3)
     """
 
     shape: tuple[Any, ...]
@@ -103,7 +112,13 @@ class Space(ABC):
 
     @final
     def inner(self, x: Vector, y: Vector) -> Scalar:
-        """Return the inner product ``dot(x, R y)`` of two vectors; see `dot`."""
+        """Return the inner product ``dot(x, R y)`` of two vectors; see `dot`.
+
+        Parameters
+        ----------
+        x, y : array, shape ``(*batch, *shape)``
+            Two vectors, or a batch of pairs.
+        """
         return self.dot(x, self._weigh(y)) if self.weighted else self.dot(x, y)
 
     @final
@@ -151,6 +166,13 @@ class Space(ABC):
         """Return the zero vector, or a batch of them, in the library and dtype of `like` (NumPy and the space's).
 
         Of another space's vector (a tuple, where this space has arrays), the first array is taken.
+
+        Parameters
+        ----------
+        batch : tuple of int, optional
+            Shape of a batch of vectors.
+        like : vector, optional
+            An array of any shape, or a tuple of such.
         """
         shape = (*batch, *self.shape)
         while type(like) is tuple:
@@ -214,12 +236,28 @@ class Space(ABC):
 
     @final
     def integers(self, seed: Seed, batch: tuple[int, ...] = ()) -> Vector:
-        """Draw a vector of integers from +-1 .. +-4, never zero (both parts, where complex)."""
+        """Draw a vector of integers from +-1 .. +-4, never zero (both parts, where complex).
+
+        Parameters
+        ----------
+        seed : int or tuple of int
+            The same seed draws the same vector.
+        batch : tuple of int, optional
+            Shape of a batch of vectors.
+        """
         return self._sample(seed, batch, _draw_integers)
 
     @final
     def normal(self, seed: Seed, batch: tuple[int, ...] = ()) -> Vector:
-        """Draw a vector of independent standard normal entries."""
+        """Draw a vector of independent standard normal entries.
+
+        Parameters
+        ----------
+        seed : int or tuple of int
+            The same seed draws the same vector.
+        batch : tuple of int, optional
+            Shape of a batch of vectors.
+        """
         return self._sample(seed, batch, _draw_normal)
 
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
@@ -242,7 +280,7 @@ class Space(ABC):
 
         Parameters
         ----------
-        x : array
+        x : array, any shape
             What is to be checked.
         operator : object, optional
             Who asks; named in the error.

@@ -36,7 +36,7 @@ class Weighted(Space):
     Attributes
     ----------
     weight : float, array or LinearOperator
-        As given.
+        As given; the shape of an array is that of a vector, or broadcasts to it.
     inverse_weight : LinearOperator or None
         The inverse of an operator.
 

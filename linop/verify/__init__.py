@@ -50,7 +50,7 @@ def check(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None
         The operator.
     seed : int or tuple of int, optional
         Where the vectors are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns
@@ -85,35 +85,117 @@ def _assert(found: Report | Reports) -> None:
 
 
 def assert_adjoint(operator: Any, *arguments: Any, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_adjoint` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_adjoint` passes; on every process alike.
+
+    Parameters
+    ----------
+    operator, *arguments, **options
+        As for `check_adjoint`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> X = Euclidean(3)
+    >>> assert_adjoint(np.flip, np.flip, X, X)
+    >>> assert_adjoint(np.cumsum, np.cumsum, X, X)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    linop.errors.VerificationError: adjoint of cumsum : ... FAILED ...
+    """
     _assert(check_adjoint(operator, *arguments, **options))
 
 
 def assert_linear(operator: LinearOperator, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_linear` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_linear` passes; on every process alike.
+
+    Parameters
+    ----------
+    operator, **options
+        As for `check_linear`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> assert_linear(Diagonal([1.0, 2.0]))
+    """
     _assert(check_linear(operator, **options))
 
 
 def assert_pure(operator: LinearOperator, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_pure` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_pure` passes; on every process alike.
+
+    Parameters
+    ----------
+    operator, **options
+        As for `check_pure`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> assert_pure(Diagonal([1.0, 2.0]))
+    """
     _assert(check_pure(operator, **options))
 
 
 def assert_batch(operator: LinearOperator, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_batch` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_batch` passes; on every process alike.
+
+    Parameters
+    ----------
+    operator, **options
+        As for `check_batch`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> assert_batch(Diagonal([1.0, 2.0]))
+    """
     _assert(check_batch(operator, **options))
 
 
 def assert_claims(operator: LinearOperator, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_claims` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_claims` passes; on every process alike.
+
+    Parameters
+    ----------
+    operator, **options
+        As for `check_claims`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> assert_claims(Diagonal([1.0, 2.0]))
+    """
     _assert(check_claims(operator, **options))
 
 
 def assert_space(space: Space, **options: Any) -> None:
-    """Raise `VerificationError` unless `check_space` passes; on every process alike."""
+    """Raise `VerificationError` unless `check_space` passes; on every process alike.
+
+    Parameters
+    ----------
+    space, **options
+        As for `check_space`.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Weighted
+    >>> assert_space(Weighted(Euclidean(2), [1.0, 3.0]))
+    """
     _assert(check_space(space, **options))
 
 
 def assert_correct(operator: LinearOperator, **options: Any) -> None:
-    """Raise `VerificationError` unless everything passes that `check` looks at; on every process alike."""
+    """Raise `VerificationError` unless everything passes that `check` looks at; on every process alike.
+
+    Parameters
+    ----------
+    operator, **options
+        As for `check`.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> assert_correct(Diagonal([1.0, 2.0]))
+    """
     _assert(check(operator, **options))

@@ -89,7 +89,7 @@ def check_adjoint(
         Pairs of vectors in the exact and the floating mode.
     seed : int or tuple of int, optional
         Where the vectors are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns

@@ -22,7 +22,7 @@ def check_batch(operator: LinearOperator, *, seed: Seed = 0, like: Array | None 
         The operator.
     seed : int or tuple of int, optional
         Where the vectors are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns

@@ -28,7 +28,7 @@ def check_claims(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, l
         How many vectors for each claim.
     seed : int or tuple of int, optional
         Where they are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns

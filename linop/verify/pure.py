@@ -25,7 +25,7 @@ def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, lik
         How many vectors, for each of the two.
     seed : int or tuple of int, optional
         Where they are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns

@@ -36,6 +36,16 @@ class Report:
         What the vectors were drawn from: the same seed draws them again.
     detail : str
         What was found, in words.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean, check_adjoint
+    >>> report = check_adjoint(np.cumsum, np.cumsum, Euclidean(2), Euclidean(2))
+    >>> report.passed, report.mode
+    (False, 'matrix')
+    >>> report.detail.split(",")[0]
+    '2 of 4 entries differ'
     """
 
     check: str
@@ -66,7 +76,15 @@ class Report:
 
 @final
 class Reports(tuple[Report, ...]):
-    """Several reports. True when all checks passed; prints one a line."""
+    """Several reports. True when all checks passed; prints one a line.
+
+    Examples
+    --------
+    >>> from linop import Diagonal, check
+    >>> found = check(Diagonal([1.0, 2.0]))
+    >>> found.passed, found.failed
+    (True, ())
+    """
 
     __slots__ = ()
 

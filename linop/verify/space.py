@@ -24,7 +24,7 @@ def check_space(space: Space, *, trials: int = 4, seed: Seed = 0, like: Array | 
         How many vectors.
     seed : int or tuple of int, optional
         Where they are drawn from.
-    like : array, optional
+    like : array of any shape, optional
         Vectors are of its library, device and precision; NumPy's and the space's by default.
 
     Returns

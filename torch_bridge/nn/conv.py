@@ -40,6 +40,17 @@ class Conv2d(Layer):
     ------
     SpaceError
         When the input does not fit the layer, or a size is out of range.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
+    ...     layer = Conv2d(1, 2, kernel_size=3, padding=1, domain=images)
+    ...     y = layer(torch.ones(5, *images.shape))                                    # a batch of five
+    ...     return str(layer.exchange_halo.operator), tuple(y.shape)
+    >>> simulate(2, main)[0]
+    ('HaloExchange(rows)', (5, 2, 4, 8))
     """
 
     def __init__(

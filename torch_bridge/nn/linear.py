@@ -38,6 +38,21 @@ class Linear(Layer):
     ------
     SpaceError
         When the spaces do not fit the layer.
+
+    Examples
+    --------
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
+    >>> def layer(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
+    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
+    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
+    >>> def main(world):
+    ...     layers = layer(world)
+    ...     y = layers(torch.ones(5, *layers.broadcast.operator.domain.shape))           # a batch of five
+    ...     return tuple(layers.weight.shape), tuple(y.shape)
+    >>> simulate(4, main)                                                      # y lies on the first column of ranks
+    [((2, 3), (5, 2)), ((2, 3), (5, 0)), ((2, 3), (5, 2)), ((2, 3), (5, 0))]
     """
 
     def __init__(

@@ -24,6 +24,16 @@ class CrossEntropyLoss(torch.nn.Module):
     ----------
     domain : DistributedSpace
         Of the scores, with shape (classes,).
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> def main(world):
+    ...     S = DistributedSpace(Grid(world, p=2), (4,), "float32", p=Split(0))     # four classes, two on each rank
+    ...     loss = CrossEntropyLoss(domain=S)
+    ...     return round(loss(torch.zeros(5, *S.shape), torch.zeros(5, dtype=torch.int64)).item(), 4)
+    >>> simulate(2, main)                                                              # log(4)
+    [1.3863, 1.3863]
     """
 
     def __init__(self, *, domain: DistributedSpace) -> None:

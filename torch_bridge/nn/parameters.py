@@ -13,7 +13,25 @@ from torch_bridge.nn.layer import Layer
 
 
 def parameter_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace]:
-    """Return the space of every parameter, by its name in the model's ``state_dict``."""
+    """Return the space of every parameter, by its name in the model's ``state_dict``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The distributed model.
+
+    Examples
+    --------
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def layer(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
+    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
+    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
+    >>> simulate(4, lambda world: parameter_spaces(layer(world))["weight"].roles)[0]
+    {'rows': Split(0, [(0, 2), (2, 4)]), 'cols': Split(1, [(0, 3), (3, 6)])}
+    """
     return {
         f"{prefix}.{name}" if prefix else name: space
         for prefix, module in model.named_modules()
@@ -23,7 +41,25 @@ def parameter_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace]:
 
 
 def movements(model: torch.nn.Module) -> dict[str, Movement]:
-    """Return every movement in a model, by the name of the module that applies it."""
+    """Return every movement in a model, by the name of the module that applies it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The distributed model.
+
+    Examples
+    --------
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def layer(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
+    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
+    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
+    >>> simulate(4, lambda world: {name: str(M) for name, M in movements(layer(world)).items()})[0]
+    {'broadcast': 'Broadcast(rows)', 'reduce': 'SumReduce(cols)', 'copy_bias': 'Identity'}
+    """
     operators = {name: module.operator for name, module in model.named_modules() if isinstance(module, Operator)}
     return {name: operator for name, operator in operators.items() if isinstance(operator, Movement)}
 
@@ -31,10 +67,27 @@ def movements(model: torch.nn.Module) -> dict[str, Movement]:
 def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the sequential model's ``state_dict``, on every rank. Collective.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The distributed model.
+
     Raises
     ------
     AgreementError
         When the replicas of a parameter differ between ranks.
+
+    Examples
+    --------
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def layer(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
+    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
+    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
+    >>> {name: tuple(value.shape) for name, value in simulate(4, lambda world: gather_state(layer(world)))[0].items()}
+    {'weight': (4, 6), 'bias': (4,)}
     """
     own = dict(model.named_parameters())
     return {name: space.to_global(own[name].detach()) for name, space in parameter_spaces(model).items()}
@@ -48,12 +101,29 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Non
     model : torch.nn.Module
         The distributed model.
     state : mapping of name to tensor
-        Whole parameters, the same on every rank.
+        Whole parameters, with the shapes of the sequential model, the same on every rank.
 
     Raises
     ------
     SpaceError
         When names or shapes are not the model's.
+
+    Examples
+    --------
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def layer(world):
+    ...     grid = Grid(world, rows=2, cols=2)
+    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
+    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
+    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
+    >>> plain = torch.nn.Linear(6, 4)
+    >>> def main(world):
+    ...     model = layer(world)
+    ...     load_state(model, plain.state_dict())
+    ...     return model.weight.detach().equal(plain.weight[2:, :3])     # the block of the last row, first column
+    >>> simulate(4, main)
+    [False, False, True, False]
     """
     spaces = parameter_spaces(model)
     if set(state) != set(spaces):

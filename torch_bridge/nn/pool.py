@@ -39,6 +39,16 @@ class MaxPool2d(torch.nn.Module):
     ------
     SpaceError
         When the input does not fit the layer, or a size is out of range.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
+    ...     layer = MaxPool2d(2, domain=images)
+    ...     return tuple(layer(torch.ones(5, *images.shape)).shape)                    # a batch of five
+    >>> simulate(2, main)[0]
+    (5, 1, 2, 4)
     """
 
     def __init__(
