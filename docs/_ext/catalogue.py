@@ -94,8 +94,8 @@ def communicated(name: str) -> str:
         A = EXAMPLES[name](world)
         return [cost(X) + d.ParallelCost() for X in (A, A.H)]
 
-    there, back = (f"{found.messages} messages, {found.sent} bytes" for found in d.simulate(4, main)[0])
-    return f"{there}; adjoint: {back}"
+    there, back = (f"{found.messages}, {found.sent}" for found in d.simulate(4, main)[0])
+    return f"| A: {there}\n       | A\\*: {back}"
 
 
 def rooms(package: str) -> dict[str, list[str]]:
@@ -118,7 +118,7 @@ class Catalogue(SphinxDirective):
         """Write the table, and let Sphinx read it."""
         package = self.arguments[0]
         parallel = package == "distdl_ops"
-        head = ["name", "A x", "A* y", "matrix", *(["messages and bytes"] if parallel else [])]
+        head = ["name", "A x", "A* y", "matrix", *(["messages, bytes"] if parallel else [])]
         lines = [".. list-table::", "   :header-rows: 1", ""]
         cells = [head]
         for room, names in sorted(rooms(package).items(), key=lambda item: item[1][0].lower()):
@@ -127,7 +127,8 @@ class Catalogue(SphinxDirective):
             sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["as its parts"]
             cells.append([links, *(table[row] for row in ROWS), *(sent if parallel else [])])
         for row in cells:
-            lines += [f"   {'*' if cell is row[0] else ' '} - {cell}" for cell in row]
+            for place, cell in enumerate(row):
+                lines += f"   {' ' if place else '*'} - {cell}".split("\n")
         found = nodes.Element()
         self.state.nested_parse(StringList(lines, source=package), self.content_offset, found)
         return found.children

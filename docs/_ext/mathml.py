@@ -12,12 +12,15 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
+STAR = "\u2217"
+"""A star in the middle of the line. The one on the keyboard is high already; an exponent would be raised twice."""
+
 
 def mathml(node: nodes.math | nodes.math_block, block: bool) -> str:
     """Return a formula as MathML; warn where it has a command that docutils does not know."""
     try:
         found: str = tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
-        return found.replace("<mo>*</mo>", "<mo>\u2217</mo>")  # a star in the middle of the line: raised once, not twice
+        return found.replace("<mo>*</mo>", f"<mo>{STAR}</mo>")
     except MathError as error:
         logger.warning("%s: %s", node.astext(), error, location=node)
         return node.astext()
