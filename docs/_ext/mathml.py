@@ -8,6 +8,7 @@ another file of a site that is opened from disk.
 
 import base64
 import io
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def mathml(node: nodes.math | nodes.math_block, block: bool) -> str:
     """Return a formula as MathML; warn where it has a command that docutils does not know."""
     try:
         found: str = tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
-        return found.replace("<mo>*</mo>", f"<mo>{STAR}</mo>")
+        found = found.replace("<mo>*</mo>", f"<mo>{STAR}</mo>")
+        return (
+            found if r"\left" in node.astext() else re.sub("<mo>([⟨⟩‖|])</mo>", r'<mo stretchy="false">\1</mo>', found)
+        )
     except MathError as error:
         logger.warning("%s: %s", node.astext(), error, location=node)
         return node.astext()
@@ -73,7 +77,7 @@ def style() -> str:
     return (
         "/* STIX Two Math, copyright The STIX Fonts Project Authors, SIL Open Font License 1.1. */\n"
         f"@font-face {{ font-family: 'Formulas'; src: {source} format('woff'); }}\n"
-        "math { font-family: 'Formulas', 'STIX Two Math', 'Cambria Math', 'Latin Modern Math', math; }\n"
+        "math { font-size: 1.1em; font-family: 'Formulas', 'STIX Two Math', 'Cambria Math', 'Latin Modern Math', math; }\n"
     )
 
 
