@@ -2,7 +2,7 @@
 # make test    runs the tests, on simulated ranks and on 1 to 4 MPI ranks
 # make test-openmpi   runs those that need MPI once more, on Open MPI instead of MPICH, in an environment of its own
 # make test-gloo   runs them on ranks of torch.distributed, over gloo
-# make check   lint, formatting, types, and that no public name lacks documentation
+# make check   lint, formatting, types, spelling, and that no public name lacks documentation
 # make bench   timings, side by side
 # make docs    builds the site into build/docs, runs its pages, and checks its links
 #
@@ -58,6 +58,7 @@ check: $(VENV)/ready
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) docs/_ext/names.py
+	$(VENV)/bin/codespell
 
 format: $(VENV)/ready
 	$(PY) -m ruff check --fix

@@ -27,16 +27,19 @@ STAR = "\u2217"
 
 
 def mathml(node: nodes.math | nodes.math_block, block: bool) -> str:
-    """Return a formula as MathML; warn where it has a command that docutils does not know."""
+    """Return a formula as MathML; warn of what docutils does not know, or reads otherwise than LaTeX."""
+    formula = node.astext()
+    if re.search(r"frac\d\d", formula):
+        logger.warning("%s: numerator and denominator need braces", formula, location=node)
     try:
-        found: str = tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=block)
-        found = found.replace("<mo>*</mo>", f"<mo>{STAR}</mo>")
-        return (
-            found if r"\left" in node.astext() else re.sub("<mo>([⟨⟩‖|])</mo>", r'<mo stretchy="false">\1</mo>', found)
-        )
+        found: str = tex2mathml(formula.replace(r"\dots", r"\ldots"), as_block=block)
     except MathError as error:
-        logger.warning("%s: %s", node.astext(), error, location=node)
-        return node.astext()
+        logger.warning("%s: %s", formula, error, location=node)
+        return formula
+    found = found.replace("<mo>*</mo>", f"<mo>{STAR}</mo>")
+    if r"\left" not in formula:  # else these are as high as what stands between them
+        found = re.sub("<mo>([⟨⟩‖|])</mo>", r'<mo stretchy="false">\1</mo>', found)
+    return found
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
@@ -77,7 +80,8 @@ def style() -> str:
     return (
         "/* STIX Two Math, copyright The STIX Fonts Project Authors, SIL Open Font License 1.1. */\n"
         f"@font-face {{ font-family: 'Formulas'; src: {source} format('woff'); }}\n"
-        "math { font-size: 1.1em; font-family: 'Formulas', 'STIX Two Math', 'Cambria Math', 'Latin Modern Math', math; }\n"
+        "math { font-size: 1.1em; }\n"
+        "math { font-family: 'Formulas', 'STIX Two Math', 'Cambria Math', 'Latin Modern Math', math; }\n"
     )
 
 
