@@ -37,7 +37,10 @@ myst_heading_anchors = 3
 BUILD = Path(__file__).parent.parent / "build"
 kernel = BUILD / "ipython" / "profile_default" / "ipython_kernel_config.py"
 kernel.parent.mkdir(parents=True, exist_ok=True)
-kernel.write_text("c.InlineBackend.figure_formats = {'svg'}\n")  # figures are sharp at every size
+kernel.write_text(
+    "c.InlineBackend.figure_formats = {'svg'}\n"  # figures are sharp at every size
+    "c.IPKernelApp.log_level = 'ERROR'\n"  # else each kernel says that it talks over a port of this machine
+)
 os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
 
 nb_execution_mode = "force"  # a cache would not see that the library has changed
