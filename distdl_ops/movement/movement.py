@@ -3,6 +3,7 @@ r"""Every data movement is one formula.
 =========  ==========================================================
 map        :math:`M(S, T) = E_T E_S^*`
 adjoint    :math:`M(S, T)^* = M(T, S)`
+matrix     one row for each entry of T: ones where S has entries of the same place of the tensor
 product    :math:`M(S, T)\, M(R, S) = c_S\, M(R, T)`, with c_S the product of the sizes of S's `Copies` axes, when no
            two intervals of S overlap and S misses no entry that R and T share
 =========  ==========================================================

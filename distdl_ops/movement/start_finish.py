@@ -1,10 +1,10 @@
 r"""The two halves of a movement: messages leave, and messages arrive.
 
 =========  ==========================================================
-Start      :math:`E_S^*`: what the ranks hold is added into the logical tensor, which is in flight to T then
-Finish     :math:`E_T`: the ranks of T cut out of it what they hold
-adjoints   ``Start(S, T).H == Finish(T, S)`` and ``Finish(S, T).H == Start(T, S)``
-matrices   the embedding's transposed, and the embedding's: ones and zeros, one column of E for each entry of the tensor
+map        Start is :math:`E_S^*`: what the ranks hold is added into the logical tensor, which is in flight to T then.
+           Finish is :math:`E_T`: the ranks of T cut out of it what they hold
+adjoint    ``Start(S, T).H == Finish(T, S)`` and ``Finish(S, T).H == Start(T, S)``
+matrix     those of the embeddings, that of S transposed: ones and zeros, in E one column for each entry of the tensor
 =========  ==========================================================
 
 ``Finish(S, T) @ Start(S, T)`` is the movement ``M(S, T)``. Work that stands between the two is done while messages

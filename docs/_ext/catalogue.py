@@ -72,6 +72,7 @@ EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
     "DistributedMatrix": _on((64,), SPLIT, _matrix),
     "DistributedRFFT": _on((8, 8), SPLIT, d.DistributedRFFT),
     "DistributedRestriction": _on((64,), SPLIT, lambda S: d.DistributedRestriction(S, slice(0, 16))),
+    "Finish": _on((64,), SPLIT, lambda S: d.Finish(S, S.with_roles(p=COPIES)) @ d.Start(S, S.with_roles(p=COPIES))),
     "Gather": _between(SPLIT, ROOT),
     "HaloExchange": _on((64,), SPLIT, lambda S: d.HaloExchange(S, {0: (1, 1)})),
     "Local": _on((64,), SPLIT, lambda S: d.DistributedDiagonal(np.ones(64), S)),
@@ -106,7 +107,15 @@ def rooms(package: str) -> dict[str, list[str]]:
         room = inspect.getmodule(getattr(public, name))
         if room is not None and room.__name__.startswith(package) and first_table(room.__doc__ or ""):
             found.setdefault(room.__name__, []).append(name)
+    listed = {name for names in found.values() for name in names} | {"LinearOperator"}
+    missing = [name for name in public.__all__ if _is_operator(getattr(public, name)) and name not in listed]
+    if missing:
+        raise ValueError(f"the modules of {', '.join(missing)} do not begin with a table of {', '.join(ROWS)}")
     return found
+
+
+def _is_operator(thing: Any) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, LinearOperator)
 
 
 class Catalogue(SphinxDirective):
@@ -124,7 +133,7 @@ class Catalogue(SphinxDirective):
         for room, names in sorted(rooms(package).items(), key=lambda item: item[1][0].lower()):
             table = first_table(sys.modules[room].__doc__ or "")
             links = ", ".join(f":obj:`~{package}.{name}`" for name in names)
-            sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["as its parts"]
+            sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["by its roles"]
             cells.append([links, *(table[row] for row in ROWS), *(sent if parallel else [])])
         for row in cells:
             for place, cell in enumerate(row):

@@ -1,12 +1,10 @@
 r"""Operators above each other, and beside each other: a column and a row of blocks. Each is the other's adjoint.
 
-=========  ==============================  ==============================
-\\          VStack                          HStack
-=========  ==============================  ==============================
-map        ``x -> (A_1 x, A_2 x)``         ``(x_1, x_2) -> A_1 x_1 + A_2 x_2``
-adjoint    ``HStack(A_1*, A_2*)``          ``VStack(A_1*, A_2*)``
-matrix     the matrices above each other   the matrices beside each other
-=========  ==============================  ==============================
+=========  ==========================================
+map        VStack ``x -> (A_1 x, A_2 x)``; HStack ``(x_1, x_2) -> A_1 x_1 + A_2 x_2``
+adjoint    of a VStack ``HStack(A_1*, A_2*)``; of an HStack ``VStack(A_1*, A_2*)``
+matrix     VStack: the matrices above each other; HStack: beside each other
+=========  ==========================================
 """
 
 from __future__ import annotations
