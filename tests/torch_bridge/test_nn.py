@@ -108,7 +108,7 @@ def test_max_pooling(drawn: Any, kernel: Any, stride: Any, dilation: Any, batch:
     def main(world: World, sequential: torch.nn.Module) -> None:
         def build() -> Any:
             domain = DistributedSpace(Grid(world, **axes), shape, **roles)
-            layer = MaxPool2d(kernel, stride, dilation, domain=domain)
+            layer = MaxPool2d(kernel, stride, dilation=dilation, domain=domain)
             return domain, layer, layer.codomain
 
         compare(world, sequential, build, batch)
@@ -277,7 +277,6 @@ def test_float32(ranks: int) -> None:
     ("shape", "role", "complaint"),
     [
         ((4, 4), Split(0), "expected images"),
-        ((2, 8, 8), Split(0), "channels must not be split"),
         ((2, 8, 8), Copies(), "expected each entry once"),
         ((2, 8, 8), Split(1, [(0, 5)] * 4), "expected each entry once|intervals"),
         ((2, 2, 8), Split(1), "do not fit"),
@@ -295,6 +294,19 @@ def test_images_that_do_not_fit(ranks: int, shape: Any, role: Role, complaint: s
     on_ranks(ranks, main)
 
 
+def test_channels_that_do_not_fit(ranks: int) -> None:
+    """Channels are split along the grid axis of the weight's rows or columns only, and groups are whole."""
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, rows=ranks), (2, 8, 8), rows=Split(0))
+        with pytest.raises(SpaceError, match="channels are split along the weight's axes only"):
+            Conv2d(2, 2, 3, domain=domain)
+        with pytest.raises(SpaceError, match="groups lie on every rank"):
+            Conv2d(2, 2, 3, groups=2, domain=domain, in_axis="rows")
+
+    on_ranks(ranks, main)
+
+
 def test_features_that_do_not_fit(ranks: int) -> None:
     """Another number of features, another grid, or parameters of another model are refused."""
 
@@ -304,7 +316,7 @@ def test_features_that_do_not_fit(ranks: int) -> None:
         line = DistributedSpace(Grid(world, rows=ranks), (4,), rows=Split(0))
         with pytest.raises(SpaceError, match="domain of shape"):
             Linear(5, 4, domain=X, codomain=X, out_axis="rows", in_axis="cols")
-        with pytest.raises(SpaceError, match="codomain on a grid with the two axes"):
+        with pytest.raises(SpaceError, match="codomain on the same grid"):
             Linear(4, 4, domain=X, codomain=line, out_axis="rows", in_axis="cols")
         layer = Linear(4, 4, domain=X, codomain=X, out_axis="rows", in_axis="cols")
         with pytest.raises(SpaceError, match="bias"):
@@ -323,7 +335,7 @@ def test_features_that_do_not_fit(ranks: int) -> None:
         ({"stride": 0}, SpaceError),
         ({"kernel_size": (3, 0)}, SpaceError),
         ({"kernel_size": (3, 3, 3)}, SpaceError),
-        ({"padding": "same"}, SpaceError),
+        ({"padding": "same", "stride": 2}, SpaceError),
         ({"padding": -1}, SpaceError),
         ({"dilation": 1.5}, SpaceError),
     ],

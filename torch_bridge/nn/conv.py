@@ -1,102 +1,163 @@
-r"""Convolution of images that are split in height and width.
+r"""Convolutions of images that are split in space, in channels, or both.
 
-.. math:: y = \mathrm{conv}(H x,\; C w) + C b
+.. math:: y = R\,\mathrm{conv}(H x,\; C w) + C b
 
-H brings each rank the input that its windows see: the halo exchange, with zeros where it leaves the image. C gives each
-rank its copy of the weights. Backward, the adjoint of H adds the halo's gradients to their owners, and that of C sums
-the gradients of the weights over all ranks.
+H brings each rank the input that its windows see: the halo exchange. C gives each rank its copy, or its block, of the
+weights; R adds up what blocks of input channels give. Backward, the adjoint of H adds the halo's gradients to their
+owners, and that of C sums the gradients of the weights over all ranks that use them.
 """
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable
+from typing import Literal, final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement, Split
+from distdl_ops import DistributedSpace
+from distdl_ops.windows import Window
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer, nothing, shared_parameter
-from torch_bridge.nn.windows import Pair, window_pair, window_spaces
+from torch_bridge.nn.blocks import BlockLayer
+from torch_bridge.nn.windows import CONTINUATIONS, PaddingMode, PerAxis, per_axis, require_images, results_of
+
+Padding = PerAxis | Literal["valid", "same"]
+"""How many entries stand around the images; "same" keeps their extents."""
 
 
-@final
-class Conv2d(Layer):
-    """`torch.nn.Conv2d` on images that are split over a grid. Collective to build.
+class Conv(BlockLayer):
+    """A convolution of images. Abstract: `Conv1d`, `Conv2d` or `Conv3d`.
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        As for `torch.nn.Conv2d`; padding is with zeros.
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
+        As for torch's layer of the same name.
     domain : DistributedSpace
-        Of the input, with shape (in_channels, height, width). Height and width may be split, into any intervals.
+        Of the input, with shape (in_channels, ..., height, width). Spatial axes may be split, into any intervals.
+    codomain : DistributedSpace, optional
+        Of the output, on the same grid, in any layout. By default it is split along the same grid axes, into balanced
+        intervals, or the same where an extent is kept.
+    out_axis, in_axis : str, optional
+        The grid axes along which the output channels and the input channels of the weight lie. By default it is whole.
 
     Attributes
     ----------
     codomain : DistributedSpace
-        Of the output: split along the same grid axes, into balanced intervals.
+        Of the output.
 
     Raises
     ------
     SpaceError
-        When the input does not fit the layer, or a size is out of range.
-
-    Examples
-    --------
-    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
-    >>> def main(world):
-    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
-    ...     layer = Conv2d(1, 2, kernel_size=3, padding=1, domain=images)
-    ...     y = layer(torch.ones(5, *images.shape))                                    # a batch of five
-    ...     return str(layer.exchange_halo.operator), tuple(y.shape)
-    >>> simulate(2, main)[0]
-    ('HaloExchange(rows)', (5, 2, 4, 8))
+        When the spaces do not fit the layer, or a size is out of range.
     """
+
+    sequential: Callable[..., torch.nn.Module]
+    spatial: int
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        dilation: Pair = 1,
+        kernel_size: PerAxis,
+        stride: PerAxis = 1,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
         *,
         domain: DistributedSpace,
+        codomain: DistributedSpace | None = None,
+        out_axis: str | None = None,
+        in_axis: str | None = None,
     ) -> None:
         super().__init__()
-        windows = window_pair("Conv2d", kernel_size, stride, padding, dilation)
-        seen, self.codomain = window_spaces("Conv2d", domain, out_channels, windows)
-        if domain.global_shape[0] != in_channels:
-            raise SpaceError(f"Conv2d: expected images with {in_channels} channels, found {domain}")
+        sizes = (kernel_size, stride, padding, dilation)
+
+        def sequential(device: str) -> torch.nn.Module:
+            # A stride keeps torch from "same", and is none of the weights' business: it is judged by `windows_of`.
+            return self.sequential(
+                *(in_channels, out_channels, per_axis("kernel_size", kernel_size, self.spatial)),
+                groups=groups,
+                bias=bias,
+                padding_mode=padding_mode,
+                device=device,
+            )
+
+        def geometry(_: torch.nn.Module) -> tuple[tuple[int, ...], dict[int, Window]]:
+            require_images(domain, self.spatial)
+            channels, *extents = domain.global_shape
+            if channels != in_channels:
+                raise SpaceError(f"expected images with {in_channels} channels, found {channels}")
+            if groups != 1 and (out_axis is not None or in_axis is not None):
+                raise SpaceError(f"groups lie on every rank as a whole, found {groups} groups and a weight in blocks")
+            windows = windows_of(self.spatial, *sizes)
+            largest = {"reflect": -1, "circular": 0}.get(padding_mode)
+            for n, window in zip(extents, windows, strict=True):
+                if largest is not None and max(window.padding) > n + largest:
+                    raise SpaceError(f"{padding_mode} padding of {max(window.padding)} is too much for extent {n}")
+            along = dict(enumerate(windows, start=1))
+            return (out_channels, *results_of(along, domain.global_shape)[1:]), along
+
+        self.stride: tuple[int, ...]
+        self.dilation: tuple[int, ...]
+        self._build(
+            sequential,
+            domain,
+            codomain,
+            geometry,
+            channels=0,
+            boundary=CONTINUATIONS.get(padding_mode, "zero"),
+            out_axis=out_axis,
+            in_axis=in_axis,
+        )
+        windows = windows_of(self.spatial, *sizes)
         self.groups = groups
         self.stride = tuple(window.stride for window in windows)
         self.dilation = tuple(window.dilation for window in windows)
-        split = {role.axis for role in domain.roles.values() if isinstance(role, Split)}
-        # Along a split axis the halo exchange has padded already: zeros are what it finds outside the tensor.
-        self.padding = tuple(0 if axis in split else w.padding for axis, w in zip((1, 2), windows, strict=True))
-        self.exchange_halo = Operator(Movement(domain, seen))
-        kernel = windows[0].kernel, windows[1].kernel
 
-        def sequential(device: str) -> torch.nn.Module:
-            return torch.nn.Conv2d(in_channels, out_channels, kernel, groups=groups, bias=bias, device=device)
+    def product(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the convolution of what a rank sees."""
+        convolve = getattr(torch.nn.functional, f"conv{self.spatial}d")
+        y: torch.Tensor = convolve(x, weight, None, self.stride, 0, self.dilation, self.groups)
+        return y
 
-        sequential("meta")  # raises where the channels do not fit the groups
-        weight, self.copy_weight = shared_parameter(domain, (out_channels, in_channels // groups, *kernel))
-        parameters = {"weight": weight}
-        if bias:
-            parameters["bias"], self.copy_bias = shared_parameter(domain, (out_channels,))
-        self.add_parameters(parameters, sequential)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the convolution: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
-        x, weight = self.exchange_halo(x), self.copy_weight(self.weight)
-        bias = self.copy_bias(self.bias) if "bias" in self.parameter_spaces else None
-        if x.numel() == 0:
-            held = (x, weight) if bias is None else (x, weight, bias)
-            return nothing((*x.shape[:-3], *self.codomain.shape), *held)
-        images = x.reshape(-1, *x.shape[-3:])
-        y = torch.nn.functional.conv2d(images, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        return y.reshape(*x.shape[:-3], *y.shape[1:])
+def windows_of(axes: int, kernel: PerAxis, stride: PerAxis, padding: Padding, dilation: PerAxis) -> tuple[Window, ...]:
+    """Return the windows along the spatial axes, from sizes as torch takes them.
+
+    Raises
+    ------
+    SpaceError
+        When a size is no whole number, padding is negative, or another one is not positive.
+    """
+    kernels, strides = per_axis("kernel_size", kernel, axes), per_axis("stride", stride, axes)
+    dilations = per_axis("dilation", dilation, axes)
+    if padding == "same":
+        if any(s != 1 for s in strides):
+            raise SpaceError(f"padding 'same' needs stride 1, found {stride}")
+        reach = [d * (k - 1) for d, k in zip(dilations, kernels, strict=True)]
+        paddings = [(n // 2, n - n // 2) for n in reach]
+    else:
+        paddings = [(n, n) for n in per_axis("padding", 0 if padding == "valid" else padding, axes, least=0)]
+    return tuple(Window(*along) for along in zip(kernels, strides, paddings, dilations, strict=True))
+
+
+@final
+class Conv1d(Conv):
+    """`torch.nn.Conv1d` on sequences that are split over a grid; see `Conv`. Collective to build."""
+
+    sequential, spatial = torch.nn.Conv1d, 1
+
+
+@final
+class Conv2d(Conv):
+    """`torch.nn.Conv2d` on images that are split over a grid; see `Conv`. Collective to build."""
+
+    sequential, spatial = torch.nn.Conv2d, 2
+
+
+@final
+class Conv3d(Conv):
+    """`torch.nn.Conv3d` on volumes that are split over a grid; see `Conv`. Collective to build."""
+
+    sequential, spatial = torch.nn.Conv3d, 3

@@ -1,8 +1,13 @@
-"""What the distributed layers share: where a parameter lies, and how it gets there."""
+r"""What the distributed layers share: where a parameter lies, how it begins, and how it gets to where it is used.
+
+A layer is a formula of movements and torch's own functions. In it a parameter appears as :math:`C w`: w is the vector
+that is stored, which knows each number once, and C the movement to where it is used. Where every part of a tensor needs
+the parameter, C is ``Replicated -> Copies``: it moves nothing forward, and sums the gradients of all ranks backward.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -12,12 +17,14 @@ from torch_bridge.module import Operator
 
 
 class Layer(torch.nn.Module):
-    """A module whose parameters are vectors of distributed spaces. Abstract.
+    """A module whose parameters and buffers are vectors of distributed spaces. Abstract.
 
     Attributes
     ----------
     parameter_spaces : dict
         The space of each parameter, by its name in this module.
+    buffer_spaces : dict
+        The space of each buffer that is a vector; other buffers are the same on every rank.
     weight : torch.nn.Parameter
         This rank's part of the weight.
     """
@@ -27,27 +34,40 @@ class Layer(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.parameter_spaces: dict[str, DistributedSpace] = {}
+        self.buffer_spaces: dict[str, DistributedSpace] = {}
 
-    def add_parameters(self, spaces: dict[str, DistributedSpace], sequential: Callable[[str], torch.nn.Module]) -> None:
-        """Make this rank's part of each parameter, with the values that the sequential layer would begin with.
+    def add_parameters(
+        self, spaces: Mapping[str, DistributedSpace], sequential: Callable[[str], torch.nn.Module]
+    ) -> None:
+        """Make this rank's part of each parameter and buffer, with the values the sequential layer would begin with.
 
-        They are drawn on rank 0, from torch's global generator, and moved to where they belong. Collective.
+        They are drawn on rank 0, from torch's global generator, and moved to where they belong. So they depend on the
+        seed of rank 0 alone. Collective.
 
         Parameters
         ----------
-        spaces : dict
-            The space of each parameter, by name.
+        spaces : mapping
+            The space of each parameter and buffer, by name.
         sequential : callable
-            Makes the sequential layer on a device, with parameters of the same names.
+            Makes the sequential layer on a device, with parameters and buffers of the same names.
         """
-        self.parameter_spaces = dict(spaces)
+        plain = sequential("meta")
+        buffers = dict(plain.named_buffers())
+        self.parameter_spaces = {name: space for name, space in spaces.items() if name not in buffers}
+        self.buffer_spaces = {name: space for name, space in spaces.items() if name in buffers}
+        if not spaces:
+            return
         world = next(iter(spaces.values())).grid.world
-        drawn = dict(sequential("cpu").named_parameters()) if world.rank == 0 else {}
+        drawn = sequential("cpu").state_dict() if world.rank == 0 else {}
         for name, space in spaces.items():
             source = DistributedSpace(Grid(world, ranks=world.size), space.global_shape, space.dtype, ranks=At(0))
             dtype = torch_dtype(space)
             begin = drawn[name].detach().to(dtype) if world.rank == 0 else torch.zeros(source.shape, dtype=dtype)
-            self.register_parameter(name, torch.nn.Parameter(Movement(source, space)(begin)))
+            part = Movement(source, space)(begin)
+            if name in buffers:
+                self.register_buffer(name, part)
+            else:
+                self.register_parameter(name, torch.nn.Parameter(part))
 
 
 def torch_dtype(space: DistributedSpace) -> torch.dtype:
@@ -55,37 +75,50 @@ def torch_dtype(space: DistributedSpace) -> torch.dtype:
     return torch.from_numpy(np.empty(0, space.dtype)).dtype
 
 
-def shared_parameter(domain: DistributedSpace, shape: tuple[int, ...]) -> tuple[DistributedSpace, Operator]:
-    """Return where a parameter lies that every part of the input needs, and how it gets to each part.
+def parameter_space(
+    space: DistributedSpace, shape: tuple[int, ...], axes: Mapping[int, int], **roles: Role
+) -> tuple[DistributedSpace, Operator]:
+    """Return where a parameter lies that acts on a tensor, and how it gets to each part of the tensor. Collective.
 
-    Where the input is split or copied, the parameter is one vector that all ranks store, and each rank uses a copy of
-    its own: ``Replicated -> Copies``. That moves nothing forward, and sums the gradients of all ranks backward. Where
-    the input is at one rank or replicated, so is the parameter.
+    Where the tensor is split along an axis that the parameter has too, so is the parameter. Where it is split along
+    another, or copied, the parameter is one vector that all ranks store, and each uses a copy of its own. Where the
+    tensor is at one rank or replicated, so is the parameter.
 
     Parameters
     ----------
-    domain : DistributedSpace
-        The layer's input.
+    space : DistributedSpace
+        The tensor.
     shape : tuple of int
         Shape of the parameter.
+    axes : mapping of int to int
+        Which axis of the parameter belongs to an axis of the tensor.
+    **roles : Role
+        Of the parameter where it is used, instead of what follows from the tensor.
 
     Returns
     -------
     stored : DistributedSpace
-        Of the parameter.
+        Of the parameter: without copies.
     copy : Operator
         From there to where it is used.
     """
-    used: dict[str, Role] = {a: Copies() if isinstance(r, Split) else r for a, r in domain.roles.items()}
-    kept: dict[str, Role] = {a: Replicated() if isinstance(r, Copies) else r for a, r in used.items()}
-    stored = DistributedSpace(domain.grid, shape, domain.dtype, **kept)
+    used = {name: roles.get(name, _role_used(role, axes)) for name, role in space.roles.items()}
+    kept: dict[str, Role] = {name: Replicated() if isinstance(r, Copies) else r for name, r in used.items()}
+    stored = DistributedSpace(space.grid, shape, space.dtype, **kept)
     return stored, Operator(Movement(stored, stored.with_roles(**used)))
 
 
+def _role_used(role: Role, axes: Mapping[int, int]) -> Role:
+    """Return the role of a parameter where it is used, from that of the tensor it acts on."""
+    if not isinstance(role, Split):
+        return role
+    return Split(axes[role.axis], role.intervals) if role.axis in axes else Copies()
+
+
 def nothing(shape: tuple[int, ...], *depends_on: torch.Tensor) -> torch.Tensor:
-    """Return a tensor of size zero that keeps its place in the graph: backward, it gives everyone zeros.
+    """Return zeros that keep their place in the graph: backward, they give everyone zeros.
 
     Torch's convolutions and poolings refuse empty images. A rank that holds nothing must still take part in the
-    backward pass of the movements around them.
+    backward pass of the movements around them. Where its channels are none, what it adds to the sum over all is zero.
     """
-    return torch.stack([tensor.sum() for tensor in depends_on]).sum().expand(shape)
+    return torch.stack([tensor.reshape(-1)[:0].sum() for tensor in depends_on]).sum().expand(shape)

@@ -1,10 +1,12 @@
-r"""A linear layer whose weight lies on two axes of a grid.
+r"""Linear layers: whole on every part of a sequence, row-parallel, column-parallel, or in blocks.
 
 .. math:: y = R\,(W\, B x) + C b
 
 The weight is cut into blocks: its rows (output features) along one grid axis, its columns (input features) along
-another. B brings each block the input features it multiplies: split like the columns, a copy for every row of blocks. R
-adds up the partial sums along the columns and brings the result to where it is wanted. Each is one movement.
+another, each of them if wanted. B brings each block the input features it multiplies: split like the columns, a copy
+for every row of blocks. R adds up the partial sums along the columns and brings the result to where it is wanted. Each
+is one movement: where a sequence is split along the grid axis of the rows, B is the all-gather of sequence parallelism,
+and where it is to be split along that of the columns, R is the reduce-scatter.
 """
 
 from __future__ import annotations
@@ -13,26 +15,33 @@ from typing import final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split
+from distdl_ops import DistributedSpace
+from distdl_ops.windows import Window
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer
+from torch_bridge.nn.blocks import BlockLayer
 
 
 @final
-class Linear(Layer):
-    """`torch.nn.Linear` with its weight on two axes of a grid. Collective to build.
+class Linear(BlockLayer):
+    """`torch.nn.Linear` with its weight on axes of a grid. Collective to build.
 
     Parameters
     ----------
     in_features, out_features, bias
         As for `torch.nn.Linear`.
     domain : DistributedSpace
-        Of the input, with shape (in_features,): any roles.
+        Of the input, with shape (..., in_features): features are split along the weight's axes only, other tensor axes
+        along any.
+    codomain : DistributedSpace, optional
+        Of the output, with shape (..., out_features), on the same grid, without overlap. By default it is split as the
+        input, and its features as the rows of the weight; or, where the rows are whole, along the columns' axis.
+    out_axis, in_axis : str, optional
+        The grid axes along which the rows and the columns of the weight lie. By default it is whole.
+
+    Attributes
+    ----------
     codomain : DistributedSpace
-        Of the output, with shape (out_features,), on the same grid: any roles, without overlap.
-    out_axis, in_axis : str
-        The grid axes along which the rows and the columns of the weight lie. The grid's two axes are these.
+        Of the output.
 
     Raises
     ------
@@ -62,55 +71,27 @@ class Linear(Layer):
         bias: bool = True,
         *,
         domain: DistributedSpace,
-        codomain: DistributedSpace,
-        out_axis: str,
-        in_axis: str,
+        codomain: DistributedSpace | None = None,
+        out_axis: str | None = None,
+        in_axis: str | None = None,
     ) -> None:
         super().__init__()
-        _check(domain, codomain, (in_features,), (out_features,), (out_axis, in_axis))
-        self.codomain = codomain
-        columns, rows = _split_like(domain, in_axis), _split_like(codomain, out_axis)
-        inputs = domain.with_roles(**{out_axis: Copies(), in_axis: columns})
-        sums = codomain.with_roles(**{out_axis: rows, in_axis: Copies()})
-        self.broadcast = Operator(Movement(domain, inputs))
-        self.reduce = Operator(Movement(sums, codomain))
-        weight_roles: dict[str, Role] = {out_axis: rows, in_axis: Split(1, columns.intervals)}
-        parameters = {
-            "weight": DistributedSpace(domain.grid, (out_features, in_features), domain.dtype, **weight_roles)
-        }
-        if bias:
-            once = {axis: Replicated() if isinstance(r, Copies) else r for axis, r in codomain.roles.items()}
-            parameters["bias"] = codomain.with_roles(**once)
-            self.copy_bias = Operator(Movement(parameters["bias"], codomain))
-        self.add_parameters(parameters, lambda device: torch.nn.Linear(in_features, out_features, bias, device=device))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``W x + b``: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
-        y: torch.Tensor = self.reduce(torch.nn.functional.linear(self.broadcast(x), self.weight))
-        return y + self.copy_bias(self.bias) if "bias" in self.parameter_spaces else y
+        def geometry(_: torch.nn.Module) -> tuple[tuple[int, ...], dict[int, Window]]:
+            if domain.global_shape[-1:] != (in_features,):
+                raise SpaceError(f"expected a domain of shape (..., {in_features})")
+            return (*domain.global_shape[:-1], out_features), {}
 
+        self._build(
+            lambda device: torch.nn.Linear(in_features, out_features, bias, device=device),
+            domain,
+            codomain,
+            geometry,
+            channels=domain.ndim - 1,
+            out_axis=out_axis,
+            in_axis=in_axis,
+        )
 
-def _split_like(space: DistributedSpace, axis: str) -> Split:
-    """Return how features are split along a grid axis: as the space does, if it does, else balanced."""
-    role = space.roles[axis]
-    return role if isinstance(role, Split) and space.layout.holds_once_along(axis) else Split(0)
-
-
-def _check(
-    domain: DistributedSpace,
-    codomain: DistributedSpace,
-    inputs: tuple[int],
-    outputs: tuple[int],
-    axes: tuple[str, str],
-) -> None:
-    """Raise unless the spaces fit the layer."""
-    for name, space, shape in (("domain", domain, inputs), ("codomain", codomain, outputs)):
-        if space.global_shape != shape:
-            raise SpaceError(f"Linear: expected a {name} of shape {shape}, found {space}")
-        if set(space.grid.axes) != set(axes) or axes[0] == axes[1]:
-            raise SpaceError(f"Linear: expected a {name} on a grid with the two axes {axes}, found {space.grid}")
-    for axis, role in codomain.roles.items():
-        if isinstance(role, Split) and not codomain.layout.holds_once_along(axis):
-            raise SpaceError(f"Linear: expected a codomain without overlap, found {axis}={role} in {codomain}")
-    if domain.grid != codomain.grid or domain.dtype != codomain.dtype:
-        raise SpaceError(f"Linear: expected one grid and dtype, found {domain} and {codomain}")
+    def product(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the product with this rank's block."""
+        return torch.nn.functional.linear(x, weight)

@@ -75,26 +75,17 @@ def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     Raises
     ------
     AgreementError
-        When the replicas of a parameter differ between ranks.
-
-    Examples
-    --------
-    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
-    >>> from torch_bridge.nn import Linear
-    >>> def layer(world):
-    ...     grid = Grid(world, rows=2, cols=2)
-    ...     x = DistributedSpace(grid, (6,), "float32", rows=At(0), cols=Split(0))
-    ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
-    ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
-    >>> {name: tuple(value.shape) for name, value in simulate(4, lambda world: gather_state(layer(world)))[0].items()}
-    {'weight': (4, 6), 'bias': (4,)}
+        When the replicas of a parameter or buffer differ between ranks.
     """
-    own = dict(model.named_parameters())
-    return {name: space.to_global(own[name].detach()) for name, space in parameter_spaces(model).items()}
+    spaces = _state_spaces(model)
+    return {
+        name: own.detach().clone() if (space := spaces[name]) is None else space.to_global(own.detach())
+        for name, own in model.state_dict().items()
+    }
 
 
 def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Set the parameters of a distributed model from the sequential model's ``state_dict``.
+    """Set the parameters and buffers of a distributed model from the sequential model's ``state_dict``.
 
     Parameters
     ----------
@@ -125,9 +116,21 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Non
     >>> simulate(4, main)
     [False, False, True, False]
     """
-    spaces = parameter_spaces(model)
+    spaces = _state_spaces(model)
     if set(state) != set(spaces):
         raise SpaceError(f"load_state: expected the parameters {sorted(spaces)}, found {sorted(state)}")
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(spaces[name].from_global(state[name].detach().to(parameter.dtype)))
+        for name, own in model.state_dict().items():
+            space, whole = spaces[name], state[name].detach().to(own.dtype)
+            own.copy_(whole if space is None else space.from_global(whole))
+
+
+def _state_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace | None]:
+    """Return the space of every entry of a model's ``state_dict``; None for what is the same on every rank."""
+    found: dict[str, DistributedSpace | None] = dict.fromkeys(model.state_dict())
+    for prefix, module in model.named_modules():
+        for name, space in (
+            {**module.parameter_spaces, **module.buffer_spaces}.items() if isinstance(module, Layer) else ()
+        ):
+            found[f"{prefix}.{name}" if prefix else name] = space
+    return found

@@ -1,39 +1,117 @@
-r"""Max pooling of images that are split in height and width.
+r"""Poolings of images that are split over a grid.
 
-.. math:: y = \mathrm{maxpool}(H x)
+.. math:: y = \mathrm{pool}(H x)
 
 H brings each rank the input that its windows see. Windows that cut across ranks, and outputs that do not divide evenly,
-are ordinary cases: H then moves entries to the rank that needs them.
+are ordinary cases: H then moves entries to the rank that needs them. A mean is the sum of what H brings, with zeros
+beyond the images, over the number that torch counts; a maximum finds minus infinity there.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple
+import math
 from typing import final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import nothing
-from torch_bridge.nn.windows import Pair, window_pair, window_spaces
+from distdl_ops import DistributedSpace
+from distdl_ops.compositions.shared import carried_roles, settled
+from distdl_ops.windows import Continuation, Window
+from linop import SpaceError
+from torch_bridge.nn.layer import nothing, torch_dtype
+from torch_bridge.nn.windows import Halo, PerAxis, per_axis, require_images, results_of
 
 
-@final
-class MaxPool2d(torch.nn.Module):
-    """`torch.nn.MaxPool2d`, without padding, on images that are split over a grid. Collective to build.
-
-    Parameters
-    ----------
-    kernel_size, stride, dilation
-        As for `torch.nn.MaxPool2d`.
-    domain : DistributedSpace
-        Of the input, with shape (channels, height, width). Height and width may be split, into any intervals.
+class Pool(torch.nn.Module):
+    """A pooling of images: each result is a function of a window. Abstract: `pooled` is this function.
 
     Attributes
     ----------
     codomain : DistributedSpace
-        Of the output: split along the same grid axes, into balanced intervals.
+        Of the output: split along the same grid axes, into balanced intervals, or the same where an extent is kept.
+    windows : tuple of Window
+        Along the spatial axes. Their padding reaches as far as the last one.
+    """
+
+    spatial: int
+
+    def _build(
+        self,
+        domain: DistributedSpace,
+        kernel: PerAxis,
+        stride: PerAxis | None,
+        padding: PerAxis,
+        dilation: PerAxis,
+        ceil_mode: bool,
+        boundary: Continuation = "zero",
+        value: float | None = None,
+    ) -> None:
+        """Make the movement; arguments as torch takes them, and as `Halo` does."""
+
+        def check() -> tuple[Window, ...]:
+            require_images(domain, self.spatial)
+            kernels = per_axis("kernel_size", kernel, self.spatial)
+            strides = kernels if stride is None else per_axis("stride", stride, self.spatial)
+            paddings = per_axis("padding", padding, self.spatial, least=0)
+            dilations = per_axis("dilation", dilation, self.spatial)
+            if any(2 * p > k for p, k in zip(paddings, kernels, strict=True)):
+                raise SpaceError(f"expected padding of half the kernel at most, found {padding} and {kernel}")
+            sizes = zip(kernels, strides, paddings, dilations, domain.global_shape[1:], strict=True)
+            windows = tuple(pooling_window(*along, ceil_mode=ceil_mode) for along in sizes)
+            results_of(dict(enumerate(windows, start=1)), domain.global_shape)
+            return windows
+
+        self.windows = settled(type(self).__name__, domain, check, repr)
+        along = dict(enumerate(self.windows, start=1))
+        shape = results_of(along, domain.global_shape)
+        roles = carried_roles(domain, shape)
+        self.codomain = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **roles)
+        self.halo = Halo(domain, self.codomain, along, boundary, value)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the results: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
+        x = self.halo(x)
+        return nothing(shape, x) if x.numel() == 0 else self.pooled(x).reshape(shape)
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the results of this rank, from all that their windows see."""
+        raise NotImplementedError
+
+
+def pooling_window(kernel: int, stride: int, padding: int, dilation: int, extent: int, *, ceil_mode: bool) -> Window:
+    """Return a window whose padding reaches to the end of the last one, as torch counts them.
+
+    With `ceil_mode`, a window may reach further than the padding, if it begins within it or the axis.
+
+    Examples
+    --------
+    >>> pooling_window(2, 2, 0, 1, 5, ceil_mode=True)
+    Window(kernel=2, stride=2, padding=(0, 1), dilation=1)
+    """
+    reach = dilation * (kernel - 1)
+    steps = (extent + 2 * padding - reach - 1) / stride
+    results = max(0, (math.ceil(steps) if ceil_mode else math.floor(steps)) + 1)
+    if ceil_mode and (results - 1) * stride >= extent + padding:
+        results -= 1
+    above = (results - 1) * stride + reach + 1 - extent - padding
+    return Window(kernel, stride, (padding, max(padding, above)), dilation)
+
+
+class MaxPool(Pool):
+    """A max pooling. Abstract: `MaxPool1d`, `MaxPool2d` or `MaxPool3d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation, return_indices, ceil_mode
+        As for torch's layer of the same name; indices are not returned.
+    domain : DistributedSpace
+        Of the input, with shape (channels, ..., height, width). Any of them may be split, into any intervals.
+
+    Attributes
+    ----------
+    codomain : DistributedSpace
+        Of the output: split along the same grid axes.
 
     Raises
     ------
@@ -52,20 +130,124 @@ class MaxPool2d(torch.nn.Module):
     """
 
     def __init__(
-        self, kernel_size: Pair, stride: Pair | None = None, dilation: Pair = 1, *, domain: DistributedSpace
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        dilation: PerAxis = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+        *,
+        domain: DistributedSpace,
     ) -> None:
         super().__init__()
-        self.windows = window_pair("MaxPool2d", kernel_size, kernel_size if stride is None else stride, 0, dilation)
-        channels = domain.global_shape[0] if domain.global_shape else 0
-        seen, self.codomain = window_spaces("MaxPool2d", domain, channels, self.windows)
-        self.exchange_halo = Operator(Movement(domain, seen))
+        if return_indices:
+            raise SpaceError(f"{type(self).__name__}: the indices of maxima are not returned")
+        # Beyond the images, the entry at the end would do as well; a padding of its own is simpler for a rank.
+        self._build(domain, kernel_size, stride, padding, dilation, ceil_mode, "edge", -math.inf)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the maxima: from shape ``(batch, *domain.shape)`` to ``(batch, *codomain.shape)``."""
-        x = self.exchange_halo(x)
-        if x.numel() == 0:
-            return nothing((*x.shape[:-3], *self.codomain.shape), x)
-        kernel, stride, padding, dilation = zip(*map(astuple, self.windows), strict=True)
-        images = x.reshape(-1, *x.shape[-3:])
-        y = torch.nn.functional.max_pool2d(images, kernel, stride, padding, dilation)
-        return y.reshape(*x.shape[:-3], *y.shape[1:])
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the maxima."""
+        kernel, stride, dilation = zip(*((w.kernel, w.stride, w.dilation) for w in self.windows), strict=True)
+        pool = getattr(torch.nn.functional, f"max_pool{self.spatial}d")
+        y: torch.Tensor = pool(x, kernel, stride, 0, dilation)
+        return y
+
+
+@final
+class MaxPool1d(MaxPool):
+    """`torch.nn.MaxPool1d` on sequences that are split over a grid; see `MaxPool`. Collective to build."""
+
+    spatial = 1
+
+
+@final
+class MaxPool2d(MaxPool):
+    """`torch.nn.MaxPool2d` on images that are split over a grid; see `MaxPool`. Collective to build."""
+
+    spatial = 2
+
+
+@final
+class MaxPool3d(MaxPool):
+    """`torch.nn.MaxPool3d` on volumes that are split over a grid; see `MaxPool`. Collective to build."""
+
+    spatial = 3
+
+
+class AvgPool(Pool):
+    """An average pooling. Abstract: `AvgPool1d`, `AvgPool2d` or `AvgPool3d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        As for torch's layer of the same name.
+    domain : DistributedSpace
+        Of the input, with shape (channels, ..., height, width). Any of them may be split, into any intervals.
+
+    Attributes
+    ----------
+    codomain : DistributedSpace
+        Of the output: split along the same grid axes.
+
+    Raises
+    ------
+    SpaceError
+        When the input does not fit the layer, or a size is out of range.
+    """
+
+    counts: torch.Tensor
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PerAxis = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+        *,
+        domain: DistributedSpace,
+    ) -> None:
+        super().__init__()
+        self._build(domain, kernel_size, stride, padding, 1, ceil_mode)
+        here = self.codomain.layout.intervals_at(domain.grid.world.rank) or ((0, 0),) * (self.spatial + 1)
+        counts = torch.ones((), dtype=torch_dtype(domain))
+        for window, extent, interval in zip(self.windows, domain.global_shape[1:], here[1:], strict=True):
+            edge = window.padding[0] if count_include_pad else 0
+            first = torch.arange(*interval, dtype=counts.dtype) * window.stride - window.padding[0]
+            inside = (first + window.kernel).clamp(max=extent + edge) - first.clamp(min=-edge)
+            counts = counts[..., None] * inside
+        if divisor_override is not None:
+            counts = torch.full_like(counts, divisor_override)
+        self.register_buffer("counts", counts, persistent=False)
+
+    def pooled(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sums over the numbers that torch divides by."""
+        images = x if self.spatial > 1 else x[..., None, :]  # torch has no sums in one dimension
+        ones = (1,) * (max(self.spatial, 2) - self.spatial)
+        kernel, stride = ((*ones, *sizes) for sizes in zip(*((w.kernel, w.stride) for w in self.windows), strict=True))
+        pool = torch.nn.functional.avg_pool3d if self.spatial == 3 else torch.nn.functional.avg_pool2d
+        sums: torch.Tensor = pool(images, kernel, stride, divisor_override=1)
+        return (sums if self.spatial > 1 else sums[..., 0, :]) / self.counts
+
+
+@final
+class AvgPool1d(AvgPool):
+    """`torch.nn.AvgPool1d` on sequences that are split over a grid; see `AvgPool`. Collective to build."""
+
+    spatial = 1
+
+
+@final
+class AvgPool2d(AvgPool):
+    """`torch.nn.AvgPool2d` on images that are split over a grid; see `AvgPool`. Collective to build."""
+
+    spatial = 2
+
+
+@final
+class AvgPool3d(AvgPool):
+    """`torch.nn.AvgPool3d` on volumes that are split over a grid; see `AvgPool`. Collective to build."""
+
+    spatial = 3

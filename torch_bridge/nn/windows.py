@@ -1,115 +1,123 @@
-r"""Which input a rank needs for its part of the output of a convolution or pooling.
+r"""What each rank sees of images, for its part of the results of a convolution or pooling.
 
-Output entry o sees the input entries :math:`s o - p + d\,[0, k)` for stride s, padding p, dilation d and kernel k. So
-an interval of outputs needs an interval of inputs. It may reach into the neighbours' intervals, stop short of the
-rank's own, or leave the tensor where there is padding: one movement, from the input as it lies to these intervals,
-brings all of that, and its adjoint takes the gradients back.
+.. math:: H = \text{crop} \cdot \text{pad} \cdot M
+
+M is one movement, the halo exchange: from the images as they lie to the intervals that the windows of each rank see.
+What a rank must make itself beyond the ends of the images, it pads.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, Literal, final
 
-from distdl_ops import DistributedSpace, Role, Split, balanced
-from distdl_ops.intervals import Interval
+import torch
+
+from distdl_ops import DistributedSpace, Movement, Role
+from distdl_ops.windows import Continuation, Window, roles_seen, views_here
 from linop import SpaceError
+from torch_bridge.module import Operator
 
-Pair = int | tuple[int, int]
-"""A size for height and width, or one for each."""
+PerAxis = int | tuple[int, ...]
+"""A size for all axes, or one for each."""
 
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+"""What torch's convolutions find beyond the images."""
 
-@dataclass(frozen=True)
-class Window:
-    """The window of a convolution or pooling along one axis.
-
-    Attributes
-    ----------
-    kernel, stride, padding, dilation : int
-        In entries, as torch defines them.
-    """
-
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-
-    def output_extent(self, extent: int) -> int:
-        """Return how many windows fit in an axis of this extent."""
-        return (extent + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
-
-    def needed(self, outputs: Interval) -> Interval:
-        """Return the input interval that an interval of outputs sees; empty for an empty one."""
-        first = outputs[0] * self.stride - self.padding
-        if outputs[0] == outputs[1]:
-            return first, first
-        return first, (outputs[1] - 1) * self.stride - self.padding + self.dilation * (self.kernel - 1) + 1
+CONTINUATIONS: dict[str, Continuation] = {
+    "zeros": "zero",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "periodic",
+}
+"""What these are called here."""
 
 
-def window_pair(name: str, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[Window, Window]:
-    """Return the windows along height and width, from sizes as torch takes them: one number, or one for each.
+def per_axis(size: str, found: Any, axes: int, least: int = 1) -> tuple[int, ...]:
+    """Return a size for each axis, from what torch takes: one number, or one for each.
 
     Raises
     ------
     SpaceError
-        When a size is no whole number, padding is negative, or another one is not positive.
+        When one is no whole number, or less than `least`.
     """
-    sizes = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-    pairs = []
-    for size, found in sizes.items():
-        pair = (found, found) if isinstance(found, int) else found
-        least = 0 if size == "padding" else 1
-        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
-            raise SpaceError(f"{name}: expected {size} to be {least} or more, one number or a pair, found {found!r}")
-        pairs.append(pair)
-    height, width = (Window(*along) for along in zip(*pairs, strict=True))
-    return height, width
+    sizes = (found,) * axes if isinstance(found, int) else tuple(found) if isinstance(found, (tuple, list)) else ()
+    if len(sizes) != axes or not all(isinstance(n, int) and n >= least for n in sizes):
+        raise SpaceError(f"expected {size} to be {least} or more, one number or {axes}, found {found!r}")
+    return sizes
 
 
-def window_spaces(
-    name: str, domain: DistributedSpace, channels: int, windows: tuple[Window, Window]
-) -> tuple[DistributedSpace, DistributedSpace]:
-    """Return the spaces of the input that windows see, and of the output, for images whose height and width are split.
+def require_images(domain: DistributedSpace, spatial: int) -> None:
+    """Raise unless a space is one of images: channels and so many spatial axes."""
+    if len(domain.global_shape) != spatial + 1:
+        raise SpaceError(f"expected images of shape (channels, {spatial} spatial axes)")
+
+
+def results_of(windows: Mapping[int, Window], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of what windows give, of images of a shape.
+
+    Raises
+    ------
+    SpaceError
+        When no window fits.
+    """
+    found = tuple(windows[axis].results(n) if axis in windows else n for axis, n in enumerate(shape))
+    if any(found[axis] < 1 for axis in windows):
+        raise SpaceError(f"the windows do not fit into images of shape {shape}")
+    return found
+
+
+@final
+class Halo(torch.nn.Module):
+    """From images as they lie to what the windows of each rank see of them, padded. Collective to build.
 
     Parameters
     ----------
-    name : str
-        The layer, for errors.
     domain : DistributedSpace
-        Of images of shape (channels, height, width). Height and width may be split.
-    channels : int
-        Channels of the output.
-    windows : tuple of Window
-        Along height and width.
-
-    Returns
-    -------
-    seen : DistributedSpace
-        The input, in the intervals that the windows of each rank see.
-    codomain : DistributedSpace
-        The output, in balanced intervals.
-
-    Raises
-    ------
-    SpaceError
-        When the images have another number of axes, split channels, are copied, or are smaller than the windows.
+        The images.
+    results : DistributedSpace
+        What the windows give: it says which windows are a rank's.
+    windows : mapping of int to Window
+        For each axis of the images that has one.
+    boundary : {"zero", "periodic", "reflect", "edge"}
+        What lies beyond the images.
+    value : float, optional
+        What a rank pads with where the boundary is "edge"; by default, the entry at the end.
+    **roles : Role
+        Of what is seen, instead of those that follow from the results.
     """
-    if len(domain.global_shape) != 3:
-        raise SpaceError(f"{name}: expected images of shape (channels, height, width), found {domain}")
-    extents = [w.output_extent(n) for w, n in zip(windows, domain.global_shape[1:], strict=True)]
-    if min(extents) < 1:
-        raise SpaceError(f"{name}: the windows do not fit into the images of {domain}")
-    seen: dict[str, Role] = {}
-    left: dict[str, Role] = {}
-    for axis, role in domain.roles.items():
-        if not domain.layout.holds_once_along(axis):
-            raise SpaceError(f"{name}: expected each entry once, found {axis}={role} in {domain}")
-        seen[axis], left[axis] = role, role
-        if isinstance(role, Split):
-            if role.axis == 0:
-                raise SpaceError(f"{name}: the channels must not be split, found {axis}={role} in {domain}")
-            outputs = balanced(extents[role.axis - 1], domain.grid.axes[axis])
-            window = windows[role.axis - 1]
-            seen[axis] = Split(role.axis, [window.needed(interval) for interval in outputs])
-            left[axis] = Split(role.axis, outputs)
-    codomain = DistributedSpace(domain.grid, (channels, *extents), domain.dtype, **left)
-    return domain.with_roles(**seen), codomain
+
+    def __init__(
+        self,
+        domain: DistributedSpace,
+        results: DistributedSpace,
+        windows: Mapping[int, Window],
+        boundary: Continuation = "zero",
+        value: float | None = None,
+        **roles: Role,
+    ) -> None:
+        super().__init__()
+        shape = domain.global_shape
+        seen = {**roles_seen(results, windows, shape, boundary), **roles}
+        self.exchange_halo = Operator(
+            Movement(domain, DistributedSpace(results.grid, shape, domain.dtype, domain.field, **seen))
+        )
+        views = views_here(results, windows, shape, boundary)
+        self.ndim = len(shape)
+        # Torch counts the widths from the last axis.
+        self.widths = [width for axis in sorted(views, reverse=True) for width in views[axis].widths]
+        self.crop: tuple[slice, ...] = tuple(slice(*views[axis].crop) for axis in sorted(views))
+        modes = {"zero": "constant", "periodic": "circular", "reflect": "reflect", "edge": "replicate"}
+        self.mode = modes[boundary] if value is None else "constant"
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what this rank's windows see, as images with one batch axis, or an empty tensor."""
+        x = self.exchange_halo(x)
+        if x.numel() == 0:
+            return x
+        x = x.reshape(-1, *x.shape[x.ndim - self.ndim :])
+        if any(self.widths):
+            x = torch.nn.functional.pad(x, self.widths, self.mode, self.value)
+        cropped: torch.Tensor = x[(slice(None), slice(None), *self.crop)] if self.crop else x
+        return cropped
