@@ -28,7 +28,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from distdl_ops import At, DistributedSpace, Grid, Repartition, Split, World, balanced, simulate, world
+from distdl_ops import At, DistributedSpace, Grid, Movement, Repartition, Split, World, balanced, simulate, world
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.start import under_mpi
 from distdl_ops.worlds.threads import MOST_RANKS
@@ -214,7 +214,8 @@ def run(world: World, options: Options) -> int:
         problems.append("an adjoint is wrong")
     say("")
 
-    network = Network(model, loss, images.from_global, loss.gather)
+    gather = Operator(Movement(loss.domain, loss.domain.everywhere()))
+    network = Network(model, loss, images.from_global, gather)
     distributed = train(network, data, options, show="distributed" if world.rank == 0 else "")
     gather_state(model)  # raises where the replicas of a parameter have drifted apart
     if world.rank == 0:

@@ -14,7 +14,17 @@ from torch_bridge.nn.adaptive import (
 )
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
 from torch_bridge.nn.linear import Linear
-from torch_bridge.nn.loss import CrossEntropyLoss
+from torch_bridge.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from torch_bridge.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -39,6 +49,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -47,15 +59,21 @@ __all__ = [
     "Conv3d",
     "CrossEntropyLoss",
     "GroupNorm",
+    "HuberLoss",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
     "Linear",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "NLLLoss",
     "RMSNorm",
+    "SmoothL1Loss",
     "gather_state",
     "load_state",
     "movements",

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from types import EllipsisType
 from typing import final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Role, Split
+from distdl_ops import DistributedSpace, Movement
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
 from torch_bridge.module import Operator
 from torch_bridge.nn.layer import Layer, parameter_space, torch_dtype
+from torch_bridge.nn.sums import held, partial_sums
 
 
 @final
@@ -33,31 +33,23 @@ class Mean(torch.nn.Module):
     axes : sequence of int
         Over which.
     groups : int, optional
-        Means of so many groups of entries along axis 0 each, instead of one for each entry or all.
+        Along axis 0, if it is one of them, there is a mean for each of so many groups of entries.
     """
 
     member: torch.Tensor
 
     def __init__(self, domain: DistributedSpace, axes: Sequence[int], groups: int | None = None) -> None:
         super().__init__()
-        self.ndim, self.axes = domain.ndim, tuple(axis - domain.ndim for axis in axes)
-        shape = [1 if axis in axes else n for axis, n in enumerate(domain.global_shape)]
-        self.count = math.prod(domain.global_shape) // math.prod(shape)
+        self.ndim = domain.ndim
+        self.axes = tuple(axis - domain.ndim for axis in axes if axis or groups is None)
+        self.sums = partial_sums(domain, axes, groups or 1)
+        self.add_up = Operator(Movement(self.sums, self.sums))
+        self.count = math.prod(domain.global_shape) // math.prod(self.sums.global_shape)
         self.groups = groups
         if groups is not None:
             here = domain.layout.intervals_at(domain.grid.world.rank) or ((0, 0),)
-            size = shape[0] // groups
-            self.count *= size
+            size = domain.global_shape[0] // groups
             self.register_buffer("member", torch.arange(*here[0]) // size, persistent=False)
-            shape[0] = groups
-        kept = {axis for axis in range(self.ndim) if axis not in axes and (axis or groups is None)}
-        roles: dict[str, Role] = {
-            name: Copies() if isinstance(role, Split) and role.axis not in kept else role
-            for name, role in domain.roles.items()
-        }
-        sums = DistributedSpace(domain.grid, tuple(shape), domain.dtype, domain.field, **roles)
-        self.held: tuple[slice | EllipsisType, ...] = (..., *map(slice, sums.shape))
-        self.add_up = Operator(Movement(sums, sums))
 
     def forward(self, x: torch.Tensor, *, over_batch: bool = False) -> torch.Tensor:
         """Return the means, of a shape that goes with that of the tensor; if wanted, over its batch axes as well."""
@@ -68,7 +60,7 @@ class Mean(torch.nn.Module):
             empty = sums.new_zeros(*sums.shape[: -self.ndim], self.groups, *sums.shape[sums.ndim - self.ndim + 1 :])
             sums = empty.index_add(-self.ndim, self.member, sums)
         count = self.count * math.prod(x.shape[axis] for axis in batch)
-        means: torch.Tensor = self.add_up(sums[self.held].contiguous()) / count
+        means: torch.Tensor = self.add_up(held(sums, self.sums)) / count
         if self.groups is not None and means.numel():
             means = means.index_select(means.ndim - self.ndim, self.member)
         return means
@@ -258,7 +250,7 @@ class GroupNorm(Norm):
             0,
         )
         self.eps = eps
-        self.mean = Mean(domain, range(1, domain.ndim), num_groups)
+        self.mean = Mean(domain, range(domain.ndim), num_groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the normalised images: shape (*batch, *domain.shape), as the input."""
