@@ -13,6 +13,9 @@ from torch_bridge.nn.adaptive import (
     AdaptiveMaxPool3d,
 )
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
+from torch_bridge.nn.data_parallel import DataParallel
+from torch_bridge.nn.embedding import Embedding
+from torch_bridge.nn.gradients import clip_grad_norm_, grad_norm
 from torch_bridge.nn.linear import Linear
 from torch_bridge.nn.loss import (
     BCELoss,
@@ -58,6 +61,8 @@ __all__ = [
     "Conv2d",
     "Conv3d",
     "CrossEntropyLoss",
+    "DataParallel",
+    "Embedding",
     "GroupNorm",
     "HuberLoss",
     "InstanceNorm1d",
@@ -74,7 +79,9 @@ __all__ = [
     "NLLLoss",
     "RMSNorm",
     "SmoothL1Loss",
+    "clip_grad_norm_",
     "gather_state",
+    "grad_norm",
     "load_state",
     "movements",
     "parameter_spaces",

@@ -60,10 +60,7 @@ class Layer(torch.nn.Module):
         world = next(iter(spaces.values())).grid.world
         drawn = sequential("cpu").state_dict() if world.rank == 0 else {}
         for name, space in spaces.items():
-            source = DistributedSpace(Grid(world, ranks=world.size), space.global_shape, space.dtype, ranks=At(0))
-            dtype = torch_dtype(space)
-            begin = drawn[name].detach().to(dtype) if world.rank == 0 else torch.zeros(source.shape, dtype=dtype)
-            part = Movement(source, space)(begin)
+            part = from_rank_0(space, drawn.get(name))
             if name in buffers:
                 self.register_buffer(name, part)
             else:
@@ -73,6 +70,21 @@ class Layer(torch.nn.Module):
 def torch_dtype(space: DistributedSpace) -> torch.dtype:
     """Return the torch dtype of a space."""
     return torch.from_numpy(np.empty(0, space.dtype)).dtype
+
+
+def from_rank_0(space: DistributedSpace, whole: torch.Tensor | None) -> torch.Tensor:
+    """Return this rank's part of a tensor that rank 0 has; what the others pass does not matter. Collective."""
+    world = space.grid.world
+    # A number cannot be at one rank: a number is never nothing. The others' zeros are added to it.
+    role = At(0) if space.global_shape else Copies()
+    source = DistributedSpace(Grid(world, ranks=world.size), space.global_shape, space.dtype, ranks=role)
+    dtype = torch_dtype(space)
+    found = torch.zeros(source.shape, dtype=dtype)
+    if world.rank == 0:
+        assert whole is not None
+        found = whole.detach().to(dtype)
+    part: torch.Tensor = Movement(source, space)(found)
+    return part
 
 
 def parameter_space(
