@@ -14,6 +14,7 @@ from torch_bridge.nn.adaptive import (
 )
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
 from torch_bridge.nn.data_parallel import DataParallel
+from torch_bridge.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from torch_bridge.nn.embedding import Embedding
 from torch_bridge.nn.gradients import clip_grad_norm_, grad_norm
 from torch_bridge.nn.linear import Linear
@@ -40,7 +41,9 @@ from torch_bridge.nn.norm import (
     RMSNorm,
 )
 from torch_bridge.nn.parameters import gather_state, load_state, movements, parameter_spaces
+from torch_bridge.nn.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from torch_bridge.nn.pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from torch_bridge.nn.upsample import Upsample
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -62,6 +65,10 @@ __all__ = [
     "Conv3d",
     "CrossEntropyLoss",
     "DataParallel",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
     "GroupNorm",
     "HuberLoss",
@@ -77,8 +84,11 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "NLLLoss",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "RMSNorm",
     "SmoothL1Loss",
+    "Upsample",
     "clip_grad_norm_",
     "gather_state",
     "grad_norm",
