@@ -301,7 +301,7 @@ def test_channels_that_do_not_fit(ranks: int) -> None:
         domain = DistributedSpace(Grid(world, rows=ranks), (2, 8, 8), rows=Split(0))
         with pytest.raises(SpaceError, match="channels are split along the weight's axes only"):
             Conv2d(2, 2, 3, domain=domain)
-        with pytest.raises(SpaceError, match="groups lie on every rank"):
+        with pytest.raises(SpaceError, match="groups to lie along the rows' axis"):
             Conv2d(2, 2, 3, groups=2, domain=domain, in_axis="rows")
 
     on_ranks(ranks, main)

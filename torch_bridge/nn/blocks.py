@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split
+from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split, balanced
 from distdl_ops.compositions.shared import require_codomain, settled
 from distdl_ops.windows import Continuation, Window
 from linop import SpaceError
@@ -42,6 +42,7 @@ class BlockLayer(Layer):
         geometry: Callable[[torch.nn.Module], tuple[tuple[int, ...], dict[int, Window]]],
         *,
         channels: int,
+        groups: int = 1,
         boundary: Continuation = "zero",
         out_axis: str | None = None,
         in_axis: str | None = None,
@@ -58,6 +59,9 @@ class BlockLayer(Layer):
             Checks the arguments; returns the shape of the output, and the windows along the axes of the input.
         channels : int
             Which axis of input and output is that of the weight's columns and rows.
+        groups : int, optional
+            Into how many products of their own the channels fall. Then rows are cut between groups, and a block sees
+            the channels of its groups only.
         boundary : {"zero", "periodic", "reflect", "edge"}, optional
             What lies beyond the input.
         """
@@ -72,6 +76,10 @@ class BlockLayer(Layer):
                     raise SpaceError(f"the grid has no axis {axis!r}")
             if out_axis is not None and out_axis == in_axis:
                 raise SpaceError(f"expected rows and columns of the weight along two axes, found {out_axis!r} twice")
+            if groups != 1 and in_axis is not None:
+                raise SpaceError(
+                    f"expected groups to lie along the rows' axis, found {groups} groups and in_axis={in_axis}"
+                )
             if codomain is not None and codomain.grid != domain.grid:
                 raise SpaceError(f"expected a codomain on the same grid, found {codomain}")
             for space in (domain, codomain or domain):
@@ -88,7 +96,15 @@ class BlockLayer(Layer):
             check,
             lambda found: f"{found}, boundary={boundary}, out_axis={out_axis}, in_axis={in_axis}, codomain={codomain}",
         )
-        roles = _roles_left(domain, shape, channels, out_axis)
+        whole: Role = Copies()  # each row of blocks needs all channels
+        rows = Split(channels)
+        if out_axis is not None and groups != 1:
+            cuts = balanced(groups, domain.grid.axes[out_axis])
+            whole, rows = (
+                Split(channels, [(a * n // groups, b * n // groups) for a, b in cuts])
+                for n in (domain.global_shape[channels], shape[channels])
+            )
+        roles = _roles_left(domain, shape, channels, out_axis, rows)
         self.codomain = codomain or DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **roles)
         weight = {key: tuple(value.shape) for key, value in plain.named_parameters()}
 
@@ -98,7 +114,9 @@ class BlockLayer(Layer):
         blocks: dict[str, Role] = {}
         summed: dict[str, Role] = {**once}
         if out_axis is not None:
-            summed[out_axis], part[out_axis] = _split_like(self.codomain, out_axis, channels), Copies()
+            if groups == 1:
+                rows = _split_like(self.codomain, out_axis, channels)
+            summed[out_axis], part[out_axis] = rows, whole
         if in_axis is not None:
             columns = _split_like(domain, in_axis, channels)
             summed[in_axis], part[in_axis], blocks[in_axis] = Copies(), columns, Split(1, columns.intervals)
@@ -140,13 +158,13 @@ def _split_like(space: DistributedSpace, along: str, channels: int) -> Split:
 
 
 def _roles_left(
-    domain: DistributedSpace, shape: tuple[int, ...], channels: int, out_axis: str | None
+    domain: DistributedSpace, shape: tuple[int, ...], channels: int, out_axis: str | None, rows: Split
 ) -> dict[str, Role]:
     """Return how the output lies by default: split as the input, and in channels along the weight's axes."""
     roles: dict[str, Role] = {}
     for name, role in domain.roles.items():
         if name == out_axis:
-            roles[name] = Split(channels)
+            roles[name] = rows
         elif isinstance(role, Split) and role.axis == channels:
             roles[name] = Split(channels) if out_axis is None else Replicated()
         elif isinstance(role, Split) and shape[role.axis] != domain.global_shape[role.axis]:

@@ -9,6 +9,7 @@ owners, and that of C sums the gradients of the weights over all ranks that use 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, final
 
@@ -38,6 +39,7 @@ class Conv(BlockLayer):
         intervals, or the same where an extent is kept.
     out_axis, in_axis : str, optional
         The grid axes along which the output channels and the input channels of the weight lie. By default it is whole.
+        Groups of channels lie along `out_axis`, with the input channels that they see.
 
     Attributes
     ----------
@@ -88,8 +90,6 @@ class Conv(BlockLayer):
             channels, *extents = domain.global_shape
             if channels != in_channels:
                 raise SpaceError(f"expected images with {in_channels} channels, found {channels}")
-            if groups != 1 and (out_axis is not None or in_axis is not None):
-                raise SpaceError(f"groups lie on every rank as a whole, found {groups} groups and a weight in blocks")
             windows = windows_of(self.spatial, *sizes)
             largest = {"reflect": -1, "circular": 0}.get(padding_mode)
             for n, window in zip(extents, windows, strict=True):
@@ -106,19 +106,21 @@ class Conv(BlockLayer):
             codomain,
             geometry,
             channels=0,
+            groups=groups,
             boundary=CONTINUATIONS.get(padding_mode, "zero"),
             out_axis=out_axis,
             in_axis=in_axis,
         )
         windows = windows_of(self.spatial, *sizes)
-        self.groups = groups
+        self.each = out_channels // groups
         self.stride = tuple(window.stride for window in windows)
         self.dilation = tuple(window.dilation for window in windows)
 
     def product(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Return the convolution of what a rank sees."""
+        groups = math.ceil(len(weight) / self.each)  # those of this block, or a part of the only one
         convolve = getattr(torch.nn.functional, f"conv{self.spatial}d")
-        y: torch.Tensor = convolve(x, weight, None, self.stride, 0, self.dilation, self.groups)
+        y: torch.Tensor = convolve(x, weight, None, self.stride, 0, self.dilation, groups)
         return y
 
 

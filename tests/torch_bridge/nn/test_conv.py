@@ -65,6 +65,10 @@ def test_convolution_split_in_channels(size: int, mode: Any, bias: bool, data: s
     shape = (channels[0], 6, 5)
     arguments = {"kernel_size": (3, 2), "padding": (1, 2), "stride": (1, 2), "bias": bias, "padding_mode": mode}
     out_axis, in_axis = data.draw(st.sampled_from([("rows", "columns"), (None, "columns"), ("rows", None)]))
+    if in_axis is None:
+        arguments["groups"] = groups = data.draw(st.integers(1, 3))
+        channels = (groups * data.draw(st.integers(1, 2)), groups * channels[1])
+        shape = (channels[0], 6, 5)
     named = [axis for axis in (out_axis, in_axis) if axis]
     source = data.draw(channel_layouts(axes, shape, named))
     whole = torch.nn.Conv2d(*channels, **arguments).double()
@@ -124,7 +128,7 @@ def test_parameters_begin_as_the_sequential_ones(ranks: int, spatial: int) -> No
         ({"padding": "other"}, "expected padding"),
         ({"out_axis": "q"}, "no axis 'q'"),
         ({"out_axis": "p", "in_axis": "p"}, "two axes"),
-        ({"groups": 2, "out_axis": "p"}, "groups"),
+        ({"groups": 2, "in_axis": "p"}, "groups"),
     ],
 )
 def test_arguments_that_do_not_fit(ranks: int, arguments: dict[str, Any], complaint: str) -> None:
