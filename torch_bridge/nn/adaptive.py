@@ -12,12 +12,11 @@ from typing import final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement, Split
+from distdl_ops import DistributedSpace, Split
 from distdl_ops.compositions.shared import carried_roles, settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import nothing
+from torch_bridge.nn.layer import moving, nothing
 from torch_bridge.nn.windows import per_axis, require_images
 
 OutputSize = int | None | tuple[int | None, ...]
@@ -68,7 +67,7 @@ class AdaptivePool(torch.nn.Module):
             if isinstance(role, Split) and role.axis
         }
         target = domain.with_roles(**{**self.codomain.roles, **seen})
-        self.exchange_halo = Operator(Movement(domain, target))
+        self.movement = moving(domain, target)
         rank = domain.grid.world.rank
         results = self.codomain.layout.intervals_at(rank) or ((0, 0),) * len(shape)
         entries = target.layout.intervals_at(rank) or ((0, 0),) * len(shape)
@@ -80,7 +79,7 @@ class AdaptivePool(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the results: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
         shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
-        x = self.exchange_halo(x)
+        x = self.movement(x)
         if x.numel() == 0:
             return nothing(shape, x)
         return self.pooled(x.reshape(-1, *x.shape[-self.spatial - 1 :])).reshape(shape)

@@ -14,12 +14,11 @@ from collections.abc import Callable
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split, balanced
+from distdl_ops import Copies, DistributedSpace, Replicated, Role, Split, balanced
 from distdl_ops.compositions.shared import require_codomain, settled
 from distdl_ops.windows import Continuation, Window
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer, nothing, parameter_space
+from torch_bridge.nn.layer import Layer, moving, nothing, parameter_space
 from torch_bridge.nn.windows import Halo
 
 
@@ -122,8 +121,8 @@ class BlockLayer(Layer):
             summed[in_axis], part[in_axis], blocks[in_axis] = Copies(), columns, Split(1, columns.intervals)
         sums = self.codomain.with_roles(**summed)
         self.sums = sums.shape
-        self.halo = Halo(domain, sums, windows, boundary, None, **part)
-        self.reduce = Operator(Movement(sums, self.codomain)) if sums != self.codomain else torch.nn.Identity()
+        self.bring = Halo(domain, sums, windows, boundary, None, **part)
+        self.reduce = moving(sums, self.codomain)
         parameters = {}
         parameters["weight"], self.copy_weight = parameter_space(sums, weight["weight"], {channels: 0}, **blocks)
         if "bias" in weight:
@@ -134,7 +133,7 @@ class BlockLayer(Layer):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the result: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
         batch = x.shape[: x.ndim - len(self.sums)]
-        x, weight = self.halo(x), self.copy_weight(self.weight)
+        x, weight = self.bring(x), self.copy_weight(self.weight)
         if x.numel() == 0 or weight.numel() == 0:
             y: torch.Tensor = nothing((*batch, *self.sums), x, weight)
         else:

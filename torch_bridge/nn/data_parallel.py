@@ -14,11 +14,10 @@ from typing import Any, final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, Role, Split
+from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Role, Split
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer, from_rank_0
+from torch_bridge.nn.layer import Layer, from_rank_0, moving
 
 
 @final
@@ -75,13 +74,13 @@ class DataParallel(Layer):
         shapes = [(name, tuple(p.shape), p.dtype, p.requires_grad) for name, p in named.items()]
         agreed(grid.world, "DataParallel", check, describe=lambda _: f"{shapes}, {grid}, {roles}")
         self._module = (module,)  # in a tuple, torch does not look for parameters in it
-        self._copies: dict[str, Operator] = {}
+        self._copies: dict[str, torch.nn.Module] = {}
         for name, parameter in named.items():
             stored = {axis: _stored(roles.get(axis, Replicated()), parameter.ndim) for axis in grid.axes}
             dtype = str(parameter.dtype).removeprefix("torch.")
             space = DistributedSpace(grid, tuple(parameter.shape), dtype, **stored)
             self.parameter_spaces[name] = space
-            self._copies[name] = Operator(Movement(space, space.with_roles(**dict.fromkeys(grid.axes, Copies()))))
+            self._copies[name] = moving(space, space.with_roles(**dict.fromkeys(grid.axes, Copies())))
             part = torch.nn.Parameter(from_rank_0(space, parameter), parameter.requires_grad)
             _place(self, name, part)
             parameter.data = parameter.data.new_empty(0)  # the memory of the whole

@@ -14,11 +14,10 @@ from typing import final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split
+from distdl_ops import Copies, DistributedSpace, Replicated, Role, Split
 from distdl_ops.compositions.shared import require_codomain, settled
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer, nothing, parameter_space
+from torch_bridge.nn.layer import Layer, moving, nothing, parameter_space
 
 
 @final
@@ -105,8 +104,8 @@ class Embedding(Layer):
         sums = self.codomain.with_roles(**summed)
         self.sums = sums.shape
         seen = domain.with_roles(**{a: Copies() if _splits(r, features) else r for a, r in sums.roles.items()})
-        self.broadcast = Operator(Movement(domain, seen)) if seen != domain else torch.nn.Identity()
-        self.reduce = Operator(Movement(sums, self.codomain)) if sums != self.codomain else torch.nn.Identity()
+        self.broadcast = moving(domain, seen)
+        self.reduce = moving(sums, self.codomain)
         table, self.copy_weight = parameter_space(sums, (num_embeddings, embedding_dim), {features: 1}, **rows)
         self.interval = (table.layout.intervals_at(domain.grid.world.rank) or ((0, 0),))[0]
         self.add_parameters({"weight": table}, sequential)

@@ -72,6 +72,12 @@ def torch_dtype(space: DistributedSpace) -> torch.dtype:
     return torch.from_numpy(np.empty(0, space.dtype)).dtype
 
 
+def moving(source: DistributedSpace, target: DistributedSpace) -> torch.nn.Module:
+    """Return the module that moves a tensor between two spaces: none where there is nothing to do."""
+    same = source == target and source.layout.holds_once
+    return torch.nn.Identity() if same else Operator(Movement(source, target))
+
+
 def from_rank_0(space: DistributedSpace, whole: torch.Tensor | None) -> torch.Tensor:
     """Return this rank's part of a tensor that rank 0 has; what the others pass does not matter. Collective."""
     world = space.grid.world
@@ -89,7 +95,7 @@ def from_rank_0(space: DistributedSpace, whole: torch.Tensor | None) -> torch.Te
 
 def parameter_space(
     space: DistributedSpace, shape: tuple[int, ...], axes: Mapping[int, int], **roles: Role
-) -> tuple[DistributedSpace, Operator]:
+) -> tuple[DistributedSpace, torch.nn.Module]:
     """Return where a parameter lies that acts on a tensor, and how it gets to each part of the tensor. Collective.
 
     Where the tensor is split along an axis that the parameter has too, so is the parameter. Where it is split along
@@ -111,13 +117,13 @@ def parameter_space(
     -------
     stored : DistributedSpace
         Of the parameter: without copies.
-    copy : Operator
+    copy : module
         From there to where it is used.
     """
     used = {name: roles.get(name, _role_used(role, axes)) for name, role in space.roles.items()}
     kept: dict[str, Role] = {name: Replicated() if isinstance(r, Copies) else r for name, r in used.items()}
     stored = DistributedSpace(space.grid, shape, space.dtype, **kept)
-    return stored, Operator(Movement(stored, stored.with_roles(**used)))
+    return stored, moving(stored, stored.with_roles(**used))
 
 
 def _role_used(role: Role, axes: Mapping[int, int]) -> Role:

@@ -16,10 +16,10 @@ from typing import Literal, final
 import torch
 from torch.nn import functional
 
-from distdl_ops import Copies, DistributedSpace, Movement, Replicated, Role, Split
+from distdl_ops import Copies, DistributedSpace, Replicated, Role, Split
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
-from torch_bridge.module import Operator
+from torch_bridge.nn.layer import moving
 from torch_bridge.nn.sums import Total, held, partial_sums
 
 Reduction = Literal["mean", "sum", "none"]
@@ -214,7 +214,7 @@ class ClassLoss(torch.nn.Module):
         self.sums = partial_sums(domain, [0])
         everyone = {name: Replicated() if isinstance(r, Copies) else r for name, r in self.sums.roles.items()}
         places = self.sums.with_roles(**everyone)
-        self.over_classes = Operator(Movement(self.sums, places))
+        self.over_classes = moving(self.sums, places)
         self.total = Total(places)
         # The largest score of each rank; of all of them, each finds the largest.
         along = [name for name, role in domain.roles.items() if isinstance(role, Split) and role.axis == 0]
@@ -224,7 +224,7 @@ class ClassLoss(torch.nn.Module):
             domain.grid, (count, *domain.global_shape[1:]), domain.dtype, **{**places.roles, **ones}
         )
         self.maxima = maxima
-        self.gather_maxima = Operator(Movement(maxima, maxima.with_roles(**everyone)))
+        self.gather_maxima = moving(maxima, maxima.with_roles(**everyone))
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002  (torch's name)
         """Return the loss, the same number on every rank; without reduction, that of each of this rank's places.

@@ -14,11 +14,10 @@ from typing import final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement
+from distdl_ops import DistributedSpace
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer, parameter_space, torch_dtype
+from torch_bridge.nn.layer import Layer, moving, parameter_space, torch_dtype
 from torch_bridge.nn.sums import held, partial_sums
 
 
@@ -43,7 +42,7 @@ class Mean(torch.nn.Module):
         self.ndim = domain.ndim
         self.axes = tuple(axis - domain.ndim for axis in axes if axis or groups is None)
         self.sums = partial_sums(domain, axes, groups or 1)
-        self.add_up = Operator(Movement(self.sums, self.sums))
+        self.add_up = moving(self.sums, self.sums)
         self.count = math.prod(domain.global_shape) // math.prod(self.sums.global_shape)
         self.groups = groups
         if groups is not None:

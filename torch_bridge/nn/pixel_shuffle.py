@@ -13,12 +13,11 @@ from typing import final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement, Role, Split, balanced
+from distdl_ops import DistributedSpace, Role, Split, balanced
 from distdl_ops.compositions.shared import settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import nothing
+from torch_bridge.nn.layer import moving, nothing
 from torch_bridge.nn.windows import per_axis, require_images
 
 
@@ -55,7 +54,7 @@ class Shuffle(torch.nn.Module):
 
         shape = tuple(n * (into[0] if axis == 0 else into[1]) for axis, n in enumerate(counts))
         self.codomain = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **cut(into))
-        self.align = Operator(Movement(domain, domain.with_roles(**cut(sets))))
+        self.align = moving(domain, domain.with_roles(**cut(sets)))
         self.factor = factor
 
     def rearranged(self, x: torch.Tensor, rearrange: Callable[[torch.Tensor, int], torch.Tensor]) -> torch.Tensor:

@@ -12,8 +12,8 @@ from typing import final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Movement, Role, Split
-from torch_bridge.module import Operator
+from distdl_ops import Copies, DistributedSpace, Role, Split
+from torch_bridge.nn.layer import moving
 
 
 def partial_sums(domain: DistributedSpace, axes: Collection[int], groups: int = 1) -> DistributedSpace:
@@ -56,7 +56,7 @@ class Total(torch.nn.Module):
     def __init__(self, domain: DistributedSpace) -> None:
         super().__init__()
         self.sums = partial_sums(domain, range(domain.ndim))
-        self.add_up = Operator(Movement(self.sums, self.sums.everywhere()))
+        self.add_up = moving(self.sums, self.sums.everywhere())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum over this tensor, of all its batch, as a tensor without axes."""

@@ -12,12 +12,11 @@ from typing import Any, final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement, Split
+from distdl_ops import DistributedSpace, Split
 from distdl_ops.compositions.shared import carried_roles, settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
-from torch_bridge.module import Operator
-from torch_bridge.nn.layer import nothing, torch_dtype
+from torch_bridge.nn.layer import moving, nothing, torch_dtype
 
 SPATIAL = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
 """How many spatial axes images have in some modes; in the others, one to three."""
@@ -95,7 +94,7 @@ class Upsample(torch.nn.Module):
             if isinstance(role, Split) and role.axis > 0
         }
         target = domain.with_roles(**{**self.codomain.roles, **seen})
-        self.exchange_halo = Operator(Movement(domain, target))
+        self.movement = moving(domain, target)
         rank = domain.grid.world.rank
         results = self.codomain.layout.intervals_at(rank) or ((0, 0),) * domain.ndim
         entries = target.layout.intervals_at(rank) or ((0, 0),) * domain.ndim
@@ -112,7 +111,7 @@ class Upsample(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the interpolated images: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
         shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
-        x = self.exchange_halo(x)
+        x = self.movement(x)
         if x.numel() == 0:
             return nothing(shape, x)
         for axis in range(self.spatial):

@@ -13,10 +13,10 @@ from typing import Any, Literal, final
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement, Role
+from distdl_ops import DistributedSpace, Role
 from distdl_ops.windows import Continuation, Window, roles_seen, views_here
 from linop import SpaceError
-from torch_bridge.module import Operator
+from torch_bridge.nn.layer import moving
 
 PerAxis = int | tuple[int, ...]
 """A size for all axes, or one for each."""
@@ -99,9 +99,8 @@ class Halo(torch.nn.Module):
         super().__init__()
         shape = domain.global_shape
         seen = {**roles_seen(results, windows, shape, boundary), **roles}
-        self.exchange_halo = Operator(
-            Movement(domain, DistributedSpace(results.grid, shape, domain.dtype, domain.field, **seen))
-        )
+        target = DistributedSpace(results.grid, shape, domain.dtype, domain.field, **seen)
+        self.movement = moving(domain, target)
         views = views_here(results, windows, shape, boundary)
         self.ndim = len(shape)
         # Torch counts the widths from the last axis.
@@ -113,7 +112,7 @@ class Halo(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what this rank's windows see, as images with one batch axis, or an empty tensor."""
-        x = self.exchange_halo(x)
+        x = self.movement(x)
         if x.numel() == 0:
             return x
         x = x.reshape(-1, *x.shape[x.ndim - self.ndim :])

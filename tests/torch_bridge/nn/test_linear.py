@@ -64,7 +64,7 @@ def test_the_movements_are_those_of_the_textbook(ranks: int) -> None:
             second = nn.Linear(12, 6, domain=first.codomain, codomain=x, in_axis="p")
             assert first.weight.shape[1] == 6
             assert second.weight.shape[0] == 6
-            found.append([str(first.halo.exchange_halo.operator), str(second.reduce.operator)])
+            found.append([str(first.bring.movement.operator), str(second.reduce.operator)])
         return found
 
     for found in on_ranks(ranks, main):
