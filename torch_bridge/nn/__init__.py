@@ -29,6 +29,7 @@ from torch_bridge.nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
+from torch_bridge.nn.lp_pool import LPPool1d, LPPool2d, LPPool3d
 from torch_bridge.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -77,6 +78,9 @@ __all__ = [
     "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LayerNorm",
     "Linear",
     "MSELoss",
