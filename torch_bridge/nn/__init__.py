@@ -13,6 +13,7 @@ from torch_bridge.nn.adaptive import (
     AdaptiveMaxPool3d,
 )
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
+from torch_bridge.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from torch_bridge.nn.data_parallel import DataParallel
 from torch_bridge.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from torch_bridge.nn.embedding import Embedding
@@ -64,6 +65,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "DataParallel",
     "Dropout",

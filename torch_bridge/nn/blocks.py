@@ -32,6 +32,8 @@ class BlockLayer(Layer):
     """
 
     bias: torch.nn.Parameter
+    rows = 0
+    """Which axis of the weight is that of the output channels; the other of 0 and 1 is that of the input channels."""
 
     def _build(
         self,
@@ -116,19 +118,34 @@ class BlockLayer(Layer):
             if groups == 1:
                 rows = _split_like(self.codomain, out_axis, channels)
             summed[out_axis], part[out_axis] = rows, whole
+            if isinstance(whole, Split) and self.rows == 1:  # groups lie along the weight's first axis
+                blocks[out_axis] = Split(0, whole.intervals)
         if in_axis is not None:
             columns = _split_like(domain, in_axis, channels)
-            summed[in_axis], part[in_axis], blocks[in_axis] = Copies(), columns, Split(1, columns.intervals)
+            summed[in_axis], part[in_axis], blocks[in_axis] = Copies(), columns, Split(1 - self.rows, columns.intervals)
         sums = self.codomain.with_roles(**summed)
         self.sums = sums.shape
-        self.bring = Halo(domain, sums, windows, boundary, None, **part)
+        self.bring = self._bring(domain, sums, windows, boundary, part)
         self.reduce = moving(sums, self.codomain)
         parameters = {}
-        parameters["weight"], self.copy_weight = parameter_space(sums, weight["weight"], {channels: 0}, **blocks)
+        parameters["weight"], self.copy_weight = parameter_space(
+            sums, weight["weight"], {channels: self.rows}, **blocks
+        )
         if "bias" in weight:
             parameters["bias"], self.copy_bias = parameter_space(self.codomain, weight["bias"], {channels: 0})
         self.ones = (1,) * (len(shape) - 1 - channels)
         self.add_parameters(parameters, sequential)
+
+    def _bring(
+        self,
+        domain: DistributedSpace,
+        sums: DistributedSpace,
+        windows: dict[int, Window],
+        boundary: Continuation,
+        part: dict[str, Role],
+    ) -> torch.nn.Module:
+        """Return B, from the input to what the product sees of it; `part` are its roles along the weight's axes."""
+        return Halo(domain, sums, windows, boundary, None, **part)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the result: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
