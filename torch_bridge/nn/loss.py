@@ -259,11 +259,15 @@ class ClassLoss(torch.nn.Module):
         self, target: torch.Tensor, axis: int, beside: tuple[int, ...], dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what the scores of this rank's classes are multiplied by: before and after smoothing."""
+        name, world = type(self).__name__, self.domain.grid.world
+        if target.is_floating_point():
+            world.fail(
+                SpaceError(f"{name}: expected classes as targets, found {target.dtype}: probabilities are not taken")
+            )
         valid = (target != self.ignore_index).unsqueeze(axis)
         found = target.unsqueeze(axis)
         if bool((valid & ((found < 0) | (found >= self.classes))).any()):
-            name = type(self).__name__
-            self.domain.grid.world.fail(SpaceError(f"{name}: expected targets from 0 to {self.classes - 1}"))
+            world.fail(SpaceError(f"{name}: expected targets from 0 to {self.classes - 1}"))
         classes = torch.arange(*self.interval, device=target.device).reshape(beside)
         smooth = valid.to(dtype) * (self.label_smoothing / self.classes)
         hot = (valid & (found == classes)).to(dtype)

@@ -142,5 +142,7 @@ def test_arguments_that_do_not_fit(ranks: int) -> None:
         target = torch.full((2, *domain.shape[1:]), 4 if world.rank == 1 else 3)
         with pytest.raises(SpaceError, match="targets from 0 to 3"):
             nn.CrossEntropyLoss(domain=domain)(torch.zeros((2, *domain.shape)), target)
+        with pytest.raises(SpaceError, match="probabilities are not taken"):
+            nn.CrossEntropyLoss(domain=domain)(torch.zeros((2, *domain.shape)), torch.zeros((2, *domain.shape)))
 
     on_ranks(ranks, main)
