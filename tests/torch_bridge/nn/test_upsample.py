@@ -1,10 +1,11 @@
 """Distributed interpolation equals torch's, in value and in all gradients."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import DistributedSpace, Grid, Split, World
@@ -20,6 +21,22 @@ MODES = {
     "bicubic": (2,),
     "trilinear": (3,),
 }
+
+
+class Matrix(torch.nn.Module):
+    """The matrix of a linear map of images without parameters, column by column.
+
+    Torch's own gradient of an interpolation is wrong in some modes, where a factor other than 1 keeps an extent.
+    """
+
+    def __init__(self, sequential: torch.nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        unit = torch.eye(math.prod(shape), dtype=torch.float64).reshape(-1, *shape)
+        self.columns = sequential(unit)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        return torch.tensordot(x.flatten(start_dim=1), self.columns, 1)
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -39,15 +56,11 @@ def test_upsample(mode: str, data: st.DataObject, size: int, by_scale: bool) -> 
         arguments["size"] = data.draw(st.tuples(*spatial * [st.integers(1, 9)]) | st.integers(1, 5))
     if mode not in ("nearest", "nearest-exact", "area"):
         arguments["align_corners"] = data.draw(st.sampled_from([None, True, False]))
-    if mode == "nearest" and spatial == 1 and by_scale:
-        # Torch's own gradient is wrong where the extent stays: its forward pass repeats entries, its backward does not.
-        results = torch.nn.Upsample(**arguments)(torch.zeros(1, *shape)).shape[-1]
-        assume(results != shape[1] or arguments["scale_factor"] in (1.0, (1.0,)))
 
     def main(world: World) -> None:
         domain = DistributedSpace(Grid(world, **axes), shape, **roles)
         layer = nn.Upsample(**arguments, domain=domain)
-        assert_equal_sequential(layer, torch.nn.Upsample(**arguments), domain, layer.codomain)
+        assert_equal_sequential(layer, Matrix(torch.nn.Upsample(**arguments), shape), domain, layer.codomain)
 
     on_ranks(size, main)
 
