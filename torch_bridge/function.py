@@ -8,6 +8,9 @@ the adjoint conjugates, as ours does.
 Between several ranks, :math:`A x` depends on what the others hold. So it requires a gradient on every rank, also where
 the own part of x does not: the adjoint is collective, and no rank may be missing. A *token*, a number that is always
 zero, stands in the graph for the other ranks; `torch_bridge.tied` threads it through several operators.
+
+A tensor in flight, between `distdl_ops.Start` and `distdl_ops.Finish`, is a *ticket* here: a tensor without entries,
+in whose place the cotangent is a ticket of the journey back.
 """
 
 from __future__ import annotations
@@ -55,8 +58,6 @@ class Function:
         self.operator = operator
         self._sources, self._targets = _parts(operator.domain), _parts(operator.codomain)
         self._domain, self._codomain = _structure(operator.domain), _structure(operator.codomain)
-        if any(isinstance(space, InFlight) for space in (*self._sources, *self._targets)):
-            raise TypeError(f"as_function: {operator!r}: no tensor is in flight here; take Start and Finish together")
         self.world = _world((*self._sources, *self._targets))
         self._complex = any(map(_is_complex, (*self._sources, *self._targets)))
         self.compiled_name = compiled.name(self)
@@ -84,19 +85,15 @@ class Function:
 
     def run(self, parts: Iterable[torch.Tensor]) -> list[torch.Tensor]:
         """Apply the operator to numbers, in their own precision, whatever autocast says."""
-        plain = [part.detach().resolve_conj().resolve_neg() for part in parts]
-        x = _join(iter(plain), self._domain)
-        device = plain[0].device.type
+        parts = tuple(parts)
+        x = _join(map(_held, self._sources, parts), self._domain)
+        device = parts[0].device.type
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
                 y = self.operator(x)
         else:
             y = self.operator(x)
-        real = _real(plain[0])
-        # Torch forbids to change a view in place that comes out of a function; its `data` is none.
-        return [
-            found.to(_dtype(space, real)).data for space, found in zip(self._targets, arrays.leaves(y), strict=True)
-        ]
+        return [_given(space, found, parts[0]) for space, found in zip(self._targets, arrays.leaves(y), strict=True)]
 
     def empty(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return tensors with the shapes and dtypes of the result, for a compiler."""
@@ -107,8 +104,8 @@ class Function:
     def batched(self, size: int, dims: Iterable[int | None], parts: Iterable[torch.Tensor]) -> Parts:
         """Return parts whose first axis is that of a map over a batch; a part without it is the same for all."""
         return tuple(
-            part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
-            for part, dim in zip(parts, dims, strict=True)
+            part if _flies(space) else part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
+            for space, part, dim in zip(self._sources, parts, dims, strict=True)
         )
 
     @property
@@ -193,6 +190,26 @@ class _Apply(torch.autograd.Function):
         return results, tuple([0] * len(results) if token is None else [None, *[0] * (len(results) - 1)])
 
 
+def _flies(space: Space) -> bool:
+    """Say whether vectors of a space are in flight: tickets, here."""
+    return isinstance(space, InFlight)
+
+
+def _held(space: Space, part: torch.Tensor) -> Any:
+    """Return the vector that a tensor is, without its graph; of a ticket, what is in flight."""
+    return getattr(part, "departed", part) if _flies(space) else part.detach().resolve_conj().resolve_neg()
+
+
+def _given(space: Space, found: Any, like: torch.Tensor) -> torch.Tensor:
+    """Return a vector as a tensor in the precision of another one; as a ticket, what is in flight."""
+    if _flies(space):
+        ticket = like.new_empty((*found.batch, 0), dtype=_dtype(space, _real(like)))
+        ticket.departed = found  # type: ignore[attr-defined]
+        return ticket
+    # Torch forbids to change a view in place that comes out of a function; its `data` is none.
+    return found.to(_dtype(space, _real(like))).data  # type: ignore[no-any-return]
+
+
 def _anyones(token: torch.Tensor) -> torch.Tensor:
     """Return the token, or, where it leads nowhere, one that requires a gradient on behalf of the other ranks."""
     return token if token.requires_grad else ANYONE
@@ -265,10 +282,12 @@ def as_function(operator: LinearOperator) -> Function:
         precision meets complex numbers), and never shares memory with it. It requires a gradient where the argument
         does; between several ranks always, for what another rank holds may.
 
+    A tensor in flight is a ticket, a tensor without entries that comes from `distdl_ops.Start` and goes into
+    `distdl_ops.Finish`, once. What is computed between the two is computed while messages travel, and so is its
+    backward pass, which autograd takes in the opposite order.
+
     Raises
     ------
-    TypeError
-        When the operator begins or ends with a tensor in flight, see `distdl_ops.Start`.
     SpaceError
         When the argument is no vector of the domain; raised by the function, on all ranks.
 

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -391,18 +392,75 @@ def test_retained_graphs(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-def test_start_and_finish_are_one_function(ranks: int) -> None:
-    """Together they are differentiated as the movement is; half of one is no function of tensors."""
+def halves(H: HaloExchange) -> tuple[Any, Any]:
+    """Return the two halves of a halo exchange, as functions."""
+    return as_function(Start(H.domain, H.codomain)), as_function(Finish(H.domain, H.codomain))
+
+
+def test_halves_of_a_movement(ranks: int) -> None:
+    """Apart or composed, they are differentiated twice as the movement is, and mapped over a batch as it is."""
 
     def main(world: World) -> None:
-        S = DistributedSpace(Grid(world, rows=ranks), (8,), rows=Split(0))
-        H = HaloExchange(S, {0: (1, 1)})
-        start, finish = Start(S, H.codomain), Finish(S, H.codomain)
-        x, g = vector(S, 0).requires_grad_(), vector(H.codomain, 1)
-        as_function(finish @ start)(x).backward(g)
-        assert torch.equal(x.grad, H.H(g))
-        for half in (start, finish):
-            with pytest.raises(TypeError, match="take Start and Finish together"):
-                as_function(half)
+        H = halo_exchange(world)
+        start, finish = halves(H)
+        x = vector(H.domain, 0).requires_grad_()
+
+        def found(f: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
+            y = f(x)
+            (slope,) = torch.autograd.grad((y**3).sum(), x, create_graph=True)
+            (curvature,) = torch.autograd.grad((slope**2).sum(), x)
+            batch = torch.stack([x.detach(), 2 * x.detach()])
+            return [y, slope, curvature, torch.func.vmap(f)(batch)]
+
+        for f in (lambda x: finish(start(x)), as_function(finish.operator @ start.operator)):
+            for a, b in zip(found(f), found(as_function(H)), strict=True):
+                assert torch.equal(a, b)
 
     on_ranks(ranks, main)
+
+
+def test_work_between_the_halves(ranks: int) -> None:
+    """What is computed while messages travel forward has its backward pass while they travel back."""
+
+    def main(world: World) -> None:
+        H = halo_exchange(world)
+        start, finish = halves(H)
+        x = vector(H.domain, 0).requires_grad_()
+        ticket = start(x)
+        assert not ticket.departed.arrived
+        middle = 3 * x
+        flying: list[torch.Tensor] = []
+        arrived: list[bool] = []
+        middle.register_hook(lambda _: arrived.append(flying[0].departed.arrived))
+        y = finish(ticket)
+        y.grad_fn.register_hook(lambda inputs, _: flying.append(inputs[-1]))
+        (y.sum() + middle.sum()).backward()
+        assert arrived == [False]
+        assert flying[0].departed.arrived
+        assert torch.equal(x.grad, H.H(torch.ones_like(y)) + 3)
+
+    on_ranks(ranks, main)
+
+
+def test_tickets_are_good_for_one_journey(ranks: int) -> None:
+    """What is no ticket, has been used, or is for another journey, is refused on every rank."""
+
+    def main(world: World) -> None:
+        H = halo_exchange(world)
+        start, finish = halves(H)
+        _, back = halves(H.H)
+        x = vector(H.domain, 0)
+        used = start(x)
+        finish(used)
+        for ticket, complaint in ((used, "has arrived already"), (used.clone(), "expected what Start returns")):
+            with pytest.raises(SpaceError, match=complaint):
+                finish(ticket)
+        with pytest.raises(SpaceError, match="in flight by HaloExchange"):
+            back(start(x))
+
+    on_ranks(ranks, main)
+
+
+def halo_exchange(world: World) -> HaloExchange:
+    """Return one of eight entries."""
+    return HaloExchange(DistributedSpace(Grid(world, rows=world.size), (8,), rows=Split(0)), {0: (1, 1)})
