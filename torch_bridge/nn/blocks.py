@@ -19,6 +19,7 @@ from distdl_ops.compositions.shared import require_codomain, settled
 from distdl_ops.windows import Continuation, Window
 from linop import SpaceError
 from torch_bridge.nn.layer import Layer, moving, nothing, parameter_space
+from torch_bridge.nn.overlap import overlap
 from torch_bridge.nn.windows import Halo
 
 
@@ -47,6 +48,7 @@ class BlockLayer(Layer):
         boundary: Continuation = "zero",
         out_axis: str | None = None,
         in_axis: str | None = None,
+        overlaps: bool = False,
     ) -> None:
         """Make movements and parameters.
 
@@ -65,6 +67,8 @@ class BlockLayer(Layer):
             the channels of its groups only.
         boundary : {"zero", "periodic", "reflect", "edge"}, optional
             What lies beyond the input.
+        overlaps : bool, optional
+            Whether what needs no halo is computed while halos travel.
         """
         name = type(self).__name__
 
@@ -126,6 +130,7 @@ class BlockLayer(Layer):
         sums = self.codomain.with_roles(**summed)
         self.sums = sums.shape
         self.bring = self._bring(domain, sums, windows, boundary, part)
+        self.overlap = overlap(self.bring, sums, windows) if overlaps else None
         self.reduce = moving(sums, self.codomain)
         parameters = {}
         parameters["weight"], self.copy_weight = parameter_space(
@@ -150,12 +155,18 @@ class BlockLayer(Layer):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the result: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
         batch = x.shape[: x.ndim - len(self.sums)]
-        x, weight = self.bring(x), self.copy_weight(self.weight)
-        if x.numel() == 0 or weight.numel() == 0:
-            y: torch.Tensor = nothing((*batch, *self.sums), x, weight)
+        weight = self.copy_weight(self.weight)
+
+        def product(seen: torch.Tensor) -> torch.Tensor:
+            if seen.numel() == 0 or weight.numel() == 0:
+                return nothing((*batch, *self.sums), seen, weight)
+            return self.product(seen, weight)
+
+        if self.overlap is None or torch.compiler.is_compiling():  # a compiler knows no tensors in flight
+            y: torch.Tensor = product(self.bring(x))
         else:
-            y = self.product(x, weight).reshape(*batch, *self.sums)
-        y = self.reduce(y)
+            y = self.overlap(x, product, apart=x.numel() > 0 and weight.numel() > 0)
+        y = self.reduce(y.reshape(*batch, *self.sums))
         if "bias" in self.parameter_spaces:
             y = y + self.copy_bias(self.bias).reshape(-1, *self.ones)
         return y

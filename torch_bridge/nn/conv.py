@@ -40,6 +40,9 @@ class Conv(BlockLayer):
     out_axis, in_axis : str, optional
         The grid axes along which the output channels and the input channels of the weight lie. By default it is whole.
         Groups of channels lie along `out_axis`, with the input channels that they see.
+    overlap : bool, optional
+        Whether results that see no halo are computed while halos travel, forward and backward. The others, at the
+        border, are convolutions of their own then: it pays where a network is slow and images are large.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class Conv(BlockLayer):
         codomain: DistributedSpace | None = None,
         out_axis: str | None = None,
         in_axis: str | None = None,
+        overlap: bool = False,
     ) -> None:
         super().__init__()
         sizes = (kernel_size, stride, padding, dilation)
@@ -110,6 +114,7 @@ class Conv(BlockLayer):
             boundary=CONTINUATIONS.get(padding_mode, "zero"),
             out_axis=out_axis,
             in_axis=in_axis,
+            overlaps=overlap,
         )
         windows = windows_of(self.spatial, *sizes)
         self.each = out_channels // groups

@@ -112,11 +112,16 @@ class Halo(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what this rank's windows see, as images with one batch axis, or an empty tensor."""
-        x = self.movement(x)
+        return self.continued(self.movement(x))
+
+    def continued(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what this rank's windows see, from what the movement brings."""
         if x.numel() == 0:
             return x
-        x = x.reshape(-1, *x.shape[x.ndim - self.ndim :])
-        if any(self.widths):
-            x = torch.nn.functional.pad(x, self.widths, self.mode, self.value)
+        x = self.padded(x.reshape(-1, *x.shape[x.ndim - self.ndim :]), self.widths)
         cropped: torch.Tensor = x[(slice(None), slice(None), *self.crop)] if self.crop else x
         return cropped
+
+    def padded(self, x: torch.Tensor, widths: list[int]) -> torch.Tensor:
+        """Return images with what lies beyond their ends, in widths as torch counts them."""
+        return torch.nn.functional.pad(x, widths, self.mode, self.value) if any(widths) else x

@@ -44,14 +44,53 @@ def test_convolution_split_in_space(drawn: Any, size: int, data: st.DataObject) 
     spatial, shape, arguments = drawn
     axes = data.draw(grids(size))
     roles = data.draw(layouts(axes, shape, list(range(1, spatial + 1))))
+    overlap = data.draw(st.booleans())
     sequential = getattr(torch.nn, f"Conv{spatial}d")(2, 4, **arguments).double()
 
     def main(world: World) -> None:
         domain = DistributedSpace(Grid(world, **axes), shape, **roles)
-        layer = getattr(nn, f"Conv{spatial}d")(2, 4, **arguments, domain=domain)
+        layer = getattr(nn, f"Conv{spatial}d")(2, 4, **arguments, domain=domain, overlap=overlap)
         assert_equal_sequential(layer, sequential, domain, layer.codomain)
 
     on_ranks(size, main)
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_what_is_computed_while_halos_travel(ranks: int, mode: Any) -> None:
+    """Forward, the interior is convolved before halos arrive; backward, after those of halos have left."""
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, p=ranks), (1, 8 * ranks, 5), p=Split(1))
+        layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode=mode, domain=domain, overlap=True)
+        way: list[str] = []
+        product = layer.product
+
+        def noted(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            y = product(x, weight)
+            rows = y.shape[2]
+            way.append(f"{rows} rows")
+            y.register_hook(lambda _: way.append(f"{rows} rows back"))
+            return y
+
+        layer.product = noted  # type: ignore[method-assign]
+        for half in ("start", "finish"):
+            operator = getattr(layer.overlap, half)
+            forward = operator.forward
+
+            def called(x: Any, forward: Any = forward, half: str = half) -> Any:
+                way.append(half)
+                y = forward(x)
+                y.grad_fn.register_prehook(lambda _: way.append(f"{half} back"))
+                return y
+
+            operator.forward = called
+        x = torch.ones((2, *domain.shape), dtype=torch.float64, requires_grad=True)
+        layer(x).sum().backward()
+        assert sum(name.endswith("back") for name in way) == len(way) // 2
+        assert way[:3] == ["start", "6 rows", "finish"], way
+        assert way[-3:] == ["finish back", "6 rows back", "start back"], way
+
+    on_ranks(ranks, main)
 
 
 @given(world_sizes(), st.sampled_from(PADDING_MODES), st.booleans(), st.data())
