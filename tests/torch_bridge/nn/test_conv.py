@@ -62,6 +62,9 @@ def test_what_is_computed_while_halos_travel(ranks: int, mode: Any) -> None:
     def main(world: World) -> None:
         domain = DistributedSpace(Grid(world, p=ranks), (1, 8 * ranks, 5), p=Split(1))
         layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode=mode, domain=domain, overlap=True)
+        if layer.overlap is None:
+            assert ranks == 1
+            return
         way: list[str] = []
         product = layer.product
 
