@@ -74,7 +74,7 @@ bench: $(VENV)/ready
 
 docs: $(VENV)-docs/ready
 	rm -rf build/docs docs/reference/generated
-	$(VENV)-docs/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+	$(VENV)-docs/bin/python -m sphinx -q -j auto -W --keep-going -b html docs build/docs
 	$(VENV)-docs/bin/python docs/_ext/links.py build/docs
 	@echo "open build/docs/index.html"
 

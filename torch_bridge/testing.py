@@ -68,7 +68,7 @@ def assert_equal_sequential(
         Both in double precision.
     domain, codomain : DistributedSpace
         Of the layer.
-    x : tensor, shape (*batch, *domain.global_shape), optional
+    x : tensor, shape ``(*batch, *domain.global_shape)``, optional
         The input, the same on every rank; without it, normal numbers. Whole numbers have no gradient.
     batch : tuple of int, optional
         The batch axes of these.

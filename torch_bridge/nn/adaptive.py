@@ -77,7 +77,7 @@ class AdaptivePool(torch.nn.Module):
         ]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the results: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the results: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
         x = self.movement(x)
         if x.numel() == 0:

@@ -153,7 +153,7 @@ class BlockLayer(Layer):
         return Halo(domain, sums, windows, boundary, None, **part)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the result: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the result: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         batch = x.shape[: x.ndim - len(self.sums)]
         weight = self.copy_weight(self.weight)
 

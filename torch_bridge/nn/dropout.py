@@ -73,7 +73,7 @@ class DropoutOf(torch.nn.Module):
         self.generator = torch.Generator().manual_seed(hash((self.seed, self.stream)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the tensor, in training with entries dropped: shape (*batch, *domain.shape), as the input."""
+        """Return the tensor, in training with entries dropped: shape ``(*batch, *domain.shape)``, as the input."""
         if not self.training or self.p == 0:
             return x
         whole = x.ndim - self.codomain.ndim + self.dropped

@@ -32,8 +32,8 @@ class Embedding(Layer):
         Of the indices, with any shape: they are whole numbers, in a space of the dtype of the result. Any axis may be
         split, into any intervals.
     codomain : DistributedSpace, optional
-        Of the output, with shape (*domain.global_shape, embedding_dim), on the same grid. By default it is split as the
-        indices, and in features along the columns' axis.
+        Of the output, with shape ``(*domain.global_shape, embedding_dim)``, on the same grid. By default it is split as
+        the indices, and in features along the columns' axis.
     row_axis, column_axis : str, optional
         The grid axes along which the rows and the columns of the table lie. By default it is whole.
 
@@ -111,7 +111,7 @@ class Embedding(Layer):
         self.add_parameters({"weight": table}, sequential)
 
     def forward(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the rows: from shape (*batch, *domain.shape) to (*batch, *codomain.shape).
+        """Return the rows: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``.
 
         Parameters
         ----------

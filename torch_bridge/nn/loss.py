@@ -68,7 +68,7 @@ class EntrywiseLoss(torch.nn.Module):
 
         Parameters
         ----------
-        input, target : tensor, shape (*batch, *domain.shape)
+        input, target : tensor, shape ``(*batch, *domain.shape)``
             This rank's parts.
         """
         losses = self.losses(input, target)
@@ -231,9 +231,9 @@ class ClassLoss(torch.nn.Module):
 
         Parameters
         ----------
-        input : tensor, shape (*batch, *domain.shape)
+        input : tensor, shape ``(*batch, *domain.shape)``
             This rank's part.
-        target : tensor of int64, shape (*batch, *domain.shape[1:])
+        target : tensor of int64, shape ``(*batch, *domain.shape[1:])``
             The class of each of this rank's places. Without places, the same on every rank.
         """
         axis = input.ndim - self.domain.ndim

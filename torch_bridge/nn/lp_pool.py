@@ -56,7 +56,7 @@ class LPPool(torch.nn.Module):
         self.entries = math.prod(window.kernel for window in self.pool.windows)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the powers' roots: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the powers' roots: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         means: torch.Tensor = self.pool(x.pow(self.norm_type))
         # Through the absolute value, torch has no gradient at zero, where that of the root is infinite.
         return (means.sign() * means.abs().relu() * self.entries).pow(1 / self.norm_type)

@@ -120,7 +120,7 @@ class LayerNorm(Norm):
     normalized_shape, eps, elementwise_affine, bias
         As for `torch.nn.LayerNorm`.
     domain : DistributedSpace
-        Of the input, with shape (..., *normalized_shape).
+        Of the input, with shape ``(..., *normalized_shape)``.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class LayerNorm(Norm):
         self.mean = Mean(domain, range(domain.ndim - len(shape), domain.ndim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised tensor: shape (*batch, *domain.shape), as the input."""
+        """Return the normalised tensor: shape ``(*batch, *domain.shape)``, as the input."""
         x = x - self.mean(x)
         return self._scaled(x * torch.rsqrt(self.mean(x**2) + self.eps))
 
@@ -168,7 +168,7 @@ class RMSNorm(Norm):
     normalized_shape, eps, elementwise_affine
         As for `torch.nn.RMSNorm`.
     domain : DistributedSpace
-        Of the input, with shape (..., *normalized_shape).
+        Of the input, with shape ``(..., *normalized_shape)``.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class RMSNorm(Norm):
         self.mean = Mean(domain, range(domain.ndim - len(shape), domain.ndim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised tensor: shape (*batch, *domain.shape), as the input."""
+        """Return the normalised tensor: shape ``(*batch, *domain.shape)``, as the input."""
         return self._scaled(x * torch.rsqrt(self.mean(x**2) + self.eps))
 
 
@@ -252,7 +252,7 @@ class GroupNorm(Norm):
         self.mean = Mean(domain, range(domain.ndim), num_groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised images: shape (*batch, *domain.shape), as the input."""
+        """Return the normalised images: shape ``(*batch, *domain.shape)``, as the input."""
         x = x - self.mean(x)
         return self._scaled(x * torch.rsqrt(self.mean(x**2) + self.eps))
 
@@ -313,7 +313,7 @@ class TrackingNorm(Norm):
         self.mean = Mean(domain, range(1, domain.ndim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised images: shape (*batch, *domain.shape), as the input."""
+        """Return the normalised images: shape ``(*batch, *domain.shape)``, as the input."""
         if self.training or not self.tracking:
             batch = x.shape[: x.ndim - self.mean.ndim] if self.over_batch else ()
             count = self.mean.count * math.prod(batch)

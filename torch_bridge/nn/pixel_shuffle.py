@@ -91,7 +91,7 @@ class PixelShuffle(Shuffle):
         self._build(domain, upscale_factor, "upscale_factor", sets=(channels, 1), into=(1, upscale_factor))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the larger images: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the larger images: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         return self.rearranged(x, torch.nn.functional.pixel_shuffle)
 
 
@@ -118,5 +118,5 @@ class PixelUnshuffle(Shuffle):
         self._build(domain, downscale_factor, "downscale_factor", sets=(1, factor), into=(factor**2, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the smaller images: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the smaller images: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         return self.rearranged(x, torch.nn.functional.pixel_unshuffle)

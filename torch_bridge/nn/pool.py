@@ -69,7 +69,7 @@ class Pool(torch.nn.Module):
         self.halo = Halo(domain, self.codomain, along, boundary, value)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the results: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the results: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
         x = self.halo(x)
         return nothing(shape, x) if x.numel() == 0 else self.pooled(x).reshape(shape)

@@ -109,7 +109,7 @@ class Upsample(torch.nn.Module):
         self.spatial = spatial
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the interpolated images: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the interpolated images: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         shape = (*x.shape[: x.ndim - self.spatial - 1], *self.codomain.shape)
         x = self.movement(x)
         if x.numel() == 0:
