@@ -126,14 +126,15 @@ class ConvTranspose(BlockLayer):
         rank, nowhere = domain.grid.world.rank, ((0, 0),) * domain.ndim
         entries = (target.layout.intervals_at(rank) or nowhere)[1:]
         results = (sums.layout.intervals_at(rank) or nowhere)[1:]
-        # What these entries are spread over, and the own results in it; beyond the last, zeros.
+        # What these entries are spread over, and the own results in it; on either side of it, zeros.
         self.crop: list[slice] = []
         self.widths: list[int] = []
         for window, held, own in zip(windows.values(), entries, results, strict=True):
             first = held[0] * window.stride - window.padding[0]
             last = (held[1] - 1) * window.stride - window.padding[0] + window.reach + 1
-            self.crop.append(slice(own[0] - first, own[1] - first))
-            self.widths = [0, max(0, own[1] - last), *self.widths]  # torch counts them from the last axis
+            below = max(0, first - own[0])
+            self.crop.append(slice(own[0] - first + below, own[1] - first + below))
+            self.widths = [below, max(0, own[1] - last), *self.widths]  # torch counts them from the last axis
         return moving(domain, target)
 
     def product(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -149,11 +150,11 @@ class ConvTranspose(BlockLayer):
 
 
 def _spread_into(window: Window, results: Interval) -> Interval:
-    """Return entries that cover all that is spread into an interval of results."""
-    if results[0] == results[1]:
-        return 0, 0
+    """Return the entries that are spread into an interval of results."""
     below = window.padding[0]
-    return (results[0] + below - window.reach) // window.stride, -(-(results[1] - 1 + below) // window.stride) + 1
+    first = -((window.reach - results[0] - below) // window.stride)
+    last = (results[1] - 1 + below) // window.stride + 1
+    return (0, 0) if results[0] == results[1] or first >= last else (first, last)
 
 
 @final

@@ -71,6 +71,17 @@ def test_split_in_channels(data: st.DataObject, size: int, bias: bool) -> None:
     on_ranks(size, main)
 
 
+def test_blocks_of_their_own() -> None:
+    """Where each entry is spread over results of its own rank only, no image moves."""
+
+    def main(world: World) -> list[str]:
+        images = DistributedSpace(Grid(world, rows=world.size), (2, 4 * world.size, 3), rows=Split(1))
+        layer = nn.ConvTranspose2d(2, 2, 2, stride=2, bias=False, domain=images)
+        return list(nn.movements(layer))
+
+    assert all(names == ["copy_weight"] for names in on_ranks(2, main))
+
+
 @st.composite
 def channel_layouts(draw: st.DrawFn, axes: dict[str, int], shape: tuple[int, ...], named: list[str]) -> dict[str, Role]:
     """Draw layouts whose channels are split along one of some grid axes, or not."""
