@@ -16,6 +16,7 @@ from distdl_ops import DistributedSpace, Split
 from distdl_ops.compositions.shared import carried_roles, settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import moving, nothing
 from torch_bridge.nn.windows import per_axis, require_images
 
@@ -115,8 +116,18 @@ class AdaptiveMaxPool(AdaptivePool):
     ----------
     output_size, return_indices
         As for torch's layer of the same name; indices are not returned.
-    domain
-        As for `AdaptivePool`.
+    domain : DistributedSpace
+        Of the input, with shape (channels, ..., height, width). Any of them may be split, into any intervals.
+
+    Attributes
+    ----------
+    codomain : DistributedSpace
+        Of the output: split along the same grid axes, into balanced intervals, or the same where an extent is kept.
+
+    Raises
+    ------
+    SpaceError
+        When the input does not fit the layer, or a size is out of range.
     """
 
     def __init__(self, output_size: OutputSize, return_indices: bool = False, *, domain: DistributedSpace) -> None:
@@ -138,42 +149,118 @@ class AdaptiveMaxPool(AdaptivePool):
 
 
 @final
+@documented
 class AdaptiveAvgPool1d(AdaptiveAvgPool):
-    """`torch.nn.AdaptiveAvgPool1d` on sequences that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveAvgPool1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    The entries that each rank's results see: the result in the middle sees both ranks'.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 8), p=Split(1))
+    ...     layer = AdaptiveAvgPool1d(3, domain=x)
+    ...     return layer.movement.operator.codomain.roles, layer.codomain.roles
+    >>> simulate(2, main)[0]
+    ({'p': Split(1, [(0, 6), (5, 8)])}, {'p': Split(1, [(0, 2), (2, 3)])})
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class AdaptiveAvgPool2d(AdaptiveAvgPool):
-    """`torch.nn.AdaptiveAvgPool2d` on images that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveAvgPool2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    A mean of each channel, as before the last layer of many networks: it lies on the first rank.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (3, 8, 8), rows=Split(1))
+    ...     return AdaptiveAvgPool2d(1, domain=images).codomain.shape
+    >>> simulate(2, main)
+    [(3, 1, 1), (3, 0, 1)]
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class AdaptiveAvgPool3d(AdaptiveAvgPool):
-    """`torch.nn.AdaptiveAvgPool3d` on volumes that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveAvgPool3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2), (1, 8, 6, 6), p=Split(1))
+    ...     return AdaptiveAvgPool3d((4, 2, None), domain=volumes).codomain
+    >>> simulate(2, main)[0]
+    DistributedSpace(Grid(p=2), float64, (1, 4, 2, 6) p=Split(1))
+    """
 
     spatial = 3
 
 
 @final
+@documented
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
-    """`torch.nn.AdaptiveMaxPool1d` on sequences that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveMaxPool1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 8), p=Split(1))
+    ...     return AdaptiveMaxPool1d(3, domain=x)(x.from_global(torch.arange(8.0)[None])).tolist()
+    >>> simulate(2, main)
+    [[[2.0, 5.0]], [[7.0]]]
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
-    """`torch.nn.AdaptiveMaxPool2d` on images that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveMaxPool2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Where no window cuts across ranks, nothing moves:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import movements
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (3, 8, 8), rows=Split(1))
+    ...     layer = AdaptiveMaxPool2d((4, 3), domain=images)
+    ...     return layer.codomain.shape, movements(layer)
+    >>> simulate(2, main)[0]
+    ((3, 2, 3), {})
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
-    """`torch.nn.AdaptiveMaxPool3d` on volumes that are split over a grid; see `AdaptivePool`. Collective to build."""
+    """`torch.nn.AdaptiveMaxPool3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2), (1, 9, 6, 6), p=Split(1))
+    ...     layer = AdaptiveMaxPool3d(4, domain=volumes)
+    ...     return str(layer.movement.operator), layer.codomain.shape
+    >>> simulate(2, main)[0]
+    ('HaloExchange(p)', (1, 2, 4, 4))
+    """
 
     spatial = 3

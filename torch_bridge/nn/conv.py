@@ -19,6 +19,7 @@ from distdl_ops import DistributedSpace
 from distdl_ops.windows import Window
 from linop import SpaceError
 from torch_bridge.nn.blocks import BlockLayer
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.windows import CONTINUATIONS, PaddingMode, PerAxis, per_axis, require_images, results_of
 
 Padding = PerAxis | Literal["valid", "same"]
@@ -150,21 +151,63 @@ def windows_of(axes: int, kernel: PerAxis, stride: PerAxis, padding: Padding, di
 
 
 @final
+@documented
 class Conv1d(Conv):
-    """`torch.nn.Conv1d` on sequences that are split over a grid; see `Conv`. Collective to build."""
+    """`torch.nn.Conv1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    What the windows of each rank see, of sixteen entries on two ranks. Beyond these are zeros.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2, 16), p=Split(1))
+    ...     layer = Conv1d(2, 3, 5, padding="same", dilation=2, domain=x)
+    ...     return layer.bring.movement.operator.codomain.roles
+    >>> simulate(2, main)[0]
+    {'p': Split(1, [(-4, 12), (4, 20)])}
+    """
 
     sequential, spatial = torch.nn.Conv1d, 1
 
 
 @final
+@documented
 class Conv2d(Conv):
-    """`torch.nn.Conv2d` on images that are split over a grid; see `Conv`. Collective to build."""
+    """`torch.nn.Conv2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Input channels that are split, and images that are wanted in rows: the partial sums are reduced and scattered.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     channels = DistributedSpace(Grid(world, p=2), (4, 8, 8), p=Split(0))
+    ...     rows = DistributedSpace(channels.grid, (6, 8, 8), p=Split(1))
+    ...     layer = Conv2d(4, 6, 3, padding=1, domain=channels, codomain=rows, in_axis="p")
+    ...     y = layer(torch.ones(5, *channels.shape, dtype=torch.float64))
+    ...     return str(layer.reduce.operator), tuple(layer.weight.shape), tuple(y.shape)
+    >>> simulate(2, main)[0]
+    ('ReduceScatter(p)', (6, 2, 3, 3), (5, 6, 4, 8))
+    """
 
     sequential, spatial = torch.nn.Conv2d, 2
 
 
 @final
+@documented
 class Conv3d(Conv):
-    """`torch.nn.Conv3d` on volumes that are split over a grid; see `Conv`. Collective to build."""
+    """`torch.nn.Conv3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2, q=2), (1, 9, 9, 9), p=Split(1), q=Split(3))
+    ...     layer = Conv3d(1, 4, 3, stride=2, padding=1, padding_mode="replicate", domain=volumes)
+    ...     return layer.codomain.shape
+    >>> simulate(4, main)
+    [(4, 3, 5, 3), (4, 3, 5, 2), (4, 2, 5, 3), (4, 2, 5, 2)]
+    """
 
     sequential, spatial = torch.nn.Conv3d, 3

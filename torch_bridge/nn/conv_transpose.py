@@ -21,6 +21,7 @@ from distdl_ops.windows import Continuation, Window
 from linop import SpaceError
 from torch_bridge.nn.blocks import BlockLayer
 from torch_bridge.nn.conv import windows_of
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import moving
 from torch_bridge.nn.windows import PerAxis, per_axis, require_images
 
@@ -33,7 +34,7 @@ class ConvTranspose(BlockLayer):
     in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation, padding_mode
         As for torch's layer of the same name.
     domain, codomain, out_axis, in_axis
-        As for `Conv`.
+        As for `Conv2d`.
 
     Attributes
     ----------
@@ -158,21 +159,64 @@ def _spread_into(window: Window, results: Interval) -> Interval:
 
 
 @final
+@documented
 class ConvTranspose1d(ConvTranspose):
-    """`torch.nn.ConvTranspose1d` on sequences that are split over a grid; see `ConvTranspose`. Collective to build."""
+    """`torch.nn.ConvTranspose1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Which entries are spread into the results of each rank:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2, 8), p=Split(1))
+    ...     layer = ConvTranspose1d(2, 3, 4, stride=2, padding=1, domain=x)
+    ...     return layer.bring.operator.codomain.roles, layer.codomain.global_shape
+    >>> simulate(2, main)[0]
+    ({'p': Split(1, [(-1, 5), (3, 9)])}, (3, 16))
+    """
 
     sequential, spatial = torch.nn.ConvTranspose1d, 1
 
 
 @final
+@documented
 class ConvTranspose2d(ConvTranspose):
-    """`torch.nn.ConvTranspose2d` on images that are split over a grid; see `ConvTranspose`. Collective to build."""
+    """`torch.nn.ConvTranspose2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Where each entry gives a block of its own, no image moves:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import movements
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (8, 4, 4), rows=Split(1))
+    ...     layer = ConvTranspose2d(8, 4, 2, stride=2, domain=images)
+    ...     return layer.codomain.shape, {name: str(movement) for name, movement in movements(layer).items()}
+    >>> simulate(2, main)[0]
+    ((4, 4, 8), {'copy_weight': 'Copy(rows)', 'copy_bias': 'Copy(rows)'})
+    """
 
     sequential, spatial = torch.nn.ConvTranspose2d, 2
 
 
 @final
+@documented
 class ConvTranspose3d(ConvTranspose):
-    """`torch.nn.ConvTranspose3d` on volumes that are split over a grid; see `ConvTranspose`. Collective to build."""
+    """`torch.nn.ConvTranspose3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    By output channels, each rank has a block of the weight, and its own channels of the result:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Replicated, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2), (4, 3, 3, 3), p=Replicated())
+    ...     layer = ConvTranspose3d(4, 6, 3, domain=volumes, out_axis="p")
+    ...     return tuple(layer.weight.shape), layer.codomain.shape
+    >>> simulate(2, main)[0]
+    ((4, 3, 3, 3, 3), (3, 5, 5, 5))
+    """
 
     sequential, spatial = torch.nn.ConvTranspose3d, 3

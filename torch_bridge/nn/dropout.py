@@ -16,6 +16,7 @@ import torch
 from distdl_ops import DistributedSpace, Replicated, Role, Split
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
+from torch_bridge.nn.docstrings import documented
 
 
 class DropoutOf(torch.nn.Module):
@@ -84,26 +85,80 @@ class DropoutOf(torch.nn.Module):
 
 
 @final
+@documented
 class Dropout(DropoutOf):
-    """`torch.nn.Dropout` of a tensor in any layout; see `DropoutOf`. Collective to build."""
+    """`torch.nn.Dropout` of a tensor in any layout. Collective to build.
+
+    Examples
+    --------
+    Parts draw numbers of their own, replicas the same ones:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Replicated, Split, simulate
+    >>> def main(world, role):
+    ...     x = DistributedSpace(Grid(world, p=2), (64,), p=role)
+    ...     return Dropout(domain=x)(torch.ones(x.shape)).tolist()
+    >>> own, replicas = (simulate(2, lambda world: main(world, role)) for role in (Split(0), Replicated()))
+    >>> own[0] == own[1], replicas[0] == replicas[1]
+    (False, True)
+    """
 
 
 @final
+@documented
 class Dropout1d(DropoutOf):
-    """`torch.nn.Dropout1d` of sequences in any layout: drops whole channels; see `DropoutOf`. Collective to build."""
+    """`torch.nn.Dropout1d` of sequences in any layout: drops whole channels. Collective to build.
+
+    Examples
+    --------
+    Each channel is dropped on all ranks, or on none:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (64, 6), p=Split(1))
+    ...     return Dropout1d(domain=x)(torch.ones(x.shape)).tolist()
+    >>> left, right = simulate(2, main)
+    >>> left == right
+    True
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class Dropout2d(DropoutOf):
-    """`torch.nn.Dropout2d` of images in any layout: drops whole channels; see `DropoutOf`. Collective to build."""
+    """`torch.nn.Dropout2d` of images in any layout: drops whole channels. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (8, 4, 4), rows=Split(1))
+    ...     y = Dropout2d(0.25, domain=images)(torch.full(images.shape, 3.0))
+    ...     return sorted(set(y.flatten().tolist())) in ([0.0, 4.0], [4.0], [0.0])
+    >>> simulate(2, main)
+    [True, True]
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class Dropout3d(DropoutOf):
-    """`torch.nn.Dropout3d` of volumes in any layout: drops whole channels; see `DropoutOf`. Collective to build."""
+    """`torch.nn.Dropout3d` of volumes in any layout: drops whole channels. Collective to build.
+
+    Examples
+    --------
+    In evaluation, it does nothing:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = torch.ones(2, 2, 4, 4)
+    ...     layer = Dropout3d(domain=DistributedSpace(Grid(world, p=2), (2, 4, 4, 4), p=Split(1))).eval()
+    ...     return layer(x).equal(x)
+    >>> simulate(2, main)
+    [True, True]
+    """
 
     spatial = 3

@@ -46,6 +46,18 @@ class Embedding(Layer):
     ------
     SpaceError
         When the spaces do not fit the layer; in a call, when an index is not one of the table.
+
+    Examples
+    --------
+    Each rank has half of the table; the rows that it does not find are found by the other.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Replicated, simulate
+    >>> def main(world):
+    ...     indices = DistributedSpace(Grid(world, p=2), (3,), p=Replicated())
+    ...     layer = Embedding(10, 4, domain=indices, row_axis="p")
+    ...     return str(layer.reduce.operator), tuple(layer.weight.shape), tuple(layer(torch.tensor([9, 0, 7])).shape)
+    >>> simulate(2, main)[0]
+    ('AllReduce(p)', (5, 4), (3, 4))
     """
 
     def __init__(

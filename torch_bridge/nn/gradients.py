@@ -30,6 +30,20 @@ def grad_norm(model: torch.nn.Module, norm_type: float = 2.0) -> torch.Tensor:
     ------
     SpaceError
         When the model has no distributed layers.
+
+    Examples
+    --------
+    Each rank has half of a weight:
+
+    >>> from distdl_ops import Replicated, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (3,), "float32", p=Replicated())
+    ...     model = Linear(3, 2, bias=False, domain=x, out_axis="p")
+    ...     (model(torch.ones(3)) * (1.0, -2.0)[world.rank]).sum().backward()
+    ...     return tuple(model.weight.shape), grad_norm(model, norm_type=1).item()
+    >>> simulate(2, main)                                                           # 3 * |1| + 3 * |-2|
+    [((1, 3), 9.0), ((1, 3), 9.0)]
     """
     spaces = parameter_spaces(model)
     if not spaces:
@@ -65,6 +79,18 @@ def clip_grad_norm_(
     ------
     RuntimeError
         On every rank, when the norm is not finite, if that is an error.
+
+    Examples
+    --------
+    >>> from distdl_ops import Replicated, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (4,), "float32", p=Replicated())
+    ...     model = Linear(4, 4, bias=False, domain=x, out_axis="p")
+    ...     model(torch.ones(4)).sum().backward()
+    ...     return round(clip_grad_norm_(model, 1.0).item(), 4), round(grad_norm(model).item(), 4)
+    >>> simulate(2, main)
+    [(4.0, 1.0), (4.0, 1.0)]
     """
     total = grad_norm(model, norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):

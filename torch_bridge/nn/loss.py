@@ -19,6 +19,7 @@ from torch.nn import functional
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, Split
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import moving
 from torch_bridge.nn.sums import Total, held, partial_sums
 
@@ -88,8 +89,19 @@ class EntrywiseLoss(torch.nn.Module):
 
 
 @final
+@documented
 class MSELoss(EntrywiseLoss):
-    """`torch.nn.MSELoss` of a tensor in any layout; see `EntrywiseLoss`. Collective to build."""
+    """`torch.nn.MSELoss` of a tensor in any layout. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
+    ...     return MSELoss(domain=x)(x.from_global(torch.tensor([3.0, 1.0])), torch.zeros(1)).item()
+    >>> simulate(2, main)                                                                          # (9 + 1) / 2
+    [5.0, 5.0]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
         super().__init__(reduction, domain)
@@ -99,8 +111,19 @@ class MSELoss(EntrywiseLoss):
 
 
 @final
+@documented
 class L1Loss(EntrywiseLoss):
-    """`torch.nn.L1Loss` of a tensor in any layout; see `EntrywiseLoss`. Collective to build."""
+    """`torch.nn.L1Loss` of a tensor in any layout. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
+    ...     return L1Loss(reduction="sum", domain=x)(x.from_global(torch.tensor([3.0, -1.0])), torch.zeros(1)).item()
+    >>> simulate(2, main)
+    [4.0, 4.0]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
         super().__init__(reduction, domain)
@@ -111,7 +134,29 @@ class L1Loss(EntrywiseLoss):
 
 @final
 class HuberLoss(EntrywiseLoss):
-    """`torch.nn.HuberLoss` of a tensor in any layout; see `EntrywiseLoss`. Collective to build."""
+    """`torch.nn.HuberLoss` of a tensor in any layout. Collective to build.
+
+    Parameters
+    ----------
+    reduction, delta
+        As for `torch.nn.HuberLoss`.
+    domain : DistributedSpace
+        Of the input and the target alike; holds each entry once.
+
+    Raises
+    ------
+    SpaceError
+        When the domain holds entries more than once, or the reduction is another word.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
+    ...     return HuberLoss(delta=2.0, domain=x)(x.from_global(torch.tensor([1.0, 5.0])), torch.zeros(1)).item()
+    >>> simulate(2, main)                                                               # (1 / 2 + 2 (5 - 1)) / 2
+    [4.25, 4.25]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", delta: float = 1.0, domain: DistributedSpace) -> None:
         super().__init__(reduction, domain, f"delta={delta}")
@@ -123,7 +168,29 @@ class HuberLoss(EntrywiseLoss):
 
 @final
 class SmoothL1Loss(EntrywiseLoss):
-    """`torch.nn.SmoothL1Loss` of a tensor in any layout; see `EntrywiseLoss`. Collective to build."""
+    """`torch.nn.SmoothL1Loss` of a tensor in any layout. Collective to build.
+
+    Parameters
+    ----------
+    reduction, beta
+        As for `torch.nn.SmoothL1Loss`.
+    domain : DistributedSpace
+        Of the input and the target alike; holds each entry once.
+
+    Raises
+    ------
+    SpaceError
+        When the domain holds entries more than once, or the reduction is another word.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
+    ...     return SmoothL1Loss(beta=2.0, domain=x)(x.from_global(torch.tensor([1.0, 5.0])), torch.zeros(1)).item()
+    >>> simulate(2, main)                                                               # (1 / 4 + 5 - 1) / 2
+    [2.125, 2.125]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", beta: float = 1.0, domain: DistributedSpace) -> None:
         super().__init__(reduction, domain, f"beta={beta}")
@@ -134,8 +201,20 @@ class SmoothL1Loss(EntrywiseLoss):
 
 
 @final
+@documented
 class BCELoss(EntrywiseLoss):
-    """`torch.nn.BCELoss` of a tensor in any layout, without weights; see `EntrywiseLoss`. Collective to build."""
+    """`torch.nn.BCELoss` of a tensor in any layout, without weights. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
+    ...     loss = BCELoss(domain=x)(x.from_global(torch.tensor([0.25, 1.0])), torch.ones(1))
+    ...     return round(loss.item(), 4)
+    >>> simulate(2, main)                                                                          # log(4) / 2
+    [0.6931, 0.6931]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
         super().__init__(reduction, domain)
@@ -145,8 +224,22 @@ class BCELoss(EntrywiseLoss):
 
 
 @final
+@documented
 class BCEWithLogitsLoss(EntrywiseLoss):
-    """`torch.nn.BCEWithLogitsLoss` of a tensor in any layout, without weights; see `EntrywiseLoss`. Collective."""
+    """`torch.nn.BCEWithLogitsLoss` of a tensor in any layout, without weights. Collective.
+
+    Examples
+    --------
+    The gradient of each entry is that of the mean over all ranks:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = torch.zeros(2, requires_grad=True)
+    ...     BCEWithLogitsLoss(domain=DistributedSpace(Grid(world, p=2), (4,), p=Split(0)))(x, torch.ones(2)).backward()
+    ...     return x.grad.tolist()
+    >>> simulate(2, main)                                                              # (sigmoid(0) - 1) / 4
+    [[-0.125, -0.125], [-0.125, -0.125]]
+    """
 
     def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
         super().__init__(reduction, domain)
@@ -157,9 +250,31 @@ class BCEWithLogitsLoss(EntrywiseLoss):
 
 @final
 class KLDivLoss(EntrywiseLoss):
-    """`torch.nn.KLDivLoss` of a tensor in any layout; see `EntrywiseLoss`. Collective to build.
+    """`torch.nn.KLDivLoss` of a tensor in any layout. Collective to build.
 
     The reduction "batchmean" divides by the first extent of the whole input, as torch does.
+
+    Parameters
+    ----------
+    reduction, log_target
+        As for `torch.nn.KLDivLoss`.
+    domain : DistributedSpace
+        Of the input and the target alike; holds each entry once.
+
+    Raises
+    ------
+    SpaceError
+        When the domain holds entries more than once, or the reduction is another word.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (4,), p=Split(0))
+    ...     loss = KLDivLoss(reduction="batchmean", domain=x)
+    ...     return loss(torch.full((3, 2), 0.25).log(), torch.full((3, 2), 0.25)).item(), loss.count((3, 4))
+    >>> simulate(2, main)[0]
+    (0.0, 3)
     """
 
     reductions = ("mean", "sum", "none", "batchmean")
@@ -302,6 +417,20 @@ class CrossEntropyLoss(ClassLoss):
     ------
     SpaceError
         When the arguments do not fit; in a call, when a target is no class.
+
+    Examples
+    --------
+    Ten classes on two ranks, equally likely: each rank has half of the gradient.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     loss = CrossEntropyLoss(domain=DistributedSpace(Grid(world, p=2), (10,), p=Split(0)))
+    ...     scores = torch.zeros(1, 5, requires_grad=True)
+    ...     value = loss(scores, torch.tensor([7]))
+    ...     value.backward()
+    ...     return round(value.item(), 4), [round(g, 4) for g in scores.grad[0].tolist()]
+    >>> simulate(2, main)                                                                             # log(10)
+    [(2.3026, [0.1, 0.1, 0.1, 0.1, 0.1]), (2.3026, [0.1, 0.1, -0.9, 0.1, 0.1])]
     """
 
     def __init__(
@@ -337,6 +466,15 @@ class NLLLoss(ClassLoss):
     ------
     SpaceError
         When the arguments do not fit; in a call, when a target is no class.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     logarithms = DistributedSpace(Grid(world, p=2), (4,), p=Split(0))
+    ...     return NLLLoss(domain=logarithms)(logarithms.from_global(-torch.arange(4.0)), torch.tensor(3)).item()
+    >>> simulate(2, main)
+    [3.0, 3.0]
     """
 
     def __init__(

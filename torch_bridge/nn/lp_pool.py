@@ -13,6 +13,7 @@ from typing import final
 import torch
 
 from distdl_ops import DistributedSpace
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.pool import AvgPool, AvgPool1d, AvgPool2d, AvgPool3d
 from torch_bridge.nn.windows import PerAxis
 
@@ -63,21 +64,57 @@ class LPPool(torch.nn.Module):
 
 
 @final
+@documented
 class LPPool1d(LPPool):
-    """`torch.nn.LPPool1d` on sequences that are split over a grid; see `LPPool`. Collective to build."""
+    """`torch.nn.LPPool1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 4), p=Split(1))
+    ...     return LPPool1d(2, 2, domain=x)(x.from_global(torch.tensor([[3.0, 4.0, 5.0, 12.0]]))).tolist()
+    >>> simulate(2, main)
+    [[[5.0]], [[13.0]]]
+    """
 
     average = AvgPool1d
 
 
 @final
+@documented
 class LPPool2d(LPPool):
-    """`torch.nn.LPPool2d` on images that are split over a grid; see `LPPool`. Collective to build."""
+    """`torch.nn.LPPool2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    With p = 1, the sums of windows; here, none of them cuts across ranks:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 6, 3), rows=Split(1))
+    ...     layer = LPPool2d(1, 3, domain=images)
+    ...     return layer(torch.ones(images.shape)).tolist(), layer.pool.halo.movement
+    >>> simulate(2, main)[0]
+    ([[[9.0]]], Identity())
+    """
 
     average = AvgPool2d
 
 
 @final
+@documented
 class LPPool3d(LPPool):
-    """`torch.nn.LPPool3d` on volumes that are split over a grid; see `LPPool`. Collective to build."""
+    """`torch.nn.LPPool3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2), (3, 8, 8, 8), p=Split(1))
+    ...     return LPPool3d(2, 3, stride=1, domain=volumes).codomain
+    >>> simulate(2, main)[0]
+    DistributedSpace(Grid(p=2), float64, (3, 6, 6, 6) p=Split(1))
+    """
 
     average = AvgPool3d

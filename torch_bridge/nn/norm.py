@@ -17,6 +17,7 @@ import torch
 from distdl_ops import DistributedSpace
 from distdl_ops.compositions.shared import settled
 from linop import SpaceError
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import Layer, moving, parameter_space, torch_dtype
 from torch_bridge.nn.sums import held, partial_sums
 
@@ -131,6 +132,18 @@ class LayerNorm(Norm):
     ------
     SpaceError
         When the input does not fit the layer.
+
+    Examples
+    --------
+    Features that are split: one number of each tensor is summed over the ranks, twice.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (5, 8), p=Split(1))
+    ...     layer = LayerNorm(8, domain=x)
+    ...     return str(layer.mean.add_up.operator), layer.mean.sums.global_shape, tuple(layer.weight.shape)
+    >>> simulate(2, main)[0]
+    ('AllSumReduce(p)', (5, 1), (4,))
     """
 
     def __init__(
@@ -179,6 +192,15 @@ class RMSNorm(Norm):
     ------
     SpaceError
         When the input does not fit the layer.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (4,), p=Split(0))
+    ...     return RMSNorm(4, eps=0, domain=x)(x.from_global(torch.tensor([0.0, 0.0, 0.0, 8.0]))).tolist()
+    >>> simulate(2, main)                                                        # the mean of the squares is 16
+    [[0.0, 0.0], [0.0, 2.0]]
     """
 
     def __init__(
@@ -236,6 +258,18 @@ class GroupNorm(Norm):
         When the input does not fit the layer.
     ValueError
         When the channels do not divide into the groups.
+
+    Examples
+    --------
+    The second of three groups of channels lies on both ranks:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, p=2), (6, 4, 4), p=Split(0))
+    ...     layer = GroupNorm(3, 6, domain=images)
+    ...     return str(layer.mean.add_up.operator), layer.mean.member.tolist()
+    >>> simulate(2, main)
+    [('AllSumReduce(p)', [0, 0, 1]), ('AllSumReduce(p)', [1, 2, 2])]
     """
 
     def __init__(
@@ -383,42 +417,120 @@ class InstanceNorm(TrackingNorm):
 
 
 @final
+@documented
 class BatchNorm1d(BatchNorm):
-    """`torch.nn.BatchNorm1d` of sequences that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.BatchNorm1d` of sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 4), p=Split(1))
+    ...     layer = BatchNorm1d(1, momentum=1.0, domain=x)
+    ...     layer(x.from_global(torch.arange(8.0).double().reshape(2, 1, 4)))
+    ...     return layer.running_mean.item(), layer.running_var.item()
+    >>> simulate(2, main)                                                             # those of 0, ..., 7, on each rank
+    [(3.5, 6.0), (3.5, 6.0)]
+    """
 
     sequential, dimensions = torch.nn.BatchNorm1d, (1, 2)
 
 
 @final
+@documented
 class BatchNorm2d(BatchNorm):
-    """`torch.nn.BatchNorm2d` of images that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.BatchNorm2d` of images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Its parameters are one vector that all ranks store; where they act, each rank has a copy of its own.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import movements
+    >>> def main(world):
+    ...     layer = BatchNorm2d(4, domain=DistributedSpace(Grid(world, rows=2), (4, 8, 8), rows=Split(1)))
+    ...     return {name: str(movement) for name, movement in movements(layer).items() if "running" not in name}
+    >>> simulate(2, main)[0]
+    {'copies.weight': 'Copy(rows)', 'copies.bias': 'Copy(rows)', 'mean.add_up': 'AllSumReduce(rows)'}
+    """
 
     sequential, dimensions = torch.nn.BatchNorm2d, (3,)
 
 
 @final
+@documented
 class BatchNorm3d(BatchNorm):
-    """`torch.nn.BatchNorm3d` of volumes that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.BatchNorm3d` of volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Channels that are split: so are the parameters, and nothing moves.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import movements, parameter_spaces
+    >>> def main(world):
+    ...     layer = BatchNorm3d(4, domain=DistributedSpace(Grid(world, p=2), (4, 8, 8, 8), p=Split(0)))
+    ...     return parameter_spaces(layer)["weight"], movements(layer)
+    >>> simulate(2, main)[0]
+    (DistributedSpace(Grid(p=2), float64, (4,) p=Split(0)), {})
+    """
 
     sequential, dimensions = torch.nn.BatchNorm3d, (4,)
 
 
 @final
+@documented
 class InstanceNorm1d(InstanceNorm):
-    """`torch.nn.InstanceNorm1d` of sequences that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.InstanceNorm1d` of sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 4), p=Split(1))
+    ...     y = InstanceNorm1d(1, eps=0, domain=x)(x.from_global(torch.tensor([[1.0, 3.0, 1.0, 3.0]]).double()))
+    ...     return y.tolist()
+    >>> simulate(2, main)
+    [[[-1.0, 1.0]], [[-1.0, 1.0]]]
+    """
 
     sequential, dimensions = torch.nn.InstanceNorm1d, (2,)
 
 
 @final
+@documented
 class InstanceNorm2d(InstanceNorm):
-    """`torch.nn.InstanceNorm2d` of images that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.InstanceNorm2d` of images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    One number of each channel of each image is summed over the ranks, twice:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     layer = InstanceNorm2d(3, domain=DistributedSpace(Grid(world, rows=2), (3, 8, 8), rows=Split(1)))
+    ...     return str(layer.mean.add_up.operator), layer.mean.sums.global_shape
+    >>> simulate(2, main)[0]
+    ('AllSumReduce(rows)', (3, 1, 1))
+    """
 
     sequential, dimensions = torch.nn.InstanceNorm2d, (3,)
 
 
 @final
+@documented
 class InstanceNorm3d(InstanceNorm):
-    """`torch.nn.InstanceNorm3d` of volumes that are split over a grid; see `TrackingNorm`. Collective to build."""
+    """`torch.nn.InstanceNorm3d` of volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2, q=2), (3, 4, 4, 4), p=Split(1), q=Split(3))
+    ...     layer = InstanceNorm3d(3, affine=True, domain=volumes)
+    ...     return str(layer.mean.add_up.operator), tuple(layer(torch.ones(5, *volumes.shape).double()).shape)
+    >>> simulate(4, main)[0]
+    ('AllSumReduce(p, q)', (5, 3, 2, 4, 2))
+    """
 
     sequential, dimensions = torch.nn.InstanceNorm3d, (4,)

@@ -58,7 +58,7 @@ def movements(model: torch.nn.Module) -> dict[str, Movement]:
     ...     y = DistributedSpace(grid, (4,), "float32", rows=Split(0), cols=At(0))
     ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
     >>> simulate(4, lambda world: {name: str(M) for name, M in movements(layer(world)).items()})[0]
-    {'broadcast': 'Broadcast(rows)', 'reduce': 'SumReduce(cols)', 'copy_bias': 'Identity'}
+    {'bring.movement': 'Broadcast(rows)', 'reduce': 'SumReduce(cols)'}
     """
     operators = {name: module.operator for name, module in model.named_modules() if isinstance(module, Operator)}
     return {name: operator for name, operator in operators.items() if isinstance(operator, Movement)}
@@ -76,6 +76,19 @@ def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     ------
     AgreementError
         When the replicas of a parameter or buffer differ between ranks.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Replicated, simulate
+    >>> from torch_bridge.nn import Linear
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (6,), p=Replicated())
+    ...     model = Linear(6, 4, domain=x, out_axis="p")
+    ...     plain = torch.nn.Linear(6, 4).double()
+    ...     plain.load_state_dict(gather_state(model))
+    ...     return plain.weight[2 * world.rank : 2 * world.rank + 2].equal(model.weight)
+    >>> simulate(2, main)
+    [True, True]
     """
     spaces = _state_spaces(model)
     return {

@@ -83,6 +83,17 @@ class PixelShuffle(Shuffle):
     ------
     SpaceError
         When the input does not fit the layer.
+
+    Examples
+    --------
+    Twelve channels on two ranks are three sets of four: one of them moves.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     layer = PixelShuffle(2, domain=DistributedSpace(Grid(world, p=2), (12, 4, 4), p=Split(0)))
+    ...     return layer.align.operator.codomain.roles, layer.codomain.shape
+    >>> simulate(2, main)
+    [({'p': Split(0, [(0, 8), (8, 12)])}, (2, 8, 8)), ({'p': Split(0, [(0, 8), (8, 12)])}, (1, 8, 8))]
     """
 
     def __init__(self, upscale_factor: int, *, domain: DistributedSpace) -> None:
@@ -110,6 +121,17 @@ class PixelUnshuffle(Shuffle):
     ------
     SpaceError
         When the input does not fit the layer.
+
+    Examples
+    --------
+    Six rows on two ranks are three pairs: one of them moves.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     layer = PixelUnshuffle(2, domain=DistributedSpace(Grid(world, rows=2), (1, 6, 6), rows=Split(1)))
+    ...     return layer.align.operator.codomain.roles, layer.codomain.shape
+    >>> simulate(2, main)
+    [({'rows': Split(1, [(0, 4), (4, 6)])}, (4, 2, 3)), ({'rows': Split(1, [(0, 4), (4, 6)])}, (4, 1, 3))]
     """
 
     def __init__(self, downscale_factor: int, *, domain: DistributedSpace) -> None:

@@ -18,6 +18,7 @@ from distdl_ops import DistributedSpace
 from distdl_ops.compositions.shared import carried_roles, settled
 from distdl_ops.windows import Continuation, Window
 from linop import SpaceError
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import nothing, torch_dtype
 from torch_bridge.nn.windows import Halo, PerAxis, per_axis, require_images, results_of
 
@@ -117,16 +118,6 @@ class MaxPool(Pool):
     ------
     SpaceError
         When the input does not fit the layer, or a size is out of range.
-
-    Examples
-    --------
-    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
-    >>> def main(world):
-    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
-    ...     layer = MaxPool2d(2, domain=images)
-    ...     return tuple(layer(torch.ones(5, *images.shape)).shape)                    # a batch of five
-    >>> simulate(2, main)[0]
-    (5, 1, 2, 4)
     """
 
     def __init__(
@@ -155,22 +146,63 @@ class MaxPool(Pool):
 
 
 @final
+@documented
 class MaxPool1d(MaxPool):
-    """`torch.nn.MaxPool1d` on sequences that are split over a grid; see `MaxPool`. Collective to build."""
+    """`torch.nn.MaxPool1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Windows that cut across ranks: three ranks have 4, 3 and 3 of ten entries, and see 5, 3 and 3.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=3), (1, 10), p=Split(1))
+    ...     layer = MaxPool1d(3, stride=2, ceil_mode=True, domain=x)
+    ...     return layer(x.from_global(torch.arange(10.0)[None])).tolist()
+    >>> simulate(3, main)
+    [[[2.0, 4.0]], [[6.0, 8.0]], [[9.0]]]
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class MaxPool2d(MaxPool):
-    """`torch.nn.MaxPool2d` on images that are split over a grid; see `MaxPool`. Collective to build."""
+    """`torch.nn.MaxPool2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import movements
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
+    ...     layer = MaxPool2d(2, domain=images)
+    ...     return tuple(layer(torch.ones(5, *images.shape)).shape), movements(layer)      # no window cuts across ranks
+    >>> simulate(2, main)[0]
+    ((5, 1, 2, 4), {})
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class MaxPool3d(MaxPool):
-    """`torch.nn.MaxPool3d` on volumes that are split over a grid; see `MaxPool`. Collective to build."""
+    """`torch.nn.MaxPool3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    Channels may be split as well:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, c=2, p=2), (6, 7, 7, 7), c=Split(0), p=Split(1))
+    ...     layer = MaxPool3d(3, stride=2, padding=1, domain=volumes)
+    ...     return str(layer.halo.movement.operator), layer.codomain.shape
+    >>> simulate(4, main)[0]
+    ('HaloExchange(p)', (3, 2, 4, 4))
+    """
 
     spatial = 3
 
@@ -233,21 +265,59 @@ class AvgPool(Pool):
 
 
 @final
+@documented
 class AvgPool1d(AvgPool):
-    """`torch.nn.AvgPool1d` on sequences that are split over a grid; see `AvgPool`. Collective to build."""
+    """`torch.nn.AvgPool1d` on sequences that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    The first window has one entry beyond the sequence. It counts, unless it is told not to:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world, **arguments):
+    ...     x = DistributedSpace(Grid(world, p=2), (1, 6), p=Split(1))
+    ...     return AvgPool1d(2, padding=1, domain=x, **arguments)(torch.full(x.shape, 2.0)).tolist()
+    >>> simulate(2, main), simulate(2, lambda world: main(world, count_include_pad=False))
+    ([[[1.0, 2.0]], [[2.0, 1.0]]], [[[2.0, 2.0]], [[2.0, 2.0]]])
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class AvgPool2d(AvgPool):
-    """`torch.nn.AvgPool2d` on images that are split over a grid; see `AvgPool`. Collective to build."""
+    """`torch.nn.AvgPool2d` on images that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    What the windows of each rank see, of nine rows on two ranks:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 9, 9), rows=Split(1))
+    ...     return AvgPool2d(3, domain=images).halo.movement.operator.codomain.roles
+    >>> simulate(2, main)[0]
+    {'rows': Split(1, [(0, 6), (6, 9)])}
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class AvgPool3d(AvgPool):
-    """`torch.nn.AvgPool3d` on volumes that are split over a grid; see `AvgPool`. Collective to build."""
+    """`torch.nn.AvgPool3d` on volumes that are split over a grid. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2), (1, 4, 4, 4), p=Split(1))
+    ...     x = volumes.from_global(torch.arange(64.0).reshape(1, 4, 4, 4))
+    ...     return AvgPool3d((2, 4, 4), domain=volumes)(x).tolist()
+    >>> simulate(2, main)
+    [[[[[15.5]]]], [[[[47.5]]]]]
+    """
 
     spatial = 3

@@ -47,6 +47,18 @@ class Upsample(torch.nn.Module):
         When the input does not fit the layer.
     ValueError
         When torch does not take the arguments.
+
+    Examples
+    --------
+    The entries that each rank's results see:
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), rows=Split(1))
+    ...     layer = Upsample(scale_factor=2, mode="bilinear", domain=images)
+    ...     return layer.movement.operator.codomain.roles, layer.codomain.shape
+    >>> simulate(2, main)[0]
+    ({'rows': Split(1, [(0, 5), (3, 8)])}, (1, 8, 16))
     """
 
     def __init__(
