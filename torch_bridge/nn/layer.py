@@ -25,6 +25,9 @@ class Layer(torch.nn.Module):
         The space of each parameter, by its name in this module.
     buffer_spaces : dict
         The space of each buffer that is a vector; other buffers are the same on every rank.
+    sequential_shapes : dict
+        The shape that they have in the sequential layer, where it may be another than that of their space, with the
+        same entries in row-major order: in a stack of matrices, a tensor of three axes, each is split in the same way.
     weight : torch.nn.Parameter
         This rank's part of the weight.
     """
@@ -35,6 +38,7 @@ class Layer(torch.nn.Module):
         super().__init__()
         self.parameter_spaces: dict[str, DistributedSpace] = {}
         self.buffer_spaces: dict[str, DistributedSpace] = {}
+        self.sequential_shapes: dict[str, tuple[int, ...]] = {}
 
     def add_parameters(
         self, spaces: Mapping[str, DistributedSpace], sequential: Callable[[str], torch.nn.Module]
@@ -53,6 +57,8 @@ class Layer(torch.nn.Module):
         """
         plain = sequential("meta")
         buffers = dict(plain.named_buffers())
+        state = plain.state_dict()
+        self.sequential_shapes = {name: tuple(state[name].shape) for name in spaces}
         self.parameter_spaces = {name: space for name, space in spaces.items() if name not in buffers}
         self.buffer_spaces = {name: space for name, space in spaces.items() if name in buffers}
         if not spaces:
@@ -60,7 +66,8 @@ class Layer(torch.nn.Module):
         world = next(iter(spaces.values())).grid.world
         drawn = sequential("cpu").state_dict() if world.rank == 0 else {}
         for name, space in spaces.items():
-            part = from_rank_0(space, drawn.get(name))
+            whole = drawn[name].reshape(space.global_shape) if drawn else None
+            part = from_rank_0(space, whole)
             if name in buffers:
                 self.register_buffer(name, part)
             else:

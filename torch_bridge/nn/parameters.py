@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 
-from distdl_ops import DistributedSpace, Movement
+from distdl_ops import DistributedSpace, Movement, World
 from linop import SpaceError
 from torch_bridge.module import Operator
-from torch_bridge.nn.layer import Layer
+from torch_bridge.nn.layer import Layer, from_rank_0
 
 
 def parameter_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace]:
     """Return the space of every parameter, by its name in the model's ``state_dict``.
+
+    A parameter that is a stack of matrices lies in a space of three axes; its entries are in the same row-major order.
 
     Parameters
     ----------
@@ -90,9 +94,9 @@ def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     >>> simulate(2, main)
     [True, True]
     """
-    spaces = _state_spaces(model)
+    stored = _stored(model)
     return {
-        name: own.detach().clone() if (space := spaces[name]) is None else space.to_global(own.detach())
+        name: stored[name].gather(own.detach()) if name in stored else own.detach().clone()
         for name, own in model.state_dict().items()
     }
 
@@ -129,21 +133,66 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Non
     >>> simulate(4, main)
     [False, False, True, False]
     """
-    spaces = _state_spaces(model)
-    if set(state) != set(spaces):
-        raise SpaceError(f"load_state: expected the parameters {sorted(spaces)}, found {sorted(state)}")
+    stored, parts = _stored(model), model.state_dict()
+    if set(state) != set(parts):
+        raise SpaceError(f"load_state: expected the parameters {sorted(parts)}, found {sorted(state)}")
+    for name, found in stored.items():
+        if tuple(state[name].shape) != found.shape:
+            raise SpaceError(
+                f"load_state: expected {name} to have shape {found.shape}, found {tuple(state[name].shape)}"
+            )
     with torch.no_grad():
-        for name, own in model.state_dict().items():
-            space, whole = spaces[name], state[name].detach().to(own.dtype)
-            own.copy_(whole if space is None else space.from_global(whole))
+        for name, own in parts.items():
+            whole = state[name].detach().to(own.dtype)
+            own.copy_(stored[name].lay_out(whole) if name in stored else whole)
 
 
-def _state_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace | None]:
-    """Return the space of every entry of a model's ``state_dict``; None for what is the same on every rank."""
-    found: dict[str, DistributedSpace | None] = dict.fromkeys(model.state_dict())
-    for prefix, module in model.named_modules():
-        for name, space in (
-            {**module.parameter_spaces, **module.buffer_spaces}.items() if isinstance(module, Layer) else ()
-        ):
-            found[f"{prefix}.{name}" if prefix else name] = space
-    return found
+def begin_as(model: torch.nn.Module, world: World, sequential: Callable[[], torch.nn.Module]) -> None:
+    """Set the parameters to what the sequential layer would begin with: drawn on rank 0, and moved. Collective.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Of distributed layers, which were made without drawing from the generator for good; see `drawing_nothing`.
+    world : World
+        Of its spaces.
+    sequential : callable
+        Makes the sequential layer.
+    """
+    drawn = sequential().state_dict() if world.rank == 0 else {}
+    parts = model.state_dict()
+    with torch.no_grad():
+        for name, (space, _) in _stored(model).items():
+            parts[name].copy_(from_rank_0(space, drawn[name].reshape(space.global_shape) if drawn else None))
+
+
+def drawing_nothing(world: World) -> AbstractContextManager[None]:
+    """Return a block after which torch's global generator is as it was before: on rank 0, which alone draws."""
+    return torch.random.fork_rng(devices=[], enabled=world.rank == 0)
+
+
+class _Stored(NamedTuple):
+    """A tensor of a model's ``state_dict``: the space of what the ranks store, and the sequential one's shape."""
+
+    space: DistributedSpace
+    shape: tuple[int, ...]
+
+    def gather(self, own: torch.Tensor) -> torch.Tensor:
+        """Return the whole tensor, of this rank's part."""
+        whole: torch.Tensor = self.space.to_global(own)
+        return whole.reshape(self.shape)
+
+    def lay_out(self, whole: torch.Tensor) -> torch.Tensor:
+        """Return this rank's part of the whole tensor."""
+        part: torch.Tensor = self.space.from_global(whole.reshape(self.space.global_shape))
+        return part
+
+
+def _stored(model: torch.nn.Module) -> dict[str, _Stored]:
+    """Return what is a vector in a model's ``state_dict``; all else is the same on every rank."""
+    return {
+        f"{prefix}.{name}" if prefix else name: _Stored(space, module.sequential_shapes.get(name, space.global_shape))
+        for prefix, module in model.named_modules()
+        if isinstance(module, Layer)
+        for name, space in {**module.parameter_spaces, **module.buffer_spaces}.items()
+    }
