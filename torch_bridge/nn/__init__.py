@@ -12,6 +12,7 @@ from torch_bridge.nn.adaptive import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from torch_bridge.nn.attention import MultiheadAttention
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
 from torch_bridge.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from torch_bridge.nn.data_parallel import DataParallel
@@ -91,6 +92,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MultiheadAttention",
     "NLLLoss",
     "PixelShuffle",
     "PixelUnshuffle",
