@@ -13,6 +13,7 @@ from torch_bridge.nn.adaptive import (
     AdaptiveMaxPool3d,
 )
 from torch_bridge.nn.attention import MultiheadAttention
+from torch_bridge.nn.checkpoint import load_checkpoint, save_checkpoint
 from torch_bridge.nn.conv import Conv1d, Conv2d, Conv3d
 from torch_bridge.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from torch_bridge.nn.data_parallel import DataParallel
@@ -43,9 +44,11 @@ from torch_bridge.nn.norm import (
     LayerNorm,
     RMSNorm,
 )
+from torch_bridge.nn.optimizer_state import gather_optimizer_state, load_optimizer_state
 from torch_bridge.nn.parameters import gather_state, load_state, movements, parameter_spaces
 from torch_bridge.nn.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from torch_bridge.nn.pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from torch_bridge.nn.tensor_file import load_safetensors, save_safetensors
 from torch_bridge.nn.upsample import Upsample
 
 __all__ = [
@@ -100,9 +103,15 @@ __all__ = [
     "SmoothL1Loss",
     "Upsample",
     "clip_grad_norm_",
+    "gather_optimizer_state",
     "gather_state",
     "grad_norm",
+    "load_checkpoint",
+    "load_optimizer_state",
+    "load_safetensors",
     "load_state",
     "movements",
     "parameter_spaces",
+    "save_checkpoint",
+    "save_safetensors",
 ]

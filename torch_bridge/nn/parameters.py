@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from distdl_ops import DistributedSpace, Movement, World
+from distdl_ops.intervals import Interval
 from linop import SpaceError
 from torch_bridge.module import Operator
 from torch_bridge.nn.layer import Layer, from_rank_0
@@ -94,7 +96,7 @@ def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     >>> simulate(2, main)
     [True, True]
     """
-    stored = _stored(model)
+    stored = stored_in(model)
     return {
         name: stored[name].gather(own.detach()) if name in stored else own.detach().clone()
         for name, own in model.state_dict().items()
@@ -133,18 +135,23 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Non
     >>> simulate(4, main)
     [False, False, True, False]
     """
-    stored, parts = _stored(model), model.state_dict()
-    if set(state) != set(parts):
-        raise SpaceError(f"load_state: expected the parameters {sorted(parts)}, found {sorted(state)}")
+    stored, names = stored_in(model), set(model.state_dict())
+    if set(state) != names:
+        raise SpaceError(f"load_state: expected the parameters {sorted(names)}, found {sorted(state)}")
     for name, found in stored.items():
         if tuple(state[name].shape) != found.shape:
             raise SpaceError(
                 f"load_state: expected {name} to have shape {found.shape}, found {tuple(state[name].shape)}"
             )
+    parts = {name: stored[name].lay_out(whole.detach()) if name in stored else whole for name, whole in state.items()}
+    set_parts(model, parts)
+
+
+def set_parts(model: torch.nn.Module, parts: Mapping[str, torch.Tensor]) -> None:
+    """Set the parameters and buffers of a distributed model from this rank's parts of them, by name."""
     with torch.no_grad():
-        for name, own in parts.items():
-            whole = state[name].detach().to(own.dtype)
-            own.copy_(stored[name].lay_out(whole) if name in stored else whole)
+        for name, own in model.state_dict().items():
+            own.copy_(parts[name])
 
 
 def begin_as(model: torch.nn.Module, world: World, sequential: Callable[[], torch.nn.Module]) -> None:
@@ -162,7 +169,7 @@ def begin_as(model: torch.nn.Module, world: World, sequential: Callable[[], torc
     drawn = sequential().state_dict() if world.rank == 0 else {}
     parts = model.state_dict()
     with torch.no_grad():
-        for name, (space, _) in _stored(model).items():
+        for name, (space, _) in stored_in(model).items():
             parts[name].copy_(from_rank_0(space, drawn[name].reshape(space.global_shape) if drawn else None))
 
 
@@ -171,7 +178,7 @@ def drawing_nothing(world: World) -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[], enabled=world.rank == 0)
 
 
-class _Stored(NamedTuple):
+class Stored(NamedTuple):
     """A tensor of a model's ``state_dict``: the space of what the ranks store, and the sequential one's shape."""
 
     space: DistributedSpace
@@ -187,12 +194,43 @@ class _Stored(NamedTuple):
         part: torch.Tensor = self.space.from_global(whole.reshape(self.space.global_shape))
         return part
 
+    def boxes(self) -> list[tuple[tuple[Interval, ...], tuple[int, ...]]]:
+        """Return the boxes of the sequential tensor that this rank holds, and the index of each in its part.
 
-def _stored(model: torch.nn.Module) -> dict[str, _Stored]:
+        Of a stack of matrices, which lie one below the other in the sequential tensor, each has a box of its own.
+        """
+        here = self.space.layout.intervals_at(self.space.grid.world.rank)
+        if here is None or any(start == stop for start, stop in here):
+            return []
+        extents = self.space.global_shape
+        if self.shape == extents:
+            return [(here, ())]
+        if self.shape != (math.prod(extents[:2]), *extents[2:]):
+            raise SpaceError(f"expected a stack of tensors with shape {self.shape}, found {self.space}")
+        stack, (start, stop), *rest = here
+        height = extents[1]
+        return [(((k * height + start, k * height + stop), *rest), (k - stack[0],)) for k in range(*stack)]
+
+
+def stored_in(model: torch.nn.Module) -> dict[str, Stored]:
     """Return what is a vector in a model's ``state_dict``; all else is the same on every rank."""
     return {
-        f"{prefix}.{name}" if prefix else name: _Stored(space, module.sequential_shapes.get(name, space.global_shape))
+        f"{prefix}.{name}" if prefix else name: Stored(space, module.sequential_shapes.get(name, space.global_shape))
         for prefix, module in model.named_modules()
         if isinstance(module, Layer)
         for name, space in {**module.parameter_spaces, **module.buffer_spaces}.items()
     }
+
+
+def world_of(model: torch.nn.Module) -> World:
+    """Return the ranks of a distributed model.
+
+    Raises
+    ------
+    SpaceError
+        When it has no distributed parameters.
+    """
+    spaces = parameter_spaces(model)
+    if not spaces:
+        raise SpaceError("expected a model with distributed layers, found none; torch has functions for others")
+    return next(iter(spaces.values())).grid.world
