@@ -70,7 +70,9 @@ bench: $(VENV)/ready
 		$(MPIEXEC) -n $$ranks $(PY) benchmarks/distributed_solvers.py || exit 1; \
 	done
 	$(PY) benchmarks/plans.py
-	$(MPIEXEC) -n $(RANKS) $(PY) benchmarks/training_step.py
+	for ranks in 1 2 4; do \
+		$(MPIEXEC) -n $$ranks $(PY) benchmarks/layers.py || exit 1; \
+	done
 
 docs: $(VENV)-docs/ready
 	rm -rf build/docs docs/reference/generated
