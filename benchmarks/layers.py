@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 from lenet5 import distributed_lenet5, sequential_lenet5
 
-from distdl_ops import DistributedSpace, Grid, Split, World, simulate, world
+from distdl_ops import DistributedSpace, Grid, Replicated, Split, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
 from torch_bridge.function import Function
 from torch_bridge.nn import Conv3d, CrossEntropyLoss, Linear, MaxPool3d

@@ -6,11 +6,14 @@ Each rank r applies the whole module f to samples of its own. w is one vector, C
 for every rank. Where every rank stores w, C is ``Replicated -> Copies``: it moves nothing, and its adjoint sums the
 gradients of all ranks. Where w is sharded (ZeRO, FSDP), C is ``Split -> Copies``: an all-gather, and backward a
 reduce-scatter, so that gradients and the optimizer's state are sharded, too.
+
+The copies live as long as f is computed; its backward pass makes them anew. So a rank has room for the copies of one
+module at a time: a deep model is a sequence of `DataParallel` blocks.
 """
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 
@@ -18,6 +21,16 @@ from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Role, Split
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 from torch_bridge.nn.layer import Layer, from_rank_0, moving
+
+
+class View(NamedTuple):
+    """What autograd keeps of a copy of a parameter: whose, as it was when, and which entries."""
+
+    name: str
+    version: int
+    shape: torch.Size
+    stride: tuple[int, ...]
+    offset: int
 
 
 @final
@@ -33,6 +46,10 @@ class DataParallel(Layer):
         which would become different ones on every rank.
     grid : Grid
         The ranks, all of its world.
+    reshard_after_forward : bool, optional
+        Whether the copies of the weights are given up after the forward pass, and made again for the backward pass. As
+        with torch's ``fully_shard``, all ranks must need the same weights there. Within `torch.func`'s transforms and
+        compiled functions, copies are kept.
     **roles : Replicated or Split
         How the weights are stored along the grid's axes; ``Replicated()`` where nothing is said. A parameter without
         the axis that a `Split` names is replicated.
@@ -55,8 +72,11 @@ class DataParallel(Layer):
     [(torch.Size([1, 1]), [[2.0]]), (torch.Size([1, 1]), [[10.0]])]
     """
 
-    def __init__(self, module: torch.nn.Module, *, grid: Grid, **roles: Role) -> None:
+    def __init__(
+        self, module: torch.nn.Module, *, grid: Grid, reshard_after_forward: bool = True, **roles: Role
+    ) -> None:
         super().__init__()
+        self.reshard_after_forward = reshard_after_forward
         named = dict(module.named_parameters())
 
         def check() -> None:
@@ -89,7 +109,28 @@ class DataParallel(Layer):
         """Return what the module makes of this rank's samples."""
         own = dict(self.named_parameters())
         copies = {name: copy(own[name]) for name, copy in self._copies.items()}
-        return torch.func.functional_call(self._module[0], copies, args, kwargs)
+        kept = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if kept or not self.reshard_after_forward:
+            return torch.func.functional_call(self._module[0], copies, args, kwargs)
+        by_memory = {copy.untyped_storage().data_ptr(): name for name, copy in copies.items() if copy.numel()}
+
+        def pack(saved: torch.Tensor) -> torch.Tensor | View:
+            name = by_memory.get(saved.untyped_storage().data_ptr())
+            if name is None:
+                return saved
+            return View(name, own[name]._version, saved.shape, saved.stride(), int(saved.storage_offset()))
+
+        def unpack(saved: torch.Tensor | View) -> torch.Tensor:
+            if isinstance(saved, torch.Tensor):
+                return saved
+            if own[saved.name]._version != saved.version:
+                raise RuntimeError(f"DataParallel: {saved.name} has been changed between forward and backward pass")
+            with torch.no_grad():
+                again: torch.Tensor = self._copies[saved.name](own[saved.name])
+            return again.as_strided(saved.shape, saved.stride, saved.offset)
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            return torch.func.functional_call(self._module[0], copies, args, kwargs)
 
     def train(self, mode: bool = True) -> DataParallel:
         """Set the module to training or evaluation."""

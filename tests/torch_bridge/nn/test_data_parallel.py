@@ -1,6 +1,7 @@
 """Data parallelism with replicated and sharded weights equals training on the whole batch; norms count once."""
 
 import copy
+import weakref
 from typing import Any
 
 import pytest
@@ -38,6 +39,53 @@ def network() -> Network:
     for k, parameter in enumerate(found.parameters()):
         parameter.data = normal(k, tuple(parameter.shape))
     return found
+
+
+class Watched(torch.nn.Linear):
+    """A layer that keeps a weak reference to the weight it has been computed with."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the result."""
+        self.used = weakref.ref(self.weight.untyped_storage())
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("role", [Replicated(), Split(0)])
+def test_copies_live_as_long_as_they_are_needed(ranks: int, role: Any) -> None:
+    """They are given up after the forward pass and made again, or kept; the gradients are the same, twice as well."""
+
+    def main(world: World) -> None:
+        found = []
+        for again in (True, False):
+            inner = Watched(4, 4, dtype=torch.float64)
+            with torch.no_grad():
+                inner.weight.copy_(normal(0, (4, 4)))
+                inner.bias.copy_(normal(1, (4,)))
+            model = nn.DataParallel(inner, grid=Grid(world, p=ranks), p=role, reshard_after_forward=again)
+            x = normal(2, (3, 4)).requires_grad_()
+            y = model(x).sin().sum()
+            assert (inner.used() is None) == again
+            (slope,) = torch.autograd.grad(y, x, create_graph=True)
+            slope.square().sum().backward()
+            found.append([slope, x.grad, model.weight.grad, model.bias.grad])
+        for a, b in zip(*found, strict=True):
+            assert torch.equal(a, b)
+
+    on_ranks(ranks, main)
+
+
+def test_weights_that_change_before_the_backward_pass(ranks: int) -> None:
+    """Their copies cannot be made again: an error on every rank, as torch has it, instead of a wrong gradient."""
+
+    def main(world: World) -> None:
+        model = nn.DataParallel(torch.nn.Linear(2, 2), grid=Grid(world, p=ranks), p=Split(0))
+        y = model(torch.ones(1, 2, requires_grad=True)).sum()
+        with torch.no_grad():
+            model.weight.mul_(2)
+        with pytest.raises(RuntimeError, match="DataParallel: weight has been changed between"):
+            y.backward()
+
+    on_ranks(ranks, main)
 
 
 @given(world_sizes(), st.data(), st.integers(1, 6), st.sampled_from([1.0, 2.0, 3.0, float("inf")]))
