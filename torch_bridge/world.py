@@ -5,7 +5,8 @@ ours; sums are made on the ranks, in their order. Notices (see `distdl_ops.world
 the process group. Gloo's messages cannot be polled, and waiting for them with a limit ends their connections; so a
 thread waits for them without one, and the rank's own looks for notices meanwhile.
 
-Tensors on a device go through host memory, as gloo's do.
+Tensors on a device stay there where the process group has a backend for them, as NCCL is; see `torch_bridge.direct`.
+Others go through host memory.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import pickle
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any, TypeVar, final
@@ -28,11 +29,15 @@ from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_
 
 from distdl_ops import World
 from distdl_ops.intervals import balanced
+from distdl_ops.worlds.buffers import Lent
 from distdl_ops.worlds.post import Pending, Post
 from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, tag_of
 from distdl_ops.worlds.start import default_timeout
 from distdl_ops.worlds.watch import Group, Watch
 from distdl_ops.worlds.world import Traffic
+from linop import arrays
+from linop.arrays import Array
+from torch_bridge.direct import Direct, carried
 
 T = TypeVar("T")
 
@@ -60,9 +65,12 @@ class TorchWorld(ProcessWorld):
     Parameters
     ----------
     group : torch.distributed.ProcessGroup, optional
-        Whose ranks they are; all processes by default. Its backend may be any, its operations are not used.
+        Whose ranks they are; all processes by default.
     timeout : float, optional
         Seconds after which waiting for another rank is an error; as for `distdl_ops.world` by default.
+    direct : collection of str, optional
+        Types of device whose tensors do not go through host memory, but are carried by the process group's backend. By
+        default, all for which it has another one than gloo: ``{"cuda"}`` for NCCL.
 
     Examples
     --------
@@ -72,8 +80,15 @@ class TorchWorld(ProcessWorld):
         world = TorchWorld()
     """
 
-    def __init__(self, group: dist.ProcessGroup | None = None, *, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        group: dist.ProcessGroup | None = None,
+        *,
+        timeout: float | None = None,
+        direct: Collection[str] | None = None,
+    ) -> None:
         group = dist.group.WORLD if group is None else group
+        assert group is not None  # there is one once torch.distributed is initialised
         name = [uuid.uuid4().hex]
         dist.broadcast_object_list(name, group=group, group_src=0)
         # Torch documents no other way to the store that the processes have met at.
@@ -82,12 +97,15 @@ class TorchWorld(ProcessWorld):
         watch = Watch(post, default_timeout() if timeout is None else timeout)
         super().__init__(watch, tuple(range(post.size)), Traffic(), {})
         self._link: _Link | None = None
+        self._carried = carried(group) if direct is None else frozenset(direct)
+        self._direct = Direct(group) if self._carried else None
         atexit.register(_leave, watch, self._worlds, os.getpid())
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)
         ProcessWorld.__init__(world, self._watch, group, self.traffic, self._worlds)
         world._store, world._link = self._store, None
+        world._carried, world._direct = self._carried, self._direct
         return world
 
     def _connect(self) -> None:
@@ -99,6 +117,11 @@ class TorchWorld(ProcessWorld):
             store = PrefixStore(name, self._store)
             self._link = _Link(dist.ProcessGroupGloo(store, self.rank, self.size, longer))
 
+    def _memory(self, buffer: Array) -> Lent:
+        if isinstance(buffer, torch.Tensor) and buffer.device.type in self._carried and buffer.is_contiguous():
+            return buffer, None
+        return super()._memory(buffer)
+
     def _close(self) -> None:
         """End the thread that waits."""
         if self._link is not None:
@@ -109,34 +132,39 @@ class TorchWorld(ProcessWorld):
         for received, sent in zip(*own, strict=True):
             received.reshape(-1)[...] = sent.reshape(-1)
 
-        def tag(memory: np.ndarray) -> int:
+        def tag(memory: Array) -> int:
             # Gloo ends the process when sizes differ: so they must not meet.
             return tag_of(f"{memory.nbytes} bytes, {label}", number, LABELS)
 
         group: Any = self._link and self._link.group
         receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
-        works = [(rank, group.recv([_tensor(memory)], rank, tag(memory))) for rank, memory in receives]
-        works += [(rank, group.send([_tensor(memory)], rank, tag(memory))) for rank, memory in sends]
-        return _Works(self._link, works)
+        works = [(rank, group.recv([_message(memory)], rank, tag(memory))) for rank, memory in receives]
+        works += [(rank, group.send([_message(memory)], rank, tag(memory))) for rank, memory in sends]
+        headers = _Works(self._link, works)
+        out, back = ([(self._group[rank], m) for rank, m in ms if not _in_host(m)] for ms in (sends, receives))
+        if self._direct is None or not (out or back):
+            return headers
+        return self._direct.journey(self._epoch, headers, out, back)
 
-    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
+    def _broadcast(self, memory: Array, root: int, what: str) -> None:
         others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
         sends, receives = (others, []) if self.rank == root else ([], [(root, memory)])
         self._run(sends, receives, f"broadcast, {what}", what, self._enter(what))
 
-    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
+    def _reduce(self, addend: Array, total: Array | None, root: int, what: str) -> None:
         number = self._enter(what)
         if total is None:
             self._run([(root, addend)], [], f"reduce, {what}", what, number)
         else:
             self._add_up([], addend, total, f"reduce, {what}", what, number)
 
-    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
+    def _allreduce(self, addend: Array, total: Array, what: str) -> None:
         number = self._enter(what)
         addend, flat = addend.reshape(-1), total.reshape(-1)
-        parts = [slice(0, addend.size)] * self.size
+        (size,) = addend.shape
+        parts = [slice(0, size)] * self.size
         if addend.nbytes > SMALL:
-            parts = [slice(*interval) for interval in balanced(addend.size, self.size)]
+            parts = [slice(*interval) for interval in balanced(size, self.size)]
         mine, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
         sends = [(rank, addend[parts[rank]]) for rank in others]
         self._add_up(sends, addend[mine], flat[mine], f"allreduce, {what}", what, number)
@@ -160,11 +188,9 @@ class TorchWorld(ProcessWorld):
         peers = [rank for rank, _ in receives + sends]
         self._wait(self._begin(sends, receives, label, what, number), what, number, peers)
 
-    def _add_up(
-        self, sends: list[Message], addend: np.ndarray, total: np.ndarray, label: str, what: str, number: int
-    ) -> None:
+    def _add_up(self, sends: list[Message], addend: Array, total: Array, label: str, what: str, number: int) -> None:
         """Send, and put the sum of what everyone sends into a buffer, added in the order of ranks."""
-        pieces = {rank: np.empty_like(addend) for rank in range(self.size) if rank != self.rank}
+        pieces = {rank: arrays.empty(addend.shape, like=addend) for rank in range(self.size) if rank != self.rank}
         self._run(sends, list(pieces.items()), label, what, number)
         total[...] = 0
         for rank in range(self.size):
@@ -270,9 +296,14 @@ class _Works(Pending):
                 self._works[self._late][1].wait(timedelta(milliseconds=1))
 
 
-def _tensor(memory: np.ndarray) -> torch.Tensor:
-    """Return the bytes of an array; of none, one, for empty messages say as well which operation they belong to."""
-    if memory.size == 0:
+def _in_host(memory: Array) -> bool:
+    """Say whether gloo carries this; the rest are tensors that follow its messages."""
+    return isinstance(memory, np.ndarray)
+
+
+def _message(memory: Array) -> torch.Tensor:
+    """Return the bytes of an array, or one for none: also without entries, a message says which operation it is of."""
+    if not _in_host(memory) or memory.size == 0:
         return torch.zeros(1, dtype=torch.uint8)
     # What is only sent may be read-only; torch has no such tensors.
     return torch.from_numpy((memory if memory.flags.writeable else memory.copy()).reshape(-1).view(np.uint8))

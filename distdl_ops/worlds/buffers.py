@@ -48,8 +48,8 @@ _NUMPYS = frozenset(np.dtype(name) for name in ITEMSIZE if name != "bfloat16")
 Land = Callable[[], None] | None
 """Brings what memory holds now to the buffer that it stands for; None where it is the buffer's own."""
 
-Hosted = tuple[np.ndarray, Land]
-"""Entries in host memory, in row-major order."""
+Lent = tuple[Any, Land]
+"""Entries in row-major order: in host memory, an array of NumPy."""
 
 
 def dtype_name(x: Array) -> str:
@@ -74,13 +74,15 @@ def require_dtype(x: Array) -> None:
         raise TypeError(f"expected entries of one of {', '.join(ITEMSIZE)}, found dtype {x.dtype}")
 
 
-def bits(buffer: Array) -> Hosted:
+def bits(buffer: Array, memory: Callable[[Array], Lent] | None = None) -> Lent:
     """Return the memory of the entries of a buffer, to be moved byte by byte.
 
     Parameters
     ----------
     buffer : array
         In row-major order.
+    memory : callable, optional
+        Finds the memory of a buffer; by default, in the host's.
 
     Raises
     ------
@@ -92,26 +94,26 @@ def bits(buffer: Array) -> Hosted:
     if type(buffer) is np.ndarray and buffer.dtype in _NUMPYS and buffer.flags.c_contiguous:
         return buffer, None
     require_dtype(buffer)
-    return _hosted(buffer)
+    return (memory or hosted)(buffer)
 
 
-def addends(buffer: Array) -> Hosted:
+def addends(buffer: Array, memory: Callable[[Array], Lent] | None = None) -> Lent:
     """Return the entries of a buffer as numbers to be summed: half precision as single; see `bits`."""
     if dtype_name(buffer) not in HALF:
-        return bits(buffer)
+        return bits(buffer, memory)
     xp = arrays.namespace(buffer)
     wide = xp.astype(buffer, xp.float32)
-    memory, back = _hosted(wide)
+    lent, back = (memory or hosted)(wide)
 
     def land() -> None:
         if back is not None:
             back()
         buffer[...] = xp.astype(wide, buffer.dtype)
 
-    return memory, land
+    return lent, land
 
 
-def _hosted(buffer: Array) -> Hosted:
+def hosted(buffer: Array) -> Lent:
     """Return a buffer's memory; of one that lies on a device, a copy."""
     memory = _shared_memory(buffer)
     land: Land = None

@@ -12,8 +12,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NoReturn, final
 
-import numpy as np
-
 from distdl_ops.worlds.agreement import overtaken
 from distdl_ops.worlds.buffers import Land, bits
 from distdl_ops.worlds.post import Pending
@@ -21,8 +19,8 @@ from distdl_ops.worlds.watch import Group, Log, Watch
 from distdl_ops.worlds.world import Exchange, Traffic, World
 from linop.arrays import Array
 
-Message = tuple[int, np.ndarray]
-"""The other rank, and the entries."""
+Message = tuple[int, Array]
+"""The other rank, and the entries: an array of NumPy, unless the engine carries others."""
 
 TURNS = 16
 """How many numbers of operations a tag tells apart; they repeat."""
@@ -129,7 +127,7 @@ class _ProcessExchange(Exchange):
         self,
         world: ProcessWorld,
         pending: Pending,
-        landing: list[tuple[int, np.ndarray, Land]],
+        landing: list[tuple[int, Array, Land]],
         leaving: list[Message],
         what: str,
         number: int,

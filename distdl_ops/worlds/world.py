@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar, final
 
-import numpy as np
-
-from distdl_ops.worlds.buffers import Hosted, addends, bits
+from distdl_ops.worlds.buffers import Lent, addends, bits, hosted
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
 
@@ -108,10 +106,14 @@ class World(ABC):
             To be raised. Of a type that is built from its message alone.
         """
 
-    def _lent(self, lend: Callable[[Array], Hosted], buffer: Array, what: str) -> Hosted:
+    def _memory(self, buffer: Array) -> Lent:
+        """Return the memory of a buffer: in the host's, unless an engine carries others as well."""
+        return hosted(buffer)
+
+    def _lent(self, lend: Callable[[Array, Callable[[Array], Lent]], Lent], buffer: Array, what: str) -> Lent:
         """Return the memory of a buffer; let all ranks raise when it has none for us."""
         try:
-            return lend(buffer)
+            return lend(buffer, self._memory)
         except (TypeError, ValueError) as error:
             self.fail(type(error)(f"{what}: {error}"))
 
@@ -191,15 +193,15 @@ class World(ABC):
             land()
 
     @abstractmethod
-    def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
+    def _broadcast(self, memory: Array, root: int, what: str) -> None:
         """Copy the root's entries into everyone's."""
 
     @abstractmethod
-    def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
+    def _reduce(self, addend: Array, total: Array | None, root: int, what: str) -> None:
         """Put the sum of everyone's addends into the root's total; None elsewhere."""
 
     @abstractmethod
-    def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
+    def _allreduce(self, addend: Array, total: Array, what: str) -> None:
         """Put the sum of everyone's addends into everyone's total."""
 
     @abstractmethod

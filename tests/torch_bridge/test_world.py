@@ -18,7 +18,20 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Split, World, world
+from distdl_ops import (
+    At,
+    Copies,
+    DistributedSpace,
+    Finish,
+    Grid,
+    HaloExchange,
+    Movement,
+    Replicated,
+    Split,
+    Start,
+    World,
+    world,
+)
 from linop import assert_adjoint
 from torch_bridge import as_function, spmd_gradcheck, tied
 from torch_bridge.world import TorchWorld
@@ -154,6 +167,36 @@ def use_the_group(world: World) -> None:
     assert_adjoint(H)
 
 
+def tensors(world: World) -> None:
+    grid = Grid(world, p=world.size)
+    roles = (At(0), At(world.size - 1), Split(0), Copies(), Replicated())
+    for dtype in (torch.float32, torch.complex64):
+        spaces = [DistributedSpace(grid, (5,), str(dtype).removeprefix("torch."), p=role) for role in roles]
+        for S, T in itertools.product(spaces, repeat=2):
+            assert_adjoint(Movement(S, T), like=torch.ones(1, dtype=dtype))
+            assert torch.from_numpy(Movement(S, T)(S.integers(0))).equal(
+                Movement(S, T)(torch.from_numpy(S.integers(0)))
+            )
+    H = halo(world)
+    vectors = [torch.full(H.domain.shape, float(k)) for k in range(4)]
+    flights = [Start(H.domain, H.codomain)(vectors[k]) for k in range(3)]
+    one, two = torch.ones(1), torch.zeros(1)
+    Start(H.domain, H.codomain)(vectors[3])  # nobody finishes it
+    world.allreduce(one, two, "test")
+    order = range(3) if world.rank else range(2, -1, -1)  # not the same everywhere
+    found = {k: Finish(H.domain, H.codomain)(flights[k]) for k in order}
+    for k in range(3):
+        assert torch.equal(found[k], H(vectors[k]))
+    late = world.rank == world.size - 1
+    attempt(world, lambda: world.allreduce(one, two, "one sum" if late else "another"))
+    attempt(world, lambda: H(torch.ones(9) if late else vectors[0]) is world.allgather(0, "then"))
+    assert torch.equal(H(vectors[1]), found[1])
+    half = torch.full((5000,), 1.0 + world.rank / 8, dtype=torch.bfloat16)
+    world.allreduce(half, half, "test")
+    assert half.unique().tolist() == [float(torch.tensor(sum(1 + k / 8 for k in range(world.size))).bfloat16())]
+    world.sub(range(world.size)[::-1]).broadcast(half, 0, "test")
+
+
 PROGRAMS: dict[str, Callable[[World], None]] = {
     program.__name__: program
     for program in (
@@ -166,16 +209,19 @@ PROGRAMS: dict[str, Callable[[World], None]] = {
         be_killed,
         wait_for_ever,
         use_the_group,
+        tensors,
     )
 }
 
 
-def run(program: Callable[[World], None], size: int, folder: Path, timeout: float = 60) -> dict[int, list[str]]:
+def run(
+    program: Callable[[World], None], size: int, folder: Path, timeout: float = 60, direct: str = ""
+) -> dict[int, list[str]]:
     """Run a program on ranks; return what each of them told. Those that are not killed must end well, by themselves."""
     environment = {**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout), "OMP_NUM_THREADS": "1"}
     jobs = [
         subprocess.Popen(
-            [sys.executable, __file__, program.__name__, str(rank), str(size), f"file://{folder / 'store'}"],
+            [sys.executable, __file__, program.__name__, str(rank), str(size), f"file://{folder / 'store'}", direct],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -202,6 +248,21 @@ def run(program: Callable[[World], None], size: int, folder: Path, timeout: floa
 def test_a_process_group(program: Callable[[World], None], size: int, tmp_path: Path) -> None:
     """Adjoints of all movements, gradients, sums, worlds of some ranks; beside the user's own use of the group."""
     assert run(program, size, tmp_path) == {rank: [] for rank in range(size)}
+
+
+@pytest.mark.parametrize("direct", ["", "cpu"])
+def test_tensors(direct: str, tmp_path: Path) -> None:
+    """They go through host memory, or by the group's own operations, with the same results, errors and order."""
+    told = run(tensors, 3, tmp_path, direct=direct)
+    (one, other) = told[0]
+    assert all(lines == [one, other] for lines in told.values())
+    assert "AgreementError the ranks disagree. " in one
+    assert "SpaceError the ranks disagree. " in other
+
+
+def test_gradients_that_the_group_carries(tmp_path: Path) -> None:
+    """They are the same by the group's own operations."""
+    assert run(gradients, 3, tmp_path, direct="cpu") == {rank: [] for rank in range(3)}
 
 
 def test_ranks_in_different_operations(tmp_path: Path) -> None:
@@ -273,4 +334,4 @@ sys.stdout.write(f"{w.allgather(w.rank, 'test')} {world() is w}\\n")  # in one p
 if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=sys.argv[4], rank=int(sys.argv[2]), world_size=int(sys.argv[3]))
-    PROGRAMS[sys.argv[1]](TorchWorld())
+    PROGRAMS[sys.argv[1]](TorchWorld(direct=sys.argv[5].split()))
