@@ -5,7 +5,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent / "_ext")]
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext"), str(DOCS / "gallery")]
 
 project = "distdl-ops"
 author = "The distdl-ops authors"
@@ -15,11 +16,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "mathml",  # this and the next are in docs/_ext
     "catalogue",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_ext", "_templates"]
+exclude_patterns = ["_ext", "_templates", "gallery"]  # the gallery is read by its extension
 
 html_theme = "furo"
 html_title = project
@@ -34,7 +36,7 @@ pygments_dark_style = "native"
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-BUILD = Path(__file__).parent.parent / "build"
+BUILD = DOCS.parent / "build"
 kernel = BUILD / "ipython" / "profile_default" / "ipython_kernel_config.py"
 kernel.parent.mkdir(parents=True, exist_ok=True)
 kernel.write_text(
@@ -72,3 +74,22 @@ def _apart() -> dict[str, str]:
 autosummary_filename_map = _apart()
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "reference/generated/gallery",
+    "filename_pattern": r"\.py$",
+    "ignore_pattern": r"pictures\.py$",
+    "subsection_order": ["gallery/movements", "gallery/compositions", "gallery/operators", "gallery/layers"],
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": "figures.scraper",
+    "abort_on_example_error": True,
+    "capture_repr": (),
+    "doc_module": ("linop", "distdl_ops", "torch_bridge"),
+    "backreferences_dir": "reference/generated/backreferences",
+    "notebook_extensions": set(),
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "min_reported_time": 60,
+    "show_memory": False,
+}

@@ -1,0 +1,29 @@
+"""
+DataParallel
+============
+
+Each rank has samples of its own, all have one line, whose slope and intercept they store in parts. The gradients of
+all ranks are summed.
+"""
+
+import torch
+from pictures import by_rank
+
+from distdl_ops import Grid, Split, simulate
+from torch_bridge import nn
+
+
+def main(world):
+    model = nn.DataParallel(torch.nn.Linear(1, 1), grid=Grid(world, p=4), p=Split(0))
+    x = torch.linspace(world.rank, world.rank + 1, 20)[:, None]
+    y = torch.sin(x)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.002)
+    for _ in range(30):
+        optimizer.zero_grad()
+        (model(x) - y).square().sum().backward()
+        optimizer.step()
+    return (x, y), (x, model(x).detach())
+
+
+samples, line = zip(*simulate(4, main), strict=True)
+figure = by_rank(("samples", samples), ("the line of all", line))

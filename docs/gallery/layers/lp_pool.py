@@ -1,0 +1,23 @@
+"""
+LPPool1d, LPPool2d, LPPool3d
+============================
+
+The p-norm of each window, between a sum and a maximum.
+"""
+
+import torch
+from pictures import side_by_side, zone_plate
+
+from distdl_ops import DistributedSpace, Grid, Split, simulate
+from torch_bridge import nn
+
+
+def main(world):
+    images = DistributedSpace(Grid(world, rows=2, cols=2), (1, 48, 48), rows=Split(1), cols=Split(2))
+    layer = nn.LPPool2d(4, 3, domain=images)
+    x = torch.from_numpy(zone_plate(48))[None].abs()
+    y = layer.codomain.to_global(layer(images.from_global(x)).detach())
+    return ("x", x, images), ("y", y, layer.codomain)
+
+
+figure = side_by_side(*simulate(4, main)[0])

@@ -1,0 +1,24 @@
+"""
+MSELoss
+=======
+
+The square of the difference to the target, which is zero here. The loss is the mean over all entries of all ranks.
+"""
+
+import torch
+from pictures import by_rank
+
+from distdl_ops import DistributedSpace, Grid, Split, simulate
+from torch_bridge import nn
+
+
+def main(world):
+    entries = DistributedSpace(Grid(world, p=4), (40,), p=Split(0))
+    x = entries.from_global(torch.linspace(-3, 3, 40)).requires_grad_()
+    losses = nn.MSELoss(reduction="none", domain=entries)(x, torch.zeros(10))
+    losses.sum().backward()
+    return (x.detach(), losses.detach()), (x.detach(), x.grad)
+
+
+losses, gradients = zip(*simulate(4, main), strict=True)
+figure = by_rank(("loss of each entry", losses), ("its gradient", gradients))
