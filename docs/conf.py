@@ -8,6 +8,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext"), str(DOCS / "gallery")]
 
+from names import pictures  # noqa: E402
+
 project = "distdl-ops"
 author = "The distdl-ops authors"
 copyright = author  # noqa: A001  (Sphinx's name)
@@ -74,6 +76,7 @@ def _apart() -> dict[str, str]:
 autosummary_filename_map = _apart()
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+autosummary_context = {"pictures": pictures()}
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -85,8 +88,6 @@ sphinx_gallery_conf = {
     "image_scrapers": "figures.scraper",
     "abort_on_example_error": True,
     "capture_repr": (),
-    "doc_module": ("linop", "distdl_ops", "torch_bridge"),
-    "backreferences_dir": "reference/generated/backreferences",
     "notebook_extensions": set(),
     "download_all_examples": False,
     "write_computation_times": False,

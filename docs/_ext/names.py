@@ -1,5 +1,7 @@
 """Checks that every public name has a docstring with its parameters, their shapes, and an example: ``python names.py``.
 
+Operators and layers need a picture, too: a script of the gallery that has them in its title.
+
 What a docstring contains is numpydoc's to find out. Public is what a package lists in ``__all__``, and what a public
 class adds to its base without an underscore. Of a dataclass, its attributes are its parameters.
 """
@@ -11,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from numpydoc.docscrape import NumpyDocString, Parameter
@@ -22,6 +25,29 @@ SHAPED = re.compile(r"\b(arrays?|array_like|ndarray|[Tt]ensors?)\b")
 
 SHAPE = re.compile(r"shape|number|scalar|vector|in the (domain|codomain|space)")
 """Words that say which one."""
+
+
+GALLERY = {"movements": "distdl_ops", "compositions": "distdl_ops", "operators": "linop", "layers": "torch_bridge.nn"}
+"""The package that the scripts of each section show."""
+
+
+def pictures() -> dict[str, str]:
+    """Return the script of the gallery that shows a public name, as a path without its ending."""
+    found = {}
+    for section, package in GALLERY.items():
+        for script in (Path(__file__).parent.parent / "gallery" / section).glob("*.py"):
+            title = script.read_text(encoding="utf-8").split("\n")[1]
+            found |= {f"{package}.{name}": f"{section}/{script.stem}" for name in title.split(", ")}
+    return found
+
+
+def is_operator_or_layer(name: str, thing: Any) -> bool:
+    """Whether a name is one of an operator or a layer, or of a function that makes one: these have capitals."""
+    package, _, last = name.rpartition(".")
+    if package not in GALLERY.values() or not last[0].isupper() or last == "LinearOperator":
+        return False
+    bases = {base.__name__ for base in thing.__mro__} if inspect.isclass(thing) else set()
+    return inspect.isfunction(thing) or bool(bases & {"LinearOperator", "Module"})
 
 
 def faults_of(name: str, thing: Any, *, example: bool = True) -> Iterator[str]:
@@ -73,6 +99,7 @@ def members_of(name: str, thing: type) -> Iterator[tuple[str, Any]]:
 
 def all_faults() -> Iterator[str]:
     """Yield what every public name lacks."""
+    shown = pictures()
     for package in PACKAGES:
         module = importlib.import_module(package)
         if not module.__doc__:
@@ -80,6 +107,8 @@ def all_faults() -> Iterator[str]:
         for public in module.__all__:
             name, thing = f"{package}.{public}", getattr(module, public)
             yield from faults_of(name, thing)
+            if is_operator_or_layer(name, thing) and name not in shown:
+                yield f"{name}: no picture in docs/gallery"
             if inspect.isclass(thing):
                 inherited = {member for base in thing.__mro__[1:] for member in vars(base)}
                 for member, function in members_of(name, thing):
