@@ -25,6 +25,22 @@ from distdl_ops.worlds.start import in_job
 from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
 from linop.testing import DTYPES, shapes
 
+__all__ = [
+    "Draft",
+    "Tree",
+    "drafts",
+    "drafts_of_one_tensor",
+    "grids",
+    "mutant",
+    "on_ranks",
+    "recipes",
+    "splits",
+    "trees",
+    "world_sizes",
+    "worlds_and_drafts",
+    "worlds_and_trees",
+]
+
 T = TypeVar("T")
 A = TypeVar("A", bound=LinearOperator)
 
@@ -49,6 +65,14 @@ class Draft:
         Name of the dtype.
     roles : dict
         Roles by grid axis.
+
+    Examples
+    --------
+    >>> draft = Draft({"rows": 2}, (2,), "float64", {"rows": Copies()})
+    >>> draft.embedding().tolist()                                  # of each rank, all entries
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> simulate(2, lambda world: draft.on(world).shape)
+    [(2,), (2,)]
     """
 
     axes: dict[str, int]
@@ -102,6 +126,21 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     ------
     Exception
         What `main` raised. In a job all ranks raise: the others an AssertionError that names the rank.
+
+    Examples
+    --------
+    A property, which hypothesis tries on many layouts; under ``mpiexec``, on the ranks of the job:
+
+    >>> from hypothesis import HealthCheck, given, settings
+    >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
+    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> from linop import assert_adjoint
+    >>> @settings(**few)
+    ... @given(worlds_and_drafts())
+    ... def every_movement_has_its_adjoint(case):
+    ...     size, (source, target) = case
+    ...     on_ranks(size, lambda world: assert_adjoint(Movement(source.on(world), target.on(world))))
+    >>> every_movement_has_its_adjoint()
     """
     if not in_job():
         return simulate(size, main)
@@ -132,6 +171,13 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
 def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     """Return an operator with a wrong adjoint ``y -> fault(operator, y)``, for tests that a check finds it.
 
+    Parameters
+    ----------
+    operator : LinearOperator
+        The right one.
+    fault : callable
+        What is done instead of its adjoint.
+
     Examples
     --------
     >>> from linop import Matrix, check_adjoint
@@ -145,13 +191,25 @@ def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
 
 
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
-    """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job."""
+    """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job.
+
+    Parameters
+    ----------
+    largest : int, optional
+        How many to simulate at most.
+    """
     return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
 @st.composite
 def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
-    """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits."""
+    """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits.
+
+    Parameters
+    ----------
+    size : int
+        How many ranks there are.
+    """
     axes: dict[str, int] = {}
     for name in draw(st.sampled_from([("rows",), ("rows", "cols")])):
         axes[name] = draw(st.integers(1, size))
@@ -161,7 +219,19 @@ def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
 
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones."""
+    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones.
+
+    Parameters
+    ----------
+    axis : int
+        Of the tensor.
+    extent : int
+        Of this axis.
+    parts : int
+        How many intervals there are.
+    once : bool
+        Whether they must divide the axis.
+    """
     kind = draw(st.sampled_from(["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "any"]))
     if kind == "balanced":
         return Split(axis)
@@ -217,7 +287,17 @@ def drafts(
 
 @st.composite
 def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
-    """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones."""
+    """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones.
+
+    Parameters
+    ----------
+    size : int
+        How many ranks there are.
+    count : int, optional
+        How many drafts are drawn.
+    same_grid : bool, optional
+        Whether all must be on one grid.
+    """
     shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
     axes = draw(grids(size))
     if not shape:
@@ -258,7 +338,15 @@ class Tree:
 def worlds_and_drafts(
     draw: st.DrawFn, count: int = 2, *, largest: int = MAX_SIMULATED, same_grid: bool = False
 ) -> tuple[int, tuple[Draft, ...]]:
-    """Return how many ranks to run on, up to `largest` of them, and `drafts_of_one_tensor` over these."""
+    """Return how many ranks to run on, up to `largest` of them, and `drafts_of_one_tensor` over these.
+
+    Parameters
+    ----------
+    count, same_grid
+        As for `drafts_of_one_tensor`.
+    largest : int, optional
+        As for `world_sizes`.
+    """
     size = draw(world_sizes(largest))
     return size, draw(drafts_of_one_tensor(size, count, same_grid=same_grid))
 
@@ -290,7 +378,17 @@ def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
 
 @st.composite
 def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int) -> Recipe:
-    """Return recipes of expressions between two of some spaces, given by their numbers."""
+    """Return recipes of expressions between two of some spaces, given by their numbers.
+
+    Parameters
+    ----------
+    count : int
+        How many spaces there are.
+    domain, codomain : int
+        The numbers of two of them.
+    depth : int
+        Of the expression, at most.
+    """
     kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix"] if domain == codomain else [])
     kinds += ["compose", "compose", "compose", "add", "scale", "adjoint"] if depth else []
     kind = draw(st.sampled_from(kinds))

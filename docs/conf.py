@@ -4,6 +4,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext"), str(DOCS / "gallery")]
@@ -58,6 +59,7 @@ nb_mime_priority_overrides = [("html", "image/svg+xml", 0)]
 
 default_role = "autolink"  # `check_adjoint` in a docstring is a link where it names something
 autosummary_generate = True
+autodoc_default_options = {"exclude-members": "average, sequential"}  # the layers of torch that a layer goes by
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -94,3 +96,13 @@ sphinx_gallery_conf = {
     "min_reported_time": 60,
     "show_memory": False,
 }
+
+
+def setup(app: Any) -> None:
+    """Let the menu of a page show its own branch only: with all of some hundred pages, each would be large and slow."""
+
+    def fold(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:  # noqa: ARG001
+        whole = context["toctree"]
+        context["toctree"] = lambda **options: whole(**{**options, "collapse": True})
+
+    app.connect("html-page-context", fold, priority=400)  # before the theme

@@ -1,3 +1,3 @@
-"""What pytest leaves out here: code that runs inside Sphinx. The pages themselves are doctests."""
+"""What pytest leaves out here: code that runs when the site is built. The pages themselves are doctests."""
 
-collect_ignore = ["conf.py", "_ext"]
+collect_ignore = ["conf.py", "_ext", "gallery"]

@@ -14,12 +14,27 @@ from distdl_ops.testing import splits
 from linop import assert_adjoint
 from torch_bridge.nn.parameters import gather_state, movements, parameter_spaces
 
+__all__ = ["CLOSE", "assert_equal_sequential", "layouts", "normal"]
+
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 """Sums of at most some hundred products of numbers of order one, in another order: a few hundred roundings."""
 
 
 def normal(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return normal numbers in double precision, the same on every rank."""
+    """Return normal numbers in double precision, the same on every rank.
+
+    Parameters
+    ----------
+    seed : int
+        Where they are drawn from.
+    shape : tuple of int
+        Of the tensor.
+
+    Examples
+    --------
+    >>> normal(0, (2, 3)).equal(normal(0, (2, 3)))
+    True
+    """
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
@@ -79,6 +94,17 @@ def assert_equal_sequential(
     ------
     AssertionError
         On the ranks whose part differs.
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> from torch_bridge import nn
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (3, 8), p=Split(1))
+    ...     layer = nn.Conv1d(3, 2, 3, padding=1, domain=x)
+    ...     assert_equal_sequential(layer, torch.nn.Conv1d(3, 2, 3, padding=1).double(), x, layer.codomain)
+    >>> simulate(2, main)
+    [None, None]
     """
     sequential = copy.deepcopy(sequential)  # simulated ranks share it
     sequential.load_state_dict(gather_state(layer))

@@ -13,7 +13,7 @@ def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
     if figure is None:
         return ""
     path = Path(next(block_vars["image_path_iterator"])).with_suffix(".svg")
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
     plt.close("all")
     words = (figure.axes[0].get_title() or "picture").replace("\n", " ")
     return str(figure_rst([str(path)], gallery_conf["src_dir"], words))

@@ -20,6 +20,9 @@ from numpydoc.docscrape import NumpyDocString, Parameter
 
 PACKAGES = ("linop", "linop.solve", "distdl_ops", "torch_bridge", "torch_bridge.nn")
 
+TESTING = ("linop.testing", "distdl_ops.testing", "torch_bridge.testing")
+"""Not each strategy needs an example."""
+
 SHAPED = re.compile(r"\b(arrays?|array_like|ndarray|[Tt]ensors?)\b")
 """Types that have a shape."""
 
@@ -100,13 +103,15 @@ def members_of(name: str, thing: type) -> Iterator[tuple[str, Any]]:
 def all_faults() -> Iterator[str]:
     """Yield what every public name lacks."""
     shown = pictures()
-    for package in PACKAGES:
+    for package in (*PACKAGES, *TESTING):
         module = importlib.import_module(package)
         if not module.__doc__:
             yield f"{package}: no docstring"
         for public in module.__all__:
             name, thing = f"{package}.{public}", getattr(module, public)
-            yield from faults_of(name, thing)
+            if not callable(thing):
+                continue
+            yield from faults_of(name, thing, example=package not in TESTING)
             if is_operator_or_layer(name, thing) and name not in shown:
                 yield f"{name}: no picture in docs/gallery"
             if inspect.isclass(thing):

@@ -56,6 +56,11 @@ def assert_operator(operator: LinearOperator, twin: np.ndarray[Any, Any]) -> Non
         On spaces without weights.
     twin : numpy array, shape (codomain.size, domain.size)
         The matrix that it should have, made in another way; see `dense`.
+
+    Examples
+    --------
+    >>> from linop import CumulativeSum, Euclidean
+    >>> assert_operator(CumulativeSum(Euclidean(3)), np.tril(np.ones((3, 3))))
     """
     X, Y = operator.domain, operator.codomain
     _assert_close(operator, matrix(operator), twin, operator.exact)

@@ -21,14 +21,30 @@ from linop.testing.spaces import DTYPES, weight_matrix, with_weights
 
 
 class Expression(NamedTuple):
-    """An operator, and the matrix that it should have."""
+    """An operator, and the matrix that it should have.
+
+    Attributes
+    ----------
+    operator : LinearOperator
+        The tree.
+    matrix : numpy array, shape (codomain.size, domain.size)
+        Its dense twin, made of those of its leaves.
+    """
 
     operator: LinearOperator
     matrix: np.ndarray[Any, Any]
 
 
 def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[np.ndarray[Any, Any]]:
-    """Return matrices with entries of small integers, for which floating-point arithmetic is exact."""
+    """Return matrices with entries of small integers, for which floating-point arithmetic is exact.
+
+    Parameters
+    ----------
+    rows, columns : int
+        The shape.
+    dtype : dtype
+        Real or complex.
+    """
 
     def build(seed: int) -> np.ndarray[Any, Any]:
         generator = np.random.default_rng(seed)
@@ -64,6 +80,18 @@ def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3)
         numbers or arrays of powers of two.
     depth : int, optional
         Of the tree, at most.
+
+    Examples
+    --------
+    >>> from hypothesis import HealthCheck, given, settings
+    >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
+    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> from linop import matrix
+    >>> @settings(**few)
+    ... @given(expressions(Euclidean(3), Euclidean(2)))
+    ... def every_tree_has_the_matrix_of_its_twin(tree):
+    ...     np.testing.assert_array_equal(matrix(tree.operator), tree.matrix)
+    >>> every_tree_has_the_matrix_of_its_twin()
     """
     kinds = ["matrix", "zero"]
     array = not isinstance(domain, Product)

@@ -15,14 +15,30 @@ DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def shapes(*, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
-    """Return shapes of arrays, empty and zero-dimensional ones included."""
+    """Return shapes of arrays, empty and zero-dimensional ones included.
+
+    Parameters
+    ----------
+    min_ndim, max_ndim : int, optional
+        How many axes there are.
+    max_extent : int, optional
+        The largest extent of one.
+    """
     return st.lists(st.integers(0, max_extent), min_size=min_ndim, max_size=max_ndim).map(tuple)
 
 
 def euclidean_spaces(
     dtypes: tuple[str, ...] = DTYPES, *, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4
 ) -> st.SearchStrategy[Euclidean]:
-    """Return Euclidean spaces of small shapes, real spaces of complex arrays among them."""
+    """Return Euclidean spaces of small shapes, real spaces of complex arrays among them.
+
+    Parameters
+    ----------
+    dtypes : tuple of str, optional
+        To choose from.
+    min_ndim, max_ndim, max_extent : int, optional
+        As for `shapes`.
+    """
 
     def spaces(dtype: str) -> st.SearchStrategy[Euclidean]:
         fields = [None, "real"] if dtype.startswith("complex") else [None]
@@ -34,7 +50,13 @@ def euclidean_spaces(
 
 @st.composite
 def weighted_spaces(draw: st.DrawFn, space: Space) -> Space:
-    """Return spaces of the same vectors with weights: a number, an array, an operator; or none."""
+    """Return spaces of the same vectors with weights: a number, an array, an operator; or none.
+
+    Parameters
+    ----------
+    space : Space
+        Without weights.
+    """
     if isinstance(space, Product):
         return Product(*(draw(weighted_spaces(part)) for part in space.parts))
     kind = draw(st.sampled_from(["none", "number", "array", "operator"]))
@@ -73,7 +95,17 @@ def with_weights(space: Space, kind: str, seed: int = 0) -> Space:
 
 
 def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
-    """Return the matrix of the weights of a space, from their definition."""
+    """Return the matrix of the weights of a space, from their definition.
+
+    Parameters
+    ----------
+    space : Space
+        With weights or without.
+
+    Returns
+    -------
+    numpy array, shape (space.size, space.size)
+    """
     if isinstance(space, Product):
         blocks = [weight_matrix(part) for part in space.parts]
         whole = np.zeros((space.size, space.size), np.result_type(*blocks))
@@ -94,5 +126,25 @@ def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
 
 
 def vectors(space: Space, *, batch: tuple[int, ...] = ()) -> st.SearchStrategy[Any]:
-    """Return vectors of small integers of a space, for which data movement is exact."""
+    """Return vectors of small integers of a space, for which data movement is exact.
+
+    Parameters
+    ----------
+    space : Space
+        Any.
+    batch : tuple of int, optional
+        The batch axes.
+
+    Examples
+    --------
+    >>> from hypothesis import HealthCheck, given, settings
+    >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
+    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> X = Euclidean(3)
+    >>> @settings(**few)
+    ... @given(vectors(X))
+    ... def no_vector_is_shorter_than_nothing(x):
+    ...     assert X.inner(x, x) >= 0
+    >>> no_vector_is_shorter_than_nothing()
+    """
     return st.integers(0, 2**32).map(lambda seed: space.integers(seed, batch))

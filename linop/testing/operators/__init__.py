@@ -75,10 +75,12 @@ def any_operator() -> st.SearchStrategy[Expression]:
     An expression of one's own is right for every operator that may stand in it:
 
     >>> import numpy as np
-    >>> from hypothesis import given, settings
+    >>> from hypothesis import HealthCheck, given, settings
+    >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
+    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
     >>> from linop import VStack
     >>> from linop.testing import any_operator, assert_operator
-    >>> @settings(max_examples=5, derandomize=True, database=None, deadline=None)
+    >>> @settings(**few)
     ... @given(any_operator())
     ... def test_normal_operators(expression):
     ...     A, twin = expression
