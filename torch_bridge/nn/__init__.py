@@ -33,6 +33,7 @@ from torch_bridge.nn.loss import (
     SmoothL1Loss,
 )
 from torch_bridge.nn.lp_pool import LPPool1d, LPPool2d, LPPool3d
+from torch_bridge.nn.mlp import MLP
 from torch_bridge.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -49,9 +50,11 @@ from torch_bridge.nn.parameters import gather_state, load_state, movements, para
 from torch_bridge.nn.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from torch_bridge.nn.pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from torch_bridge.nn.tensor_file import load_safetensors, save_safetensors
+from torch_bridge.nn.transformer import TransformerEncoderLayer
 from torch_bridge.nn.upsample import Upsample
 
 __all__ = [
+    "MLP",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -101,6 +104,7 @@ __all__ = [
     "PixelUnshuffle",
     "RMSNorm",
     "SmoothL1Loss",
+    "TransformerEncoderLayer",
     "Upsample",
     "clip_grad_norm_",
     "gather_optimizer_state",
