@@ -26,12 +26,22 @@ LAYERS: dict[str, Callable[[DistributedSpace], Any]] = {
     "LayerNorm": lambda X: nn.LayerNorm(IMAGES, domain=X),
     "RMSNorm": lambda X: nn.RMSNorm(8, domain=X),
     "Linear": lambda X: nn.Linear(8, 3, domain=X),
+    "MultiheadAttention": lambda X: nn.MultiheadAttention(8, 2, domain=X, ring_axis="p"),
+    "MLP": lambda X: nn.MLP(8, [3, 8], domain=X, axis="p"),
+    "TransformerEncoderLayer": lambda X: nn.TransformerEncoderLayer(8, 2, 6, domain=X, model_axis="p"),
+    "SpectralConv2d": lambda X: nn.SpectralConv2d(4, 2, 3, domain=X),
     "Dropout": lambda X: nn.Dropout(domain=X),
     "Dropout2d": lambda X: nn.Dropout2d(domain=X),
     "Upsample": lambda X: nn.Upsample(scale_factor=1.5, mode="bicubic", domain=X),
     "PixelShuffle": lambda X: nn.PixelShuffle(2, domain=X),
     "PixelUnshuffle": lambda X: nn.PixelUnshuffle(2, domain=X),
 }
+
+
+def applied(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return what a layer makes of a tensor; of attention, to itself."""
+    y: torch.Tensor = layer(x, x, x)[0] if isinstance(layer, nn.MultiheadAttention) else layer(x)
+    return y
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
@@ -43,7 +53,7 @@ def test_single_precision(ranks: int, name: str) -> None:
         domain = DistributedSpace(Grid(world, p=ranks), IMAGES, "float32", p=Split(1))
         layer = LAYERS[name](domain)
         x = torch.rand((2, *domain.shape)).requires_grad_()
-        y = layer(x)
+        y = applied(layer, x)
         y.sum().backward()
         numbers = [y, x.grad, *layer.parameters(), *(p.grad for p in layer.parameters()), *layer.buffers()]
         assert {number.dtype for number in numbers if number.is_floating_point()} == {torch.float32}
@@ -62,7 +72,7 @@ def test_copies_of_a_layer(ranks: int, name: str) -> None:
         layer = LAYERS[name](domain)
         other = copy.deepcopy(layer)
         x = torch.ones((2, *domain.shape), dtype=torch.float64)
-        assert torch.equal(layer(x), other(x))
+        assert torch.equal(applied(layer, x), applied(other, x))
         for parameter in other.parameters():
             parameter.data.zero_()
         assert all(bool(p.any()) for n, p in layer.named_parameters() if "bias" not in n)
