@@ -103,7 +103,12 @@ class MLP(torch.nn.Sequential):
             require_codomain(domain, codomain, shapes[-1], domain.dtype)
             require_no_parameters(activation_layer())
 
-        settled("MLP", domain, check, lambda _: f"{widths}, {activation_layer}, {bias}, {dropout}, {codomain}, {axis}")
+        settled(
+            "MLP",
+            domain,
+            check,
+            lambda _: f"{widths}, {name_of(activation_layer)}, {bias}, {dropout}, {codomain}, {axis}",
+        )
         layers: list[torch.nn.Module] = []
         space, last = domain, len(widths) - 2
         with drawing_nothing(domain.grid.world):
@@ -125,3 +130,8 @@ def require_no_parameters(activation: object) -> None:
     """Raise when an activation has parameters: each rank would have some of its own."""
     if isinstance(activation, torch.nn.Module) and any(True for _ in activation.parameters()):
         raise SpaceError(f"expected an activation without parameters, found {activation}")
+
+
+def name_of(activation: object) -> str:
+    """Return what an activation is called on every rank: not by its place in memory."""
+    return activation if isinstance(activation, str) else getattr(activation, "__qualname__", type(activation).__name__)

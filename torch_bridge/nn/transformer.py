@@ -20,7 +20,7 @@ from linop import SpaceError
 from torch_bridge.nn.attention import MultiheadAttention
 from torch_bridge.nn.dropout import Dropout
 from torch_bridge.nn.linear import Linear
-from torch_bridge.nn.mlp import require_no_parameters
+from torch_bridge.nn.mlp import name_of, require_no_parameters
 from torch_bridge.nn.norm import LayerNorm
 from torch_bridge.nn.parameters import begin_as, drawing_nothing
 
@@ -85,8 +85,10 @@ class TransformerEncoderLayer(torch.nn.Module):
         super().__init__()
 
         def sequential(device: str) -> torch.nn.TransformerEncoderLayer:
-            sizes = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps)
-            return torch.nn.TransformerEncoderLayer(*sizes, True, norm_first, bias, device=device)
+            return torch.nn.TransformerEncoderLayer(
+                *(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, True, norm_first, bias),
+                device=device,
+            )
 
         def check() -> Callable[[torch.Tensor], torch.Tensor]:
             if not batch_first:
@@ -100,12 +102,12 @@ class TransformerEncoderLayer(torch.nn.Module):
             require_no_parameters(found)
             return found
 
-        arguments = f"{d_model}, {nhead}, {dim_feedforward}, {dropout}, {activation}, {layer_norm_eps}, {norm_first}"
+        sizes = (d_model, nhead, dim_feedforward, dropout, layer_norm_eps, norm_first, bias)
         self.activation = settled(
             "TransformerEncoderLayer",
             domain,
             check,
-            lambda _: f"{arguments}, {bias}, model_axis={model_axis}, ring_axis={ring_axis}",
+            lambda _: f"{sizes}, {name_of(activation)}, model_axis={model_axis}, ring_axis={ring_axis}",
         )
         self.codomain, self.norm_first = domain, norm_first
         with drawing_nothing(domain.grid.world):
