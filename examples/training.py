@@ -143,13 +143,15 @@ def train_both(
 
 def check_movements(modules: nn.Module, say: Callable[[str], None]) -> bool:
     """Check the adjoint of every movement in a network, and print them as a table. Collective."""
-    passed = True
-    say(f"{'movement':<36} {'name':<44} {'adjoint':<16} spaces")
-    for where, operator in movements(modules).items():
+    passed, found = True, movements(modules)
+    first, second = (max(len(str(text)) for text in texts) for texts in (found, found.values()))
+    say(f"{'movement':<{first}} {'name':<{second}} {'adjoint':<16} spaces")
+    for where, operator in found.items():
         report = check_adjoint(operator)
         passed = passed and report.passed and not report.vacuous
-        found = f"{'passed' if report else 'FAILED'} ({report.mode})"
-        say(f"{where:<36} {operator!s:<44} {found:<16} {operator.domain.layout} -> {operator.codomain.layout}")
+        told = f"{'passed' if report else 'FAILED'} ({report.mode})"
+        spaces = f"{operator.domain.layout} -> {operator.codomain.layout}"
+        say(f"{where:<{first}} {operator!s:<{second}} {told:<16} {spaces}")
         if not report:
             say(str(report))
     return passed
