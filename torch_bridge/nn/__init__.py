@@ -19,6 +19,7 @@ from torch_bridge.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, Con
 from torch_bridge.nn.data_parallel import DataParallel
 from torch_bridge.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from torch_bridge.nn.embedding import Embedding
+from torch_bridge.nn.flatten import Flatten
 from torch_bridge.nn.gradients import clip_grad_norm_, grad_norm
 from torch_bridge.nn.linear import Linear
 from torch_bridge.nn.loss import (
@@ -49,6 +50,7 @@ from torch_bridge.nn.optimizer_state import gather_optimizer_state, load_optimiz
 from torch_bridge.nn.parameters import gather_state, load_state, movements, parameter_spaces
 from torch_bridge.nn.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from torch_bridge.nn.pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from torch_bridge.nn.sequential.distribute import distribute
 from torch_bridge.nn.tensor_file import load_safetensors, save_safetensors
 from torch_bridge.nn.spectral_conv import SequentialSpectralConv, SpectralConv1d, SpectralConv2d, SpectralConv3d
 from torch_bridge.nn.transformer import TransformerEncoderLayer
@@ -83,6 +85,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "Flatten",
     "GroupNorm",
     "HuberLoss",
     "InstanceNorm1d",
@@ -112,6 +115,7 @@ __all__ = [
     "TransformerEncoderLayer",
     "Upsample",
     "clip_grad_norm_",
+    "distribute",
     "gather_optimizer_state",
     "gather_state",
     "grad_norm",
