@@ -19,6 +19,7 @@ from torch_bridge.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, Con
 from torch_bridge.nn.data_parallel import DataParallel
 from torch_bridge.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from torch_bridge.nn.embedding import Embedding
+from torch_bridge.nn.explanation import explain
 from torch_bridge.nn.flatten import Flatten
 from torch_bridge.nn.gradients import clip_grad_norm_, grad_norm
 from torch_bridge.nn.linear import Linear
@@ -116,6 +117,7 @@ __all__ = [
     "Upsample",
     "clip_grad_norm_",
     "distribute",
+    "explain",
     "gather_optimizer_state",
     "gather_state",
     "grad_norm",
