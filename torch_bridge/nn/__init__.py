@@ -52,8 +52,8 @@ from torch_bridge.nn.parameters import gather_state, load_state, movements, para
 from torch_bridge.nn.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from torch_bridge.nn.pool import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from torch_bridge.nn.sequential.distribute import distribute
-from torch_bridge.nn.tensor_file import load_safetensors, save_safetensors
 from torch_bridge.nn.spectral_conv import SequentialSpectralConv, SpectralConv1d, SpectralConv2d, SpectralConv3d
+from torch_bridge.nn.tensor_file import load_safetensors, save_safetensors
 from torch_bridge.nn.transformer import TransformerEncoderLayer
 from torch_bridge.nn.upsample import Upsample
 
