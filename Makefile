@@ -73,6 +73,11 @@ bench: $(VENV)/ready
 	for ranks in 1 2 4; do \
 		$(MPIEXEC) -n $$ranks $(PY) benchmarks/layers.py || exit 1; \
 	done
+	for network in unet sharded replicated; do \
+		for ranks in 1 2 4; do \
+			$(MPIEXEC) -n $$ranks $(PY) benchmarks/memory.py $$network || exit 1; \
+		done; \
+	done
 
 docs: $(VENV)-docs/ready
 	rm -rf build/docs docs/reference/generated
