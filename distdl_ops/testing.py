@@ -133,7 +133,7 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
 
     >>> from hypothesis import HealthCheck, given, settings
     >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
-    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> few["suppress_health_check"] = list(HealthCheck)  # here, the machine may be busy
     >>> from linop import assert_adjoint
     >>> @settings(**few)
     ... @given(worlds_and_drafts())

@@ -85,7 +85,7 @@ def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3)
     --------
     >>> from hypothesis import HealthCheck, given, settings
     >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
-    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> few["suppress_health_check"] = list(HealthCheck)  # here, the machine may be busy
     >>> from linop import matrix
     >>> @settings(**few)
     ... @given(expressions(Euclidean(3), Euclidean(2)))

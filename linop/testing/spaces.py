@@ -139,7 +139,7 @@ def vectors(space: Space, *, batch: tuple[int, ...] = ()) -> st.SearchStrategy[A
     --------
     >>> from hypothesis import HealthCheck, given, settings
     >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
-    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> few["suppress_health_check"] = list(HealthCheck)  # here, the machine may be busy
     >>> X = Euclidean(3)
     >>> @settings(**few)
     ... @given(vectors(X))

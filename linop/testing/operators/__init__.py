@@ -77,7 +77,7 @@ def any_operator() -> st.SearchStrategy[Expression]:
     >>> import numpy as np
     >>> from hypothesis import HealthCheck, given, settings
     >>> few = {"max_examples": 5, "derandomize": True, "database": None, "deadline": None}
-    >>> few["suppress_health_check"] = list(HealthCheck)                           # here, the machine may be busy
+    >>> few["suppress_health_check"] = list(HealthCheck)  # here, the machine may be busy
     >>> from linop import VStack
     >>> from linop.testing import any_operator, assert_operator
     >>> @settings(**few)
