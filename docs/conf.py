@@ -59,7 +59,6 @@ nb_mime_priority_overrides = [("html", "image/svg+xml", 0)]
 
 default_role = "autolink"  # `check_adjoint` in a docstring is a link where it names something
 autosummary_generate = True
-autodoc_default_options = {"exclude-members": "average, sequential"}  # the layers of torch that a layer goes by
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
