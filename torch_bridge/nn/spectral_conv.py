@@ -50,13 +50,14 @@ class SequentialSpectralConv(torch.nn.Module):
 
     Attributes
     ----------
-    weight : parameter, complex, shape (in_channels, out_channels, 2 m_1, ..., m_d)
-        Along each axis frequencies are in the order of `numpy.fft`: 0 to m - 1, then -m to -1.
+    weight : parameter, shape (in_channels, out_channels, 2 m_1, ..., m_d, 2)
+        Real and imaginary parts: a real tensor, which changes its precision with the network. Along each axis
+        frequencies are in the order of `numpy.fft`: 0 to m - 1, then -m to -1.
 
     Examples
     --------
     >>> layer = SequentialSpectralConv(1, 1, (2,))
-    >>> _ = layer.weight.data.fill_(1)                        # the mean, and the first wave
+    >>> layer.weight.data[:] = torch.tensor([1.0, 0.0])       # the mean and the first wave stay as they are
     >>> torch.set_printoptions(precision=1, sci_mode=False)
     >>> layer(torch.tensor([[8.0, 0, 0, 0, 0, 0, 0, 0]])).detach()
     tensor([[ 3.0,  2.4,  1.0, -0.4, -1.0, -0.4,  1.0,  2.4]])
@@ -75,7 +76,7 @@ class SequentialSpectralConv(torch.nn.Module):
         self.modes = modes
         kept = [2 * m for m in modes[:-1]] + list(modes[-1:])
         numbers = torch.rand(in_channels, out_channels, *kept, 2, device=device, dtype=dtype)
-        self.weight = torch.nn.Parameter(torch.view_as_complex(numbers) / (in_channels * out_channels))
+        self.weight = torch.nn.Parameter(numbers / (in_channels * out_channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the result: from shape (*batch, in_channels, ...) to (*batch, out_channels, ...).
@@ -89,7 +90,7 @@ class SequentialSpectralConv(torch.nn.Module):
         spectrum = torch.fft.rfftn(x, dim=axes)
         kept = (_frequencies(n, m, axis == -1) for n, m, axis in zip(extents, self.modes, axes, strict=True))
         places: tuple[Any, ...] = (..., *map(torch.from_numpy, np.ix_(*kept)))
-        products = mixed(spectrum[places], self.weight)
+        products = mixed(spectrum[places], torch.view_as_complex(self.weight))
         y = products.new_zeros(*products.shape[: axes[0]], *spectrum.shape[axes[0] :])
         y[places] = products
         if len(axes) > 1:
@@ -132,7 +133,7 @@ class SpectralConv(Layer):
     ...     layer = SpectralConv2d(3, 4, 5, domain=images)
     ...     return tuple(layer.weight.shape), str(layer.analysis.operator)
     >>> print(*simulate(2, main)[0])                                            # modes are dropped before they move
-    (3, 4, 10, 3) Local(Restriction... @ FFT(axes=(1,))) @ Repartition(p) @ Local(Restriction... @ RFFT(axes=(2,)))
+    (3, 4, 10, 3, 2) Local(Restriction... @ FFT(axes=(1,))) @ Repartition(p) @ Local(Restriction... @ RFFT(axes=(2,)))
     """
 
     spatial: int
@@ -183,9 +184,10 @@ class SpectralConv(Layer):
         S, _ = low_modes(self.codomain, found, "forward", products)
         self.analysis, self.synthesis = Operator(A), Operator(S.dual)
         self.products = products.shape
-        weight = (in_channels, out_channels, *products.global_shape[1:])
+        weight = (in_channels, out_channels, *products.global_shape[1:], 2)
         axes = {axis: axis + 1 for axis in range(1, domain.ndim)}
-        space, self.copy_weight = parameter_space(products, weight, axes)
+        real = DistributedSpace(domain.grid, products.global_shape, domain.dtype, **products.roles)
+        space, self.copy_weight = parameter_space(real, weight, axes)
         here = products.layout.intervals_at(domain.grid.world.rank) or ((0, 0),)
         column = torch.arange(*here[-1])
         alone = (column == 0) | (2 * column == shape[-1])
@@ -203,7 +205,7 @@ class SpectralConv(Layer):
             batch = spectrum.shape[: spectrum.ndim - len(self.products)]
             y = nothing((*batch, *self.products), spectrum, weight)
         else:
-            y = self.counts * mixed(spectrum, weight)
+            y = self.counts * mixed(spectrum, torch.view_as_complex(weight))
         found: torch.Tensor = self.synthesis(y)
         return found
 
