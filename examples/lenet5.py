@@ -181,7 +181,7 @@ def run(world: World, options: Options, prepared: tuple[tuple[datasets.Digits, d
     count = sum(weights.numel() for weights in gather_state(model).values())
     say(f"LeNet-5 with {count} parameters on {grid!r}, {world.size} ranks, {options.dtype}, data: {options.data}\n")
     modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_movements(modules, say) else ["an adjoint is wrong"]
+    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
     say("")
 
     gather = Operator(Movement(loss.domain, loss.domain.everywhere()))

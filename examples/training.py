@@ -20,11 +20,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from distdl_ops import World, simulate, world
+from distdl_ops import DistributedSpace, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
 from distdl_ops.worlds.threads import MOST_RANKS
 from linop import check_adjoint
-from torch_bridge.nn import gather_state, load_state, movements
+from torch_bridge import Operator
+from torch_bridge.nn import gather_state, load_state
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
 """How far the losses of the first steps may differ from the sequential ones, relative."""
@@ -103,6 +104,7 @@ def train_both(
     batches: Sequence[Sample],
     options: Options,
     title: str,
+    outcome: Callable[[], str] | None = None,
 ) -> int:
     """Train a distributed network from the weights of the sequential one, then that one on rank 0, and compare them.
 
@@ -116,6 +118,8 @@ def train_both(
         Of `begin`.
     title : str
         Of the picture.
+    outcome : callable, optional
+        Says how good the trained distributed network is. Collective.
 
     Returns
     -------
@@ -125,10 +129,11 @@ def train_both(
     say = print if world.rank == 0 else lambda _: None
     model, network = distributed
     load_state(model, begin.state_dict())
-    problems = [] if check_movements(network.modules, say) else ["an adjoint is wrong"]
+    problems = [] if check_adjoints(network.modules, say) else ["an adjoint is wrong"]
     say("")
     found = train(network, batches, options, show="distributed" if world.rank == 0 else "")
     gather_state(model)  # raises where the replicas of a parameter have drifted apart
+    say(f"\n{outcome()}" if outcome else "")
     if world.rank == 0:
         expected = train(sequential, batches, options, show="sequential")
         problems += compare(found.losses, expected.losses, options.dtype)
@@ -141,17 +146,20 @@ def train_both(
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_movements(modules: nn.Module, say: Callable[[str], None]) -> bool:
-    """Check the adjoint of every movement in a network, and print them as a table. Collective."""
-    passed, found = True, movements(modules)
-    first, second = (max(len(str(text)) for text in texts) for texts in (found, found.values()))
-    say(f"{'movement':<{first}} {'name':<{second}} {'adjoint':<16} spaces")
+def check_adjoints(modules: nn.Module, say: Callable[[str], None]) -> bool:
+    """Check the adjoint of every operator in a network, and print them as a table. Collective."""
+    found = {name: module.operator for name, module in modules.named_modules() if isinstance(module, Operator)}
+    names = {where: f"{text[:57]}..." if len(text := str(operator)) > 60 else text for where, operator in found.items()}
+    first, second = (max(map(len, texts)) for texts in (names, names.values()))
+    say(f"{'where':<{first}} {'operator':<{second}} {'adjoint':<17} spaces")
+    passed = True
     for where, operator in found.items():
         report = check_adjoint(operator)
         passed = passed and report.passed and not report.vacuous
         told = f"{'passed' if report else 'FAILED'} ({report.mode})"
-        spaces = f"{operator.domain.layout} -> {operator.codomain.layout}"
-        say(f"{where:<{first}} {operator!s:<{second}} {told:<16} {spaces}")
+        ends = (operator.domain, operator.codomain)
+        spaces = " -> ".join(str(space.layout) for space in ends if isinstance(space, DistributedSpace))
+        say(f"{where:<{first}} {names[where]:<{second}} {told:<17} {spaces}")
         if not report:
             say(str(report))
     return passed
@@ -194,8 +202,9 @@ def draw(distributed: Sequence[float], sequential: Sequence[float], picture: str
     scale = "log" if all(0 < loss < math.inf for loss in [*distributed, *sequential]) else "linear"
     above.set(yscale=scale, ylabel="training loss", title=title)
     above.legend()
-    below.plot(differences(distributed, sequential), color="black", linewidth=1)
-    below.set(yscale=scale, xlabel="step", ylabel="relative difference")
+    apart = differences(distributed, sequential)
+    below.plot(apart, color="black", linewidth=1)
+    below.set(yscale=scale if any(apart) else "linear", xlabel="step", ylabel="relative difference")
     figure.savefig(picture, dpi=150)
     print(f"loss curves: {picture}")
 
