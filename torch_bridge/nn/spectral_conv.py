@@ -31,6 +31,7 @@ from distdl_ops.compositions.shared import carried_roles, local, moved, require_
 from linop import FFT, RFFT, Euclidean, Identity, LinearOperator, RealPart, Restriction, SpaceError
 from linop.operators.fft import Norm
 from torch_bridge.module import Operator
+from torch_bridge.nn.docstrings import documented
 from torch_bridge.nn.layer import Layer, nothing, parameter_space, torch_dtype
 from torch_bridge.nn.windows import PerAxis, per_axis, require_images
 
@@ -124,16 +125,6 @@ class SpectralConv(Layer):
     ------
     SpaceError
         When the spaces do not fit the layer, or there are not so many modes.
-
-    Examples
-    --------
-    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
-    >>> def main(world):
-    ...     images = DistributedSpace(Grid(world, p=2), (3, 16, 16), "float32", p=Split(1))
-    ...     layer = SpectralConv2d(3, 4, 5, domain=images)
-    ...     return tuple(layer.weight.shape), str(layer.analysis.operator)
-    >>> print(*simulate(2, main)[0])                                            # modes are dropped before they move
-    (3, 4, 10, 3, 2) Local(Restriction... @ FFT(axes=(1,))) @ Repartition(p) @ Local(Restriction... @ RFFT(axes=(2,)))
     """
 
     spatial: int
@@ -211,22 +202,61 @@ class SpectralConv(Layer):
 
 
 @final
+@documented
 class SpectralConv1d(SpectralConv):
-    """A spectral convolution of sequences that are split in time; see `SpectralConv`. Collective to build."""
+    """A spectral convolution of sequences that are split in time. Collective to build.
+
+    Examples
+    --------
+    Where sequences are split, each rank transforms those of some channels.
+
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     x = DistributedSpace(Grid(world, p=2), (4, 64), p=Split(1))
+    ...     layer = SpectralConv1d(4, 6, 8, domain=x)
+    ...     return tuple(layer.weight.shape), tuple(layer(torch.ones(5, *x.shape, dtype=torch.float64)).shape)
+    >>> simulate(2, main)[0]
+    ((4, 6, 4, 2), (5, 6, 32))
+    """
 
     spatial = 1
 
 
 @final
+@documented
 class SpectralConv2d(SpectralConv):
-    """A spectral convolution of images that are split in space; see `SpectralConv`. Collective to build."""
+    """A spectral convolution of images that are split in space. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> def main(world):
+    ...     images = DistributedSpace(Grid(world, p=2), (3, 16, 16), "float32", p=Split(1))
+    ...     layer = SpectralConv2d(3, 4, 5, domain=images)
+    ...     return tuple(layer.weight.shape), str(layer.analysis.operator)
+    >>> print(*simulate(2, main)[0])                                            # modes are dropped before they move
+    (3, 4, 10, 3, 2) Local(Restriction... @ FFT(axes=(1,))) @ Repartition(p) @ Local(Restriction... @ RFFT(axes=(2,)))
+    """
 
     spatial = 2
 
 
 @final
+@documented
 class SpectralConv3d(SpectralConv):
-    """A spectral convolution of volumes that are split in space; see `SpectralConv`. Collective to build."""
+    """A spectral convolution of volumes that are split in space. Collective to build.
+
+    Examples
+    --------
+    >>> from distdl_ops import DistributedSpace, Grid, Split, simulate
+    >>> from torch_bridge.nn import gather_state
+    >>> def main(world):
+    ...     volumes = DistributedSpace(Grid(world, p=2, q=2), (1, 8, 8, 8), p=Split(1), q=Split(2))
+    ...     layer = SpectralConv3d(1, 2, (2, 2, 3), domain=volumes)
+    ...     return layer.codomain.layout, tuple(gather_state(layer)["weight"].shape)
+    >>> simulate(4, main)[0]
+    ((2, 8, 8, 8) p=Split(1) q=Split(2), (1, 2, 4, 4, 3, 2))
+    """
 
     spatial = 3
 
