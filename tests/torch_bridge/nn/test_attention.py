@@ -210,6 +210,26 @@ def test_parameters_begin_as_the_sequential_ones(ranks: int) -> None:
     assert all(torch.equal(found, after) for found in on_ranks(ranks, main))
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4], indirect=True)
+def test_its_state_goes_to_any_other_layout(ranks: int) -> None:
+    """The stacked weight is gathered as torch's, and loaded with heads elsewhere; other shapes are refused."""
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, p=ranks), (5, 12), p=Split(0))
+        first = nn.MultiheadAttention(12, 6, domain=domain, head_axis="p")
+        second = nn.MultiheadAttention(12, 6, domain=domain, ring_axis="p")
+        state = gather_state(first)
+        assert state["in_proj_weight"].shape == (36, 12)
+        nn.load_state(second, state)
+        x = domain.from_global(normal(0, (5, 12)))
+        torch.testing.assert_close(first(x, x, x)[0], second(x, x, x)[0], rtol=1e-12, atol=1e-12)
+        state["in_proj_weight"] = state["in_proj_weight"].reshape(3, 12, 12)
+        with pytest.raises(SpaceError, match=r"in_proj_weight to have shape \(36, 12\), found \(3, 12, 12\)"):
+            nn.load_state(second, state)
+
+    on_ranks(ranks, main)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 4], indirect=True)
 @pytest.mark.parametrize("way", [{"head_axis": "p"}, {"ring_axis": "p"}, {}])
 @pytest.mark.parametrize("role", [Split(0), Replicated()])
