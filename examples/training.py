@@ -200,10 +200,11 @@ def draw(distributed: Sequence[float], sequential: Sequence[float], picture: str
     above.plot(sequential, color="tab:orange", linewidth=3, alpha=0.6, label="sequential")
     above.plot(distributed, color="tab:blue", linewidth=1, label="distributed")
     scale = "log" if all(0 < loss < math.inf for loss in [*distributed, *sequential]) else "linear"
-    above.set(yscale=scale, ylabel="training loss", title=title)
+    above.set(yscale=scale, ylabel="training loss")
+    above.set_title(title, fontsize="medium")
     above.legend()
     apart = differences(distributed, sequential)
-    below.plot(apart, color="black", linewidth=1)
+    below.plot(apart, ".", color="black", markersize=4)  # points: where there is no difference, a log scale has none
     below.set(yscale=scale if any(apart) else "linear", xlabel="step", ylabel="relative difference")
     figure.savefig(picture, dpi=150)
     print(f"loss curves: {picture}")
