@@ -10,9 +10,8 @@ every query sees all keys:
 
 * M takes sequences to heads, ``Split(sequence) -> Split(heads)``: an all-to-all, whose adjoint is the way back
   (S. A. Jacobs et al., *DeepSpeed Ulysses*, 2023, arXiv:2309.14509).
-* Keys and values travel round a ring, a `Shift` at a time. Of a block s of scores and its values v, a rank keeps the
-  numerator :math:`\sum e^{s - m} v` and the denominator :math:`\sum e^{s - m}`, with m the largest score so far; their
-  quotient after the last block is the softmax (H. Liu, M. Zaharia and P. Abbeel, *Ring Attention with Blockwise
+* Keys and values travel round a ring, a `Shift` at a time. A rank sees one block of them after another, see
+  `OnlineSoftmax` (H. Liu, M. Zaharia and P. Abbeel, *Ring Attention with Blockwise
   Transformers for Near-Infinite Context*, 2023, arXiv:2310.01889).
 """
 
@@ -20,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 
@@ -29,9 +28,11 @@ from distdl_ops.compositions.shared import require_codomain, settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
 from torch_bridge.module import Operator
+from torch_bridge.nn.attention_masks import Mask, Masks
 from torch_bridge.nn.dropout import Dropout
 from torch_bridge.nn.layer import Layer, moving, nothing, parameter_space
 from torch_bridge.nn.linear import Linear
+from torch_bridge.nn.online_softmax import OnlineSoftmax
 from torch_bridge.nn.parameters import begin_as, drawing_nothing
 
 
@@ -284,153 +285,22 @@ class MultiheadAttention(Layer):
             added = None if mask.added is None else mask.added.to(queries)
             y = torch.nn.functional.scaled_dot_product_attention(queries, k, v, added, is_causal=mask.triangular)
         else:
-            online = Softmax(queries / math.sqrt(self.head_dim))
+            online = OnlineSoftmax(queries / math.sqrt(self.head_dim))
             for step, mask in enumerate(masks):
                 if step:
                     kv = self.ring[step - 1](kv)
                 k, v = map(_heads_first, kv)
-                online.see(k, v, mask, self.drop)
+                if mask.nothing:
+                    online.pass_by(k, v)
+                else:
+                    online.see(k, v, mask.added, self.drop)
             y = online.result()
         return y.transpose(-3, -2).reshape(q.shape)
-
-
-class Mask(NamedTuple):
-    """What is masked of a block of scores.
-
-    Attributes
-    ----------
-    added : tensor or None
-        What to add to the scores.
-    nothing : bool
-        Whether no query may see any key.
-    triangular : bool
-        Whether the rest is that, of the whole sequences, keys are left out that come after the query.
-    """
-
-    added: torch.Tensor | None
-    nothing: bool = False
-    triangular: bool = False
-
-
-@final
-class Masks:
-    """The parts of whole masks that belong to a rank's blocks of scores, in the order in which keys pass by.
-
-    Parameters
-    ----------
-    queries, keys : DistributedSpace
-        As they lie for attention: shape (..., length, sets, heads in a set, features).
-    """
-
-    def __init__(self, queries: DistributedSpace, keys: DistributedSpace) -> None:
-        *self.lead, self.length, self.sets, self.size, _ = queries.global_shape
-        self.keys = keys.global_shape[-4]
-        here = queries.layout.intervals_at(queries.grid.world.rank) or [(0, 0)] * queries.ndim
-        *self.lead_here, self.rows, self.sets_here, self.heads_here, _ = (slice(*interval) for interval in here)
-        self.columns: list[slice] = []
-        self.add(keys)
-
-    def add(self, keys: DistributedSpace) -> None:
-        """Let another block of keys pass by."""
-        here = keys.layout.intervals_at(keys.grid.world.rank) or [(0, 0)] * keys.ndim
-        self.columns.append(slice(*here[-4]))
-
-    def check(
-        self, batch: tuple[int, ...], key_padding_mask: torch.Tensor | None, attn_mask: torch.Tensor | None
-    ) -> None:
-        """Raise unless the masks are ones of whole sequences."""
-        sequences = math.prod(batch) * math.prod(self.lead)
-        plane = (self.length, self.keys)
-        for name, mask, shapes in (
-            ("key_padding_mask", key_padding_mask, [(*batch, *self.lead, self.keys)]),
-            ("attn_mask", attn_mask, [plane, (sequences * self.sets * self.size, *plane)]),
-        ):
-            if mask is None:
-                continue
-            if tuple(mask.shape) not in shapes:
-                raise SpaceError(f"expected {name} of shape {' or '.join(map(str, shapes))}, found {tuple(mask.shape)}")
-            if not (mask.dtype == torch.bool or mask.is_floating_point()):
-                raise SpaceError(f"expected {name} of bool or floating-point numbers, found {mask.dtype}")
-            if mask.requires_grad:
-                raise SpaceError(f"expected {name} without gradient: each rank has that of its own scores only")
-
-    def __call__(
-        self,
-        batch: tuple[int, ...],
-        key_padding_mask: torch.Tensor | None,
-        attn_mask: torch.Tensor | None,
-        is_causal: bool,
-    ) -> Iterator[Mask]:
-        """Yield what is masked of each block, in a shape that goes with (*batch, ..., heads, queries, keys)."""
-        lead = (*(slice(None) for _ in batch), *self.lead_here)
-        for columns in self.columns:
-            found = []
-            if attn_mask is not None and attn_mask.ndim == 2:
-                found.append(_added(attn_mask[self.rows, columns]))
-            elif attn_mask is not None:
-                split = attn_mask.reshape(*batch, *self.lead, self.sets, self.size, self.length, self.keys)
-                part = split[(*lead, self.sets_here, self.heads_here, self.rows, columns)]
-                found.append(_added(part.flatten(-4, -3)))
-            if key_padding_mask is not None:
-                found.append(_added(key_padding_mask[(*lead, columns)])[..., None, None, :])
-            last = self.rows.stop - 1
-            if is_causal and columns.start <= last and columns.stop - 1 > self.rows.start:
-                if not found and self.rows == slice(0, self.length) and columns == slice(0, self.keys):
-                    yield Mask(None, triangular=True)
-                    continue
-                rows, cols = (torch.arange(some.start, some.stop) for some in (self.rows, columns))
-                found.append(_added(cols > rows[:, None]))
-            added = torch.stack(torch.broadcast_tensors(*found)).sum(0) if found else None
-            yield Mask(added, nothing=is_causal and columns.start > last)
-
-
-@final
-class Softmax:
-    """Values weighted by the softmax of scores that are seen block by block.
-
-    Parameters
-    ----------
-    queries : tensor, shape (..., queries, features)
-        Scaled.
-    """
-
-    def __init__(self, queries: torch.Tensor) -> None:
-        self.queries = queries
-        self.largest = queries.new_full((*queries.shape[:-1], 1), -torch.inf)
-        self.denominator = torch.zeros_like(self.largest)
-        self.numerator = nothing(queries.shape, queries)
-
-    def see(self, keys: torch.Tensor, values: torch.Tensor, mask: Mask, drop: torch.nn.Module) -> None:
-        """Add a block of keys and values, shape (..., keys, features), some of whose weights are dropped."""
-        if mask.nothing or keys.shape[-2] == 0:
-            self.numerator = self.numerator + nothing(self.numerator.shape, keys, values)
-            return
-        scores = self.queries @ keys.mT
-        if mask.added is not None:
-            scores = scores + mask.added.to(scores)
-        # The quotient does not depend on this number: it has no gradient.
-        largest = torch.maximum(self.largest, scores.detach().amax(-1, keepdim=True))
-        origin = largest.masked_fill(largest == -torch.inf, 0)
-        fade, weights = (self.largest - origin).exp(), (scores - origin).exp()
-        self.denominator = fade * self.denominator + weights.sum(-1, keepdim=True)
-        self.numerator = fade * self.numerator + drop(weights) @ values
-        self.largest = largest
-
-    def result(self) -> torch.Tensor:
-        """Return the weighted values; zeros where no key was seen."""
-        return self.numerator / self.denominator.masked_fill(self.denominator == 0, 1)
 
 
 def _heads_first(x: torch.Tensor) -> torch.Tensor:
     """Return (..., heads, length, features) of (..., length, sets, heads in a set, features)."""
     return x.flatten(-3, -2).transpose(-3, -2)
-
-
-def _added(mask: torch.Tensor) -> torch.Tensor:
-    """Return what a mask adds to scores: minus infinity where it is true."""
-    if mask.dtype != torch.bool:
-        return mask
-    return torch.zeros(mask.shape, dtype=torch.float32, device=mask.device).masked_fill(mask, -torch.inf)
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
