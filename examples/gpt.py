@@ -15,6 +15,7 @@ adjoint is checked before training begins.
 
 from __future__ import annotations
 
+import math
 import sys
 
 import torch
@@ -154,12 +155,12 @@ def documentation() -> str:
     return "\n\n".join(topics[name] for name in sorted(topics))
 
 
-def batches(text: torch.Tensor, options: Options) -> list[training.Sample]:
-    """Return, for each step, pieces of the text, and the same pieces one character later."""
+def batches(text: torch.Tensor, options: Options, count: int) -> list[training.Sample]:
+    """Return so many batches: pieces of a text, and the same pieces one character later."""
     generator = torch.Generator().manual_seed(options.seed)
     window = torch.arange(options.length)
     found = []
-    for _ in range(options.steps):
+    for _ in range(count):
         starts = torch.randint(len(text) - options.length, (options.batch_size, 1), generator=generator)
         found.append((text[starts + window], text[starts + window + 1]))
     return found
@@ -181,12 +182,21 @@ def run(world: World, options: Options, grid: Grid) -> int:
     if world.rank == 0:
         count = sum(weights.numel() for weights in begin.parameters())
         print(f"GPT with {count} parameters on {grid!r}, {world.size} ranks, {options.dtype}\n")
-    distributed = distributed_gpt(grid, options, len(vocabulary))
+    model, network = distributed_gpt(grid, options, len(vocabulary))
     sequential = training.Network(
         begin, lambda inputs, targets: nn.functional.cross_entropy(begin(inputs).flatten(0, 1), targets.flatten())
     )
+    known, unknown = text[: 9 * len(text) // 10], text[9 * len(text) // 10 :]
+
+    def outcome() -> str:
+        with torch.no_grad():
+            mean = sum(network.loss(*batch).item() for batch in batches(unknown, options, 4)) / 4
+        guess = math.log(len(vocabulary))
+        return f"loss on text that it has not seen: {mean:.4f}; if all characters were alike, it would be {guess:.4f}"
+
     title = f"GPT on Python's documentation, {grid!r}, {options.dtype}"
-    return training.train_both(world, begin, distributed, sequential, batches(text, options), options, title)
+    steps = batches(known, options, options.steps)
+    return training.train_both(world, begin, (model, network), sequential, steps, options, title, outcome)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,6 +30,7 @@ def test_training(grid: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> N
     table = [line for line in found.out.splitlines() if re.match(r"(model|loss)\.", line)]
     assert len(table) >= 15
     assert all("passed (" in line and " -> " in line for line in table)
+    assert re.search(r"text that it has not seen: \d", found.out)
     assert "all checks passed" in found.out
     assert "100%" in found.err  # the progress bar
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -67,8 +68,8 @@ def test_a_wrong_network_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_targets_are_one_character_later() -> None:
     """The network learns to continue the text."""
-    options = gpt.Options(seed=0, length=5, steps=2, batch_size=3)
-    pieces = gpt.batches(torch.arange(50), options)
+    options = gpt.Options(seed=0, length=5, batch_size=3)
+    pieces = gpt.batches(torch.arange(50), options, 2)
     assert len(pieces) == 2
     for inputs, targets in pieces:
         assert inputs.shape == targets.shape == (3, 5)
