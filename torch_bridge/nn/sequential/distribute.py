@@ -40,7 +40,7 @@ def distribute(
     domain: DistributedSpace | tuple[DistributedSpace, ...],
     *,
     layers: Mapping[str, Mapping[str, Any]] | None = None,
-) -> torch.nn.Module:
+) -> Any:  # a module; its attributes are known when it is made
     """Return a sequential module's distributed one, with the same weights by the same names. Collective.
 
     Parameters
