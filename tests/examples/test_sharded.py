@@ -1,0 +1,80 @@
+"""Sharded training is the sequential one, and takes a rank less memory the more ranks there are."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import sharded
+import torch
+
+pytestmark = pytest.mark.serial
+
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "sharded.py")
+TWO_RANKS = [str(Path(sysconfig.get_path("scripts")) / "mpiexec"), "-n", "2", sys.executable, EXAMPLE]
+TINY = ["--steps", "4", "--width", "64", "--depth", "3", "--batch-size", "10"]
+
+
+def table(told: str) -> dict[str, tuple[float, float]]:
+    """Return what is stored and the peak, by how many ranks there were."""
+    rows = re.findall(r"^ *(sequential|\d+) +([\d.]+) +([\d.]+)$", told, re.MULTILINE)
+    return {name: (float(stored), float(peak)) for name, stored, peak in rows}
+
+
+def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """On 1, 2 and 4 of 5 ranks losses agree, and a rank stores its share; its peak falls."""
+    picture = tmp_path / "sharded.png"
+    assert sharded.main([*TINY, "--ranks", "5", "--picture", str(picture)]) == 0
+    told = capsys.readouterr().out
+    assert "all checks passed" in told
+    found = table(told)
+    assert list(found) == ["sequential", "1", "2", "4"]
+    assert found["sequential"][0] == found["1"][0]
+    assert found["4"][0] < 0.3 * found["1"][0]
+    assert found["4"][1] < found["2"][1] < found["1"][1]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_mpi(tmp_path: Path) -> None:
+    """Under mpiexec, rank 0 tells the same."""
+    job = subprocess.run(
+        [*TWO_RANKS, *TINY, "--picture", str(tmp_path / "sharded.png")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "DISTDL_OPS_TIMEOUT": "60"},
+        check=False,
+    )
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert list(table(job.stdout)) == ["sequential", "1", "2"]
+
+
+def test_gradients_of_one_part_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Where each rank goes by the gradients of its own samples, the losses tell."""
+    honest = sharded.balanced
+
+    def first_half(extent: int, parts: int) -> object:
+        return [honest(extent, parts)[0]] * parts
+
+    monkeypatch.setattr(sharded, "balanced", first_half)
+    assert sharded.main([*TINY, "--ranks", "2", "--picture", str(tmp_path / "sharded.png")]) == 1
+    assert "FAILED: the losses differ" in capsys.readouterr().out
+
+
+def test_memory_counts_what_lives() -> None:
+    """Tensors count once, with their views, until the last one is gone."""
+    with sharded.Memory() as memory:
+        x = torch.ones(100, dtype=torch.float64)
+        assert memory.now == 800
+        view = x.reshape(10, 10)[1:]
+        assert memory.now == 800
+        y = torch.zeros(50)
+        del x, y
+        assert (memory.now, memory.peak) == (800, 1000)
+        del view
+        assert (memory.now, memory.peak) == (0, 1000)
