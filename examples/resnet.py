@@ -113,7 +113,7 @@ def run(world: World, options: Options, prepared: tuple[Grid, Data]) -> int:
     count = sum(weights.numel() for weights in gather_state(model).values())
     say(f"Residual network of {count} numbers on {grid!r}, {options.dtype}\n\n{explain(model)}\n")
     modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_movements(modules, say) else ["an adjoint is wrong"]
+    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
     say("")
 
     distributed = training.Network(modules, lambda x, labels: loss(model(images.from_global(x)), labels))

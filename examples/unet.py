@@ -142,7 +142,7 @@ def run(world: World, options: Options, prepared: tuple[Grid, Photographs]) -> i
     count = sum(weights.numel() for weights in gather_state(model).values())
     say(f"U-Net with {count} parameters on {grid!r}, {options.dtype}\n\n{explain(model)}\n")
     modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_movements(modules, say) else ["an adjoint is wrong"]
+    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
     say("")
 
     distributed = training.Network(

@@ -124,7 +124,7 @@ def _traced(module: torch.nn.Module, domains: Sequence[DistributedSpace], wanted
             raise SpaceError(f"distribute: {name} and {first[id(parameter)]} are the same parameter")
     graph = _steps(module)
     names = sorted({str(node.target) for node in graph.nodes if node.op == "call_module"})
-    strange = sorted(set(wanted) - set(names))
+    strange = sorted(w for w in wanted if not any(w == name or w.startswith(f"{name}.") for name in names))
     if strange:
         raise SpaceError(f"distribute: expected arguments for some of the layers {names}, found some for {strange}")
     for node in graph.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +84,80 @@ def axiswise(build: Rebuilt, module: torch.nn.Module, x: Any) -> Spread:
     return elementwise(build, module, build.whole(tensor(x), dim))
 
 
+def attention(
+    build: Rebuilt,
+    module: torch.nn.MultiheadAttention,
+    query: Any,
+    key: Any,
+    value: Any,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,  # noqa: ARG001  (none are returned: who uses them is told)
+    attn_mask: Any = None,
+    average_attn_weights: bool = True,  # noqa: ARG001  (torch has it here)
+    is_causal: bool = False,
+) -> tuple[Spread, None]:
+    """Make the distributed layer; it returns no weights."""
+    _require_no_masks(key_padding_mask, attn_mask, is_causal)
+    query, key, value = tensor(query), tensor(key), tensor(value)
+    layer = torch_bridge.nn.MultiheadAttention(
+        *(module.embed_dim, module.num_heads, module.dropout, module.in_proj_bias is not None),
+        *(module.bias_k is not None, module.add_zero_attn, module.kdim, module.vdim, module.batch_first),
+        domain=query.space,
+        key_domain=key.space,
+        value_domain=value.space,
+        **build.arguments(),
+    )
+    found = build.apply(layer, layer.codomain, query, key, value)
+    return build.call(operator.getitem, layer.codomain, found, 0), None
+
+
+def transformer_layer(
+    build: Rebuilt,
+    module: torch.nn.TransformerEncoderLayer,
+    src: Any,
+    src_mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: bool = False,
+) -> Spread:
+    """Make the distributed layer of what torch's consists of."""
+    _require_no_masks(src_mask, src_key_padding_mask, is_causal)
+    x, attn = tensor(src), module.self_attn
+    layer = torch_bridge.nn.TransformerEncoderLayer(
+        *(attn.embed_dim, attn.num_heads, module.linear1.out_features, module.dropout.p, module.activation),
+        *(module.norm1.eps, attn.batch_first, module.norm_first, module.linear1.bias is not None),
+        domain=x.space,
+        **build.arguments(),
+    )
+    return build.apply(layer, layer.codomain, x)
+
+
+def transformer(
+    build: Rebuilt,
+    module: torch.nn.TransformerEncoder,
+    src: Any,
+    mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: bool | None = None,
+) -> Spread:
+    """Make its layers, one after the other, and the norm."""
+    _require_no_masks(mask, src_key_padding_mask, is_causal)
+    x = tensor(src)
+    for name, part in [*((f"layers.{k}", layer) for k, layer in enumerate(module.layers)), ("norm", module.norm)]:
+        if part is None:
+            continue
+        if type(part) not in LAYERS:
+            raise SpaceError(f"{name} ({type(part).__name__}) is not known")
+        with build.part(name):
+            x = LAYERS[type(part)](build, part, x)
+    return x
+
+
+def _require_no_masks(*masks: Any) -> None:
+    """Raise when there is a mask."""
+    if any(mask is not None and mask is not False for mask in masks):
+        raise SpaceError("masks are not known")
+
+
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 SAME_NAME = (
@@ -106,6 +181,9 @@ LAYERS: dict[type[torch.nn.Module], Rule] = {
     torch.nn.UpsamplingNearest2d: same_name("Upsample"),
     torch.nn.UpsamplingBilinear2d: same_name("Upsample"),
     **{getattr(torch.nn, name): elementwise for name in ELEMENTWISE},
+    torch.nn.MultiheadAttention: attention,
+    torch.nn.TransformerEncoderLayer: transformer_layer,
+    torch.nn.TransformerEncoder: transformer,
     torch.nn.Softmax: axiswise,
     torch.nn.LogSoftmax: axiswise,
     torch.nn.Softmin: axiswise,

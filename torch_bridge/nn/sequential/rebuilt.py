@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -64,13 +65,24 @@ class Rebuilt:
         self.root, self.graph = torch.nn.Module(), torch.fx.Graph()
         self.made: dict[str, tuple[DistributedSpace, torch.nn.Module, DistributedSpace]] = {}
         self.here: torch.fx.Node
+        self._part: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Return further arguments of the layer that is next."""
-        return dict(self.wanted.get(str(self.here.target), {}))
+        return dict(self.wanted.get(self.name(), {}))
 
-    def apply(self, layer: torch.nn.Module, codomain: DistributedSpace, x: Spread, name: str | None = None) -> Spread:
-        """Let a layer act on a tensor. Its name is that of the step, with a number where that is taken."""
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Go into a layer that consists of others: what is next is the one of this name in it."""
+        self._part = (*self._part, name)
+        yield
+        self._part = self._part[:-1]
+
+    def apply(
+        self, layer: torch.nn.Module, codomain: DistributedSpace, *inputs: Spread, name: str | None = None
+    ) -> Spread:
+        """Let a layer act on tensors. Its name is that of the step, with a number where that is taken."""
+        x = inputs[0]
         name = self.name() if name is None else name
         free, k = name, 1
         while free in self.made and self.made[free][1] is not layer:
@@ -85,13 +97,13 @@ class Rebuilt:
                 place.add_module(step, torch.nn.Module())
             place = place.get_submodule(step)
         place.add_module(last, layer)
-        return Spread(self.graph.call_module(free, (x.node,)), codomain)
+        return Spread(self.graph.call_module(free, tuple(y.node for y in inputs)), codomain)
 
     def move(self, x: Spread, space: DistributedSpace) -> Spread:
         """Return a tensor as it lies in another space."""
         if x.space == space:
             return x
-        return self.apply(Operator(Movement(x.space, space)), space, x, f"{self.name()}_move")
+        return self.apply(Operator(Movement(x.space, space)), space, x, name=f"{self.name()}_move")
 
     def whole(self, x: Spread, dim: Any) -> Spread:
         """Return a tensor of which each rank has one axis whole, counted as torch does."""
@@ -110,7 +122,7 @@ class Rebuilt:
     def name(self) -> str:
         """Return the name of the step that is next, in the module that it belongs to."""
         if self.here.op == "call_module":
-            return str(self.here.target)
+            return ".".join(filter(None, (str(self.here.target), *self._part)))
         return ".".join(filter(None, (inside(self.here), self.here.name)))
 
     def require_last_use(self) -> None:

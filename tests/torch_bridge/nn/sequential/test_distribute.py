@@ -143,6 +143,23 @@ def vgg() -> torch.nn.Sequential:
     )
 
 
+class Attention(torch.nn.Module):
+    """Attention across to keys of other sizes, after a transformer with a norm at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 12, 0.0, "gelu", norm_first=True, batch_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, 2, torch.nn.LayerNorm(8), enable_nested_tensor=False)
+        self.layer = torch.nn.TransformerEncoderLayer(8, 4, 12, 0.0, layer_norm_eps=1e-3, batch_first=True, bias=False)
+        self.narrow = torch.nn.Linear(8, 6)
+        self.attention = torch.nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer(self.encoder(x))
+        y = self.narrow(x)
+        return x + self.attention(x, y, y)[0]
+
+
 IMAGES = (2, 9, 8)
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "LeNet": lenet,
@@ -168,6 +185,24 @@ def test_networks(name: str, size: int, data: st.DataObject) -> None:
         domain = DistributedSpace(Grid(world, **axes), IMAGES, **roles)
         model = nn.distribute(alone, domain)
         assert model.domain == domain
+        assert_same_state(model, alone)
+        assert_equal_sequential(model, alone, domain, model.codomain, close=CLOSE)
+
+    on_ranks(size, main)
+
+
+@settings(max_examples=5)
+@given(world_sizes(), st.data())
+def test_transformers(size: int, data: st.DataObject) -> None:
+    """With sequences in any layout, and heads along an axis where that is asked for."""
+    alone = drawn(Attention())
+    role = data.draw(st.sampled_from([Replicated(), Split(0)]))
+    along = {"model_axis": "p"} if data.draw(st.booleans()) else {}
+    layers = {"layer": along, "encoder.layers.1": along}
+
+    def main(world: World) -> None:
+        domain = DistributedSpace(Grid(world, p=size), (5, 8), p=role)
+        model = nn.distribute(alone, domain, layers=layers)
         assert_same_state(model, alone)
         assert_equal_sequential(model, alone, domain, model.codomain, close=CLOSE)
 
@@ -371,6 +406,8 @@ def tied() -> torch.nn.Module:
         (lambda: sequential(torch.nn.MaxPool2d(2, return_indices=True)), "0.0: .*indices"),
         (lambda: sequential(torch.nn.Softmax()), "0.0: expected one axis as dim, found None"),
         (lambda: sequential(torch.nn.Flatten(0)), "0.0: .*the batch's is 0"),
+        (lambda: sequential(torch.nn.TransformerEncoderLayer(8, 2)), "0.0: .*expected batch_first=True"),
+        (lambda: sequential(torch.nn.TransformerDecoderLayer(8, 2)), r"0\.0 \(TransformerDecoderLayer\) is not known"),
         (lambda: Using(lambda _, x: torch.fft.fft(x)), "fft_fft is not known"),
         (lambda: Using(lambda _, x: x.sort()), "sort is not known"),
         (lambda: Using(lambda m, x: x * m.scale), "scale is used outside of a layer"),
