@@ -24,6 +24,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
+import gpt
 from lenet5 import distributed_lenet5, sequential_lenet5
 
 from distdl_ops import DistributedSpace, Grid, Replicated, Split, World, simulate, world
@@ -108,6 +109,24 @@ def mlp(world: World, width: int, batch: int) -> tuple[Step, Step]:
     )
 
 
+def small_gpt(world: World) -> tuple[Step, Step]:
+    """Return steps of a GPT of four layers, with heads and features along two ranks, and sequences along the others."""
+    model = min(world.size, 2)
+    options = gpt.Options(batch_size=16, length=128, width=128, heads=4, layers=4, dtype="float32")
+    grid = Grid(world, data=world.size // model, sequence=1, model=model)
+    characters = torch.arange(16 * 129).reshape(16, 129) % 100
+    inputs, targets = characters[:, :-1], characters[:, 1:]
+    _, network = gpt.distributed_gpt(grid, options, 100)
+    alone = gpt.sequential_gpt(options, 100)
+    return (
+        step(network.modules.parameters(), lambda: network.loss(inputs, targets)),
+        step(
+            alone.parameters(),
+            lambda: nn.functional.cross_entropy(alone(inputs).flatten(0, 1), targets.flatten()),
+        ),
+    )
+
+
 NETWORKS: dict[str, Callable[[World], tuple[Step, Step]]] = {
     "LeNet-5, 16 images": lambda w: lenet5(w, 16),
     "LeNet-5, 256 images": lambda w: lenet5(w, 256),
@@ -116,6 +135,7 @@ NETWORKS: dict[str, Callable[[World], tuple[Step, Step]]] = {
     "3-D convolutions, 96^3": lambda w: volumes(w, 96, overlap=False),
     "  with overlap ": lambda w: volumes(w, 96, overlap=True),
     "MLP, 512 wide": lambda w: mlp(w, 512, 128),
+    "GPT, 4 layers": small_gpt,
 }
 """What is timed."""
 

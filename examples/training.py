@@ -201,7 +201,7 @@ def draw(distributed: Sequence[float], sequential: Sequence[float], picture: str
     above.plot(distributed, color="tab:blue", linewidth=1, label="distributed")
     scale = "log" if all(0 < loss < math.inf for loss in [*distributed, *sequential]) else "linear"
     above.set(yscale=scale, ylabel="training loss")
-    above.set_title(title, fontsize="medium")
+    above.set_title(title, fontsize="medium", wrap=True)
     above.legend()
     apart = differences(distributed, sequential)
     below.plot(apart, ".", color="black", markersize=4)  # points: where there is no difference, a log scale has none
