@@ -2,19 +2,19 @@
 DataParallel
 ============
 
-Each rank has samples of its own, all have one line, whose slope and intercept they store in parts. The gradients of
-all ranks are summed.
+Each rank has samples of its own, all have one line: its slope and intercept are one vector, which all store. The
+gradients of all ranks are summed.
 """
 
 import torch
 from pictures import by_rank
 
-from distdl_ops import Grid, Split, simulate
+from distdl_ops import Grid, simulate
 from torch_bridge import nn
 
 
 def main(world):
-    model = nn.DataParallel(torch.nn.Linear(1, 1), grid=Grid(world, p=4), p=Split(0))
+    model = nn.DataParallel(torch.nn.Linear(1, 1), grid=Grid(world, p=4))
     x = torch.linspace(world.rank, world.rank + 1, 20)[:, None]
     y = torch.sin(x)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.002)
