@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
 import torch.fx
 
-from distdl_ops import DistributedSpace, Movement
+from distdl_ops import DistributedSpace
 from distdl_ops.cost import ParallelCost
 from distdl_ops.words import in_words
-from linop import cost
+from linop import LinearOperator, Space, cost
 from torch_bridge.module import Operator
 from torch_bridge.nn.data_parallel import DataParallel
-from torch_bridge.nn.parameters import movements
 
 
 def explain(model: torch.nn.Module) -> ModelExplanation:
     r"""Return what each layer of a model sends, forward and backward. No communication.
 
     Counted is one application of each movement to one vector: of an activation, that is one sample of a batch, of which
-    all are sent together; of a weight, one step.
+    all are sent together; of a weight, one step. What a layer applies several times is counted once.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def explain(model: torch.nn.Module) -> ModelExplanation:
             continue  # the layers of it are told, or it is a part of one
         steps = tuple(
             Step(where, operator, cost(operator) + ParallelCost(), cost(operator.dual) + ParallelCost())
-            for where, operator in _movements(module).items()
+            for where, operator in _operators(module).items()
         )
         codomain = getattr(module, "codomain", None)
         if isinstance(codomain, DistributedSpace) or isinstance(module, (DataParallel, Operator)):
@@ -67,20 +67,20 @@ def explain(model: torch.nn.Module) -> ModelExplanation:
 @final
 @dataclass(frozen=True)
 class Step:
-    """A movement in a layer.
+    """A movement in a layer, or another operator.
 
     Attributes
     ----------
     name : str
         In the layer.
-    operator : Movement
+    operator : LinearOperator
         What is applied.
     forward, backward : ParallelCost
         The largest over the ranks.
     """
 
     name: str
-    operator: Movement
+    operator: LinearOperator
     forward: ParallelCost
     backward: ParallelCost
 
@@ -97,7 +97,7 @@ class LayerExplanation:
     codomain : DistributedSpace or None
         Of its output; None where it is not known.
     steps : tuple of Step
-        Its movements.
+        Its movements, and other operators between ranks.
     """
 
     name: str
@@ -135,7 +135,7 @@ class ModelExplanation:
             space = f" -> {in_words(layer.codomain.layout)}" if layer.codomain is not None else ""
             lines.append(f"{'':42} {layer.name} ({layer.kind}){space}".rstrip())
             for step in layer.steps:
-                source, target = (in_words(S.layout) for S in (step.operator.domain, step.operator.codomain))
+                source, target = _name(step.operator.domain), _name(step.operator.codomain)
                 told = f"{step.name}: {step.operator}" if step.name else str(step.operator)
                 lines.append(_line(step.forward, step.backward, f"   {told} : {source} -> {target}"))
         lines.append(_line(self.forward, self.backward, "together"))
@@ -153,9 +153,14 @@ def _inside(name: str, layer: str) -> bool:
     return layer == "" or name.startswith(f"{layer}.")
 
 
-def _movements(module: torch.nn.Module) -> dict[str, Movement]:
-    """Return the movements of a layer, by their names in it."""
+def _operators(module: torch.nn.Module) -> dict[str, LinearOperator]:
+    """Return the operators of a layer, by their names in it."""
+    found: Mapping[str, torch.nn.Module] = dict(module.named_modules())
     if isinstance(module, DataParallel):
-        copies = {name: copy.operator for name, copy in module._copies.items() if isinstance(copy, Operator)}
-        return {name: operator for name, operator in copies.items() if isinstance(operator, Movement)}
-    return movements(module)
+        found = module._copies
+    return {name: part.operator for name, part in found.items() if isinstance(part, Operator)}
+
+
+def _name(space: Space) -> str:
+    """Return how a space lies on its grid."""
+    return in_words(space.layout) if isinstance(space, DistributedSpace) else str(space)

@@ -2,7 +2,7 @@
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Grid, Movement, Split, World
+from distdl_ops import Copies, DistributedSpace, Grid, Movement, Shift, Split, World
 from distdl_ops.testing import on_ranks
 from linop import cost
 from torch_bridge import Operator, nn
@@ -49,6 +49,19 @@ def test_data_parallel(ranks: int) -> None:
         assert step.name == "weight"
         assert step.operator.codomain.roles == {"p": Copies()}
         assert step.forward.sent == step.backward.sent == 4 * 144 // ranks * (ranks - 1)
+
+    on_ranks(ranks, main)
+
+
+def test_rings(ranks: int) -> None:
+    """Other operators than movements are told, too: here the shift of keys and values."""
+
+    def main(world: World) -> None:
+        x = DistributedSpace(Grid(world, p=ranks), (8, 8), p=Split(0))
+        (layer,) = nn.explain(nn.MultiheadAttention(8, 2, domain=x, ring_axis="p")).layers
+        shifts = [step for step in layer.steps if isinstance(step.operator, Shift)]
+        assert ranks == 1 or shifts
+        assert all(step.forward.messages == 1 for step in shifts)
 
     on_ranks(ranks, main)
 
