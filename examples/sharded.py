@@ -14,16 +14,14 @@ weight and its gradient. The training is that of the sequential network.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 import training
+from memory import Memory
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
@@ -57,43 +55,6 @@ def shard(model: Perceptron, grid: Grid) -> Perceptron:
     """Split the weights of a model along the ranks, layer by layer; its parameters keep their names. Collective."""
     model.layers = nn.ModuleList([DataParallel(layer, grid=grid, p=Split(0)) for layer in model.layers])
     return model
-
-
-class Memory(TorchDispatchMode):
-    """Counts the bytes of all tensors that this rank makes within a block, as long as they live.
-
-    Attributes
-    ----------
-    now, peak : int
-        Bytes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for part in found if isinstance(found, (tuple, list)) else (found,):
-            if isinstance(part, torch.Tensor):
-                self.count(part)
-        return found
-
-    def count(self, tensor: torch.Tensor) -> None:
-        """Count a tensor, if its memory is not known yet."""
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key not in self.known:
-            self.known.add(key)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.forget, key, storage.nbytes())
-
-    def forget(self, key: int, size: int) -> None:
-        """Take memory that has been freed out of the count."""
-        self.known.discard(key)
-        self.now -= size
 
 
 @dataclass

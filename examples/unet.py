@@ -18,6 +18,7 @@ import sys
 
 import torch
 import training
+from memory import Memory
 from torch import nn
 
 from distdl_ops import DistributedSpace, Grid, Movement, Split, World
@@ -125,6 +126,15 @@ def middle(photograph: torch.Tensor, options: Options) -> training.Sample:
     return clean + options.noise * noise, clean
 
 
+def peak(network: training.Network, sample: training.Sample) -> int:
+    """Return the bytes that a training step needs at its peak, beside the weights and the optimizer's state."""
+    network.modules.zero_grad()
+    memory = Memory()
+    with memory:
+        network.loss(*sample).backward()
+    return memory.peak
+
+
 def quality(images: torch.Tensor, clean: torch.Tensor) -> float:
     """Return the peak signal-to-noise ratio in decibels, of images with values from 0 to 1."""
     return -10 * math.log10(float(((images - clean) ** 2).mean()))
@@ -157,6 +167,7 @@ def run(world: World, options: Options, prepared: tuple[Grid, Photographs]) -> i
     gather = Operator(Movement(photograph, photograph.everywhere()))
     with torch.no_grad():
         denoised = gather(larger(photograph.from_global(noisy)))
+    peaks = world.allgather(peak(distributed, batches[-1]), "peak")
     if world.rank == 0:
         sequential = training.Network(alone, lambda noisy, clean: nn.functional.mse_loss(alone(noisy), clean))
         expected = training.train(sequential, batches, options, show="sequential")
@@ -166,6 +177,10 @@ def run(world: World, options: Options, prepared: tuple[Grid, Photographs]) -> i
             by_one = quality(alone(noisy), clean)
         print(f"distributed  {after:.2f} dB on the other photograph, {found.seconds:.1f} s")
         print(f"sequential   {by_one:.2f} dB, {expected.seconds:.1f} s; with its noise it has {before:.2f} dB")
+        needed = [max(peaks) / 1e6, peak(sequential, batches[-1]) / 1e6]
+        print(f"peak of a step: {needed[0]:.2f} MB on a rank, {needed[1]:.2f} MB sequential")
+        if world.size > 1 and not needed[0] < needed[1]:
+            problems.append("a rank needs no less memory")
         if not abs(after - by_one) <= 0.1:
             problems.append("the two networks differ by more than 0.1 dB")
         draw([found.losses, expected.losses], [noisy[0], denoised[0], clean[0]], [before, after], options)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sharded
-import torch
 
 pytestmark = pytest.mark.serial
 
@@ -64,17 +63,3 @@ def test_gradients_of_one_part_fail(
     monkeypatch.setattr(sharded, "balanced", first_half)
     assert sharded.main([*TINY, "--ranks", "2", "--picture", str(tmp_path / "sharded.png")]) == 1
     assert "FAILED: the losses differ" in capsys.readouterr().out
-
-
-def test_memory_counts_what_lives() -> None:
-    """Tensors count once, with their views, until the last one is gone."""
-    with sharded.Memory() as memory:
-        x = torch.ones(100, dtype=torch.float64)
-        assert memory.now == 800
-        view = x.reshape(10, 10)[1:]
-        assert memory.now == 800
-        y = torch.zeros(50)
-        del x, y
-        assert (memory.now, memory.peak) == (800, 1000)
-        del view
-        assert (memory.now, memory.peak) == (0, 1000)

@@ -1,6 +1,7 @@
 """The U-Net across ranks is the sequential one, on both engines; and its errors are one line."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +26,8 @@ def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert "all checks passed" in told
     assert "HaloExchange" in told
     assert "dB on the other photograph" in told
+    ((rank, alone),) = re.findall(r"([\d.]+) MB on a rank, ([\d.]+) MB sequential", told)
+    assert float(rank) < float(alone)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
