@@ -57,7 +57,7 @@ class DataParallel(Layer):
     Raises
     ------
     SpaceError
-        When the module has buffers in its state, or a role is none of these.
+        When the module has buffers in its state, or a role is none of these, or leaves an entry out, or has one twice.
     AgreementError
         When the modules of the ranks have different parameters.
 
@@ -99,6 +99,8 @@ class DataParallel(Layer):
             stored = {axis: _stored(roles.get(axis, Replicated()), parameter.ndim) for axis in grid.axes}
             dtype = str(parameter.dtype).removeprefix("torch.")
             space = DistributedSpace(grid, tuple(parameter.shape), dtype, **stored)
+            if not space.layout.holds_once or space.size != parameter.numel():
+                raise SpaceError(f"DataParallel: expected each entry of {name} on one rank, found {space}")
             self.parameter_spaces[name] = space
             self._copies[name] = moving(space, space.with_roles(**dict.fromkeys(grid.axes, Copies())))
             part = torch.nn.Parameter(from_rank_0(space, parameter), parameter.requires_grad)

@@ -200,6 +200,18 @@ def test_modules_that_do_not_fit(ranks: int, make: Any, roles: Any, error: Any, 
     on_ranks(ranks, main)
 
 
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+@pytest.mark.parametrize("intervals", [[(0, 5), (4, 9)], [(0, 5), (6, 9)]])
+def test_parts_that_are_no_partition(ranks: int, intervals: Any) -> None:
+    """An entry that lies on two ranks would count twice, and one on none would be lost."""
+
+    def main(world: World) -> None:
+        with pytest.raises(SpaceError, match="each entry of weight on one rank"):
+            nn.DataParallel(torch.nn.Linear(1, 9), grid=Grid(world, p=2), p=Split(0, intervals))
+
+    on_ranks(ranks, main)
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_norm_that_is_not_finite(ranks: int, rank: int) -> None:
     """One rank's gradient that is no number is an error on every rank, if wanted."""
