@@ -186,9 +186,24 @@ def _rebuilt(
             else:
                 rule = FUNCTIONS[node.target] if node.op == "call_function" else METHODS[str(node.target)]
                 found[node] = rule(build, *args, **kwargs)
-    result = build.made[""][1] if "" in build.made else torch.fx.GraphModule(build.root, build.graph)
+    result = build.made[""][1] if "" in build.made else Distributed(build.root, build.graph)
     vars(result).update(domain=domains[0] if len(domains) == 1 else tuple(domains), codomain=codomain)
     return result
+
+
+class Distributed(torch.fx.GraphModule):
+    """What `distribute` makes of a module of several layers.
+
+    Attributes
+    ----------
+    domain, codomain : DistributedSpace or tuple
+        Of its inputs and of its outputs.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.fx.GraphModule:
+        found = super().__deepcopy__(memo)
+        vars(found).update(domain=vars(self)["domain"], codomain=vars(self)["codomain"])
+        return found
 
 
 @contextmanager

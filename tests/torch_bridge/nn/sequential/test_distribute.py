@@ -341,7 +341,8 @@ def test_copies(ranks: int) -> None:
     def main(world: World) -> None:
         domain = DistributedSpace(Grid(world, p=2), IMAGES, p=Split(1))
         model = nn.distribute(drawn(ResNet()), domain)
-        other = copy.deepcopy(model)
+        other = copy.deepcopy(copy.deepcopy(model))
+        assert (other.domain, other.codomain) == (model.domain, model.codomain)
         x = torch.ones((3, *domain.shape), dtype=torch.float64)
         assert torch.equal(model(x), other(x))
         other.head.weight.data.zero_()
