@@ -47,7 +47,8 @@ def distribute(
     ----------
     module : torch.nn.Module
         Of torch's layers, in `torch.nn.Sequential`, or with a forward pass that `torch.fx` can trace, on tensors with
-        one batch axis. It stays as it is. The weights, in the domain's dtype, are those of rank 0.
+        one batch axis. It stays as it is. The weights, in the domain's dtype, are those of rank 0; on the others, the
+        module may be on torch's device "meta".
     domain : DistributedSpace or tuple of DistributedSpace
         Of the input, without its batch axis: how it is split. A tuple where there are several.
     layers : mapping, optional
