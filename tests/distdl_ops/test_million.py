@@ -41,7 +41,7 @@ class OneOfMany(World):
     def _nobody(self, *arguments: Any) -> NoReturn:
         raise NotImplementedError("the other ranks are not there")
 
-    exchange = broadcast = reduce = allreduce = fail = _nobody
+    exchange = fail = _broadcast = _reduce = _allreduce = _nobody
 
 
 def line() -> DistributedSpace:
