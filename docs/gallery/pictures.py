@@ -23,11 +23,14 @@ def side_by_side(*shown: tuple[str, Any, DistributedSpace]) -> Any:
         image = image.reshape(-1, image.shape[-1])  # channels, one below the other
         drawn = ax.imshow(image, cmap="viridis", interpolation="nearest", aspect="auto")
         figure.colorbar(drawn, ax=ax, location="bottom", shrink=0.8)
+        rows = space.global_shape[-2] if space.ndim > 1 else 1
         for role in space.roles.values():
-            line = {space.ndim - 2: ax.axhline, space.ndim - 1: ax.axvline}.get(getattr(role, "axis", -1))
-            for start, stop in role.intervals[1:] if line and isinstance(role, Split) else ():
-                if start < stop:
-                    line(start - 0.5, color="white", linewidth=2)
+            for start, stop in role.intervals[1:] if isinstance(role, Split) and role.intervals else ():
+                if start < stop and role.axis == space.ndim - 1:
+                    ax.axvline(start - 0.5, color="white", linewidth=2)
+                elif start < stop and role.axis == space.ndim - 2:
+                    for channel in range(0, len(image), rows):
+                        ax.axhline(channel + start - 0.5, color="white", linewidth=2)
         ax.set_title(f"{title}, {' x '.join(map(str, np.shape(tensor)))}")
         ax.yaxis.get_major_locator().set_params(integer=True)
     return figure
