@@ -144,8 +144,8 @@ def run(world: World, options: Options, prepared: tuple[Grid, Data]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run on MPI's ranks under mpiexec, on simulated ranks otherwise."""
-    parser = training.Parser("resnet", str(__doc__), batch_size=64, lr=5e-3)
-    parser.add_argument("--steps", type=training.at_least_one, default=100)
+    parser = training.Parser("resnet", str(__doc__), batch_size=32, lr=2e-3)
+    parser.add_argument("--steps", type=training.at_least_one, default=120)
     parser.add_argument("--width", type=training.at_least_one, default=8, help="channels of the first block")
     return training.start(arguments, parser, Options(), prepare, run)
 
