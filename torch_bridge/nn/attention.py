@@ -10,7 +10,7 @@ every query sees all keys:
 
 * M takes sequences to heads, ``Split(sequence) -> Split(heads)``: an all-to-all, whose adjoint is the way back
   (S. A. Jacobs et al., *DeepSpeed Ulysses*, 2023, arXiv:2309.14509).
-* Keys and values travel round a ring, a `Shift` at a time. A rank sees one block of them after another, see
+* Keys and values travel round a `Ring`. A rank sees one block of them after another, see
   `OnlineSoftmax` (H. Liu, M. Zaharia and P. Abbeel, *Ring Attention with Blockwise
   Transformers for Near-Infinite Context*, 2023, arXiv:2310.01889).
 """
@@ -23,17 +23,17 @@ from typing import final
 
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Role, Shift, Split, balanced
+from distdl_ops import Copies, DistributedSpace, Role, Split, balanced
 from distdl_ops.compositions.shared import require_codomain, settled
 from distdl_ops.intervals import Interval
 from linop import SpaceError
-from torch_bridge.module import Operator
 from torch_bridge.nn.attention_masks import Mask, Masks
 from torch_bridge.nn.dropout import Dropout
 from torch_bridge.nn.layer import Layer, moving, nothing, parameter_space
 from torch_bridge.nn.linear import Linear
 from torch_bridge.nn.online_softmax import OnlineSoftmax
 from torch_bridge.nn.parameters import begin_as, drawing_nothing
+from torch_bridge.nn.ring import Ring
 
 
 @final
@@ -61,6 +61,8 @@ class MultiheadAttention(Layer):
     ring_axis : str, optional
         The grid axis along which keys and values travel. Without it, sequences that are split along another axis than
         that of the heads are taken to heads.
+    overlap : bool, optional
+        Whether the next keys and values travel round the ring while a rank attends to the last ones; the same backward.
 
     Attributes
     ----------
@@ -115,6 +117,7 @@ class MultiheadAttention(Layer):
         codomain: DistributedSpace | None = None,
         head_axis: str | None = None,
         ring_axis: str | None = None,
+        overlap: bool = False,
     ) -> None:
         super().__init__()
         key_domain = key_domain or domain
@@ -148,7 +151,7 @@ class MultiheadAttention(Layer):
             check,
             lambda _: (
                 f"{embed_dim}, {num_heads}, {dropout}, {bias}, {features}, {self.domains}, {codomain}, "
-                f"head_axis={head_axis}, ring_axis={ring_axis}"
+                f"head_axis={head_axis}, ring_axis={ring_axis}, overlap={overlap}"
             ),
         )
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
@@ -177,14 +180,8 @@ class MultiheadAttention(Layer):
         self.to_heads = torch.nn.ModuleList(map(moving, sets, attending))
         self.from_heads = moving(attending[0], sets[0])
 
-        block = attending[1]
-        self.masks = Masks(attending[0], block)
-        self.ring = torch.nn.ModuleList()
-        for _ in range(1, domain.grid.axes[ring_axis] if ring_axis else 1):
-            shift = Shift(block, 1, str(ring_axis))
-            self.ring.append(Operator(shift))
-            block = shift.codomain
-            self.masks.add(block)
+        self.ring = Ring(attending[1], ring_axis, overlap)
+        self.masks = Masks(attending[0], self.ring.spaces)
 
         spaces: dict[str, DistributedSpace] = {}
         self.copies = torch.nn.ModuleDict()
@@ -277,7 +274,7 @@ class MultiheadAttention(Layer):
     def _attend(self, q: torch.Tensor, kv: torch.Tensor, masks: Iterator[Mask]) -> torch.Tensor:
         """Return what this rank's queries find in all keys, as the queries lie."""
         queries = _heads_first(q)
-        if not self.ring and not (self.training and self.drop.p):
+        if len(self.ring.spaces) == 1 and not (self.training and self.drop.p):
             mask = next(masks)
             if 0 in q.shape or 0 in kv.shape or mask.nothing:
                 return nothing(q.shape, q, kv)
@@ -286,10 +283,8 @@ class MultiheadAttention(Layer):
             y = torch.nn.functional.scaled_dot_product_attention(queries, k, v, added, is_causal=mask.triangular)
         else:
             online = OnlineSoftmax(queries / math.sqrt(self.head_dim))
-            for step, mask in enumerate(masks):
-                if step:
-                    kv = self.ring[step - 1](kv)
-                k, v = map(_heads_first, kv)
+            for block, mask in zip(self.ring(kv), masks, strict=True):
+                k, v = map(_heads_first, block)
                 if mask.nothing:
                     online.pass_by(k, v)
                 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, final
 
 import torch
@@ -36,22 +36,17 @@ class Masks:
 
     Parameters
     ----------
-    queries, keys : DistributedSpace
+    queries : DistributedSpace
         As they lie for attention: shape (..., length, sets, heads in a set, features).
+    keys : sequence of DistributedSpace
+        Of the same shape but for the length, as they pass by.
     """
 
-    def __init__(self, queries: DistributedSpace, keys: DistributedSpace) -> None:
+    def __init__(self, queries: DistributedSpace, keys: Sequence[DistributedSpace]) -> None:
         *self.lead, self.length, self.sets, self.size, _ = queries.global_shape
-        self.keys = keys.global_shape[-4]
-        here = queries.layout.intervals_at(queries.grid.world.rank) or [(0, 0)] * queries.ndim
-        *self.lead_here, self.rows, self.sets_here, self.heads_here, _ = (slice(*interval) for interval in here)
-        self.columns: list[slice] = []
-        self.add(keys)
-
-    def add(self, keys: DistributedSpace) -> None:
-        """Let another block of keys pass by."""
-        here = keys.layout.intervals_at(keys.grid.world.rank) or [(0, 0)] * keys.ndim
-        self.columns.append(slice(*here[-4]))
+        self.keys = keys[0].global_shape[-4]
+        *self.lead_here, self.rows, self.sets_here, self.heads_here, _ = _held(queries)
+        self.columns = [_held(block)[-4] for block in keys]
 
     def check(
         self, batch: tuple[int, ...], key_padding_mask: torch.Tensor | None, attn_mask: torch.Tensor | None
@@ -107,3 +102,9 @@ def _added(mask: torch.Tensor) -> torch.Tensor:
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros(mask.shape, dtype=torch.float32, device=mask.device).masked_fill(mask, -torch.inf)
+
+
+def _held(space: DistributedSpace) -> list[slice]:
+    """Return what this rank holds of each axis of a tensor."""
+    here = space.layout.intervals_at(space.grid.world.rank) or ((0, 0),) * space.ndim
+    return [slice(*interval) for interval in here]

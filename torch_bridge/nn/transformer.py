@@ -42,6 +42,8 @@ class TransformerEncoderLayer(torch.nn.Module):
         The grid axis along which heads and hidden features lie. By default each rank has them all.
     ring_axis : str, optional
         The grid axis along which keys and values travel; see `MultiheadAttention`.
+    overlap : bool, optional
+        Whether they travel while they are attended to.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class TransformerEncoderLayer(torch.nn.Module):
         domain: DistributedSpace,
         model_axis: str | None = None,
         ring_axis: str | None = None,
+        overlap: bool = False,
     ) -> None:
         super().__init__()
 
@@ -107,12 +110,16 @@ class TransformerEncoderLayer(torch.nn.Module):
             "TransformerEncoderLayer",
             domain,
             check,
-            lambda _: f"{sizes}, {name_of(activation)}, model_axis={model_axis}, ring_axis={ring_axis}",
+            lambda _: f"{sizes}, {name_of(activation)}, model={model_axis}, ring={ring_axis}, overlap={overlap}",
         )
         self.codomain, self.norm_first = domain, norm_first
         with drawing_nothing(domain.grid.world):
             self.self_attn = MultiheadAttention(
-                *(d_model, nhead, dropout, bias), domain=domain, head_axis=model_axis, ring_axis=ring_axis
+                *(d_model, nhead, dropout, bias),
+                domain=domain,
+                head_axis=model_axis,
+                ring_axis=ring_axis,
+                overlap=overlap,
             )
             self.linear1 = Linear(d_model, dim_feedforward, bias, domain=domain, out_axis=model_axis)
             hidden = self.linear1.codomain

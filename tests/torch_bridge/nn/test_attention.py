@@ -102,14 +102,20 @@ def test_self_attention(data: st.DataObject, size: int, head_axis: str | None, r
     target = data.draw(st.none() | layouts_of_sequences(axes, shape, data.draw(st.sampled_from([None, "time"]))))
     batch = (2,) if batched else ()
     found = data.draw(masks((*batch, *lead), heads, length, length))
-    bias = data.draw(st.booleans())
+    bias, overlap = data.draw(st.tuples(st.booleans(), st.booleans()))
 
     def main(world: World) -> None:
         grid = Grid(world, **axes)
         domain = DistributedSpace(grid, shape, **roles)
         codomain = target and DistributedSpace(grid, shape, **target)
         layer = nn.MultiheadAttention(
-            heads * each, heads, bias=bias, domain=domain, codomain=codomain, head_axis=head_axis, ring_axis=ring_axis
+            *(heads * each, heads),
+            bias=bias,
+            domain=domain,
+            codomain=codomain,
+            head_axis=head_axis,
+            ring_axis=ring_axis,
+            overlap=overlap,
         )
         plain = torch.nn.MultiheadAttention(heads * each, heads, bias=bias, batch_first=True).double()
         sequential = Attending(plain, **of_torch(found, length, length))
@@ -174,7 +180,7 @@ def test_the_movements_are_those_of_the_textbook(ranks: int) -> None:
             assert way.get("head_axis") is None or layer.in_proj_weight.shape == (3, 12 // ranks, 12)
             weights = {"copies.in_proj_weight", "copies.in_proj_bias", "out_proj.copy_weight", "out_proj.copy_bias"}
             found.append([str(m) for name, m in movements(layer).items() if name not in weights])
-            found[-1] += [str(shift.operator) for shift in layer.ring]
+            found[-1] += [str(shift.operator) for shift in layer.ring.shifts]
         return found
 
     for found in on_ranks(ranks, main):
