@@ -274,7 +274,8 @@ class MultiheadAttention(Layer):
     def _attend(self, q: torch.Tensor, kv: torch.Tensor, masks: Iterator[Mask]) -> torch.Tensor:
         """Return what this rank's queries find in all keys, as the queries lie."""
         queries = _heads_first(q)
-        if len(self.ring.spaces) == 1 and not (self.training and self.drop.p):
+        drops = self.training and self.drop.p > 0
+        if len(self.ring.spaces) == 1 and not drops:
             mask = next(masks)
             if 0 in q.shape or 0 in kv.shape or mask.nothing:
                 return nothing(q.shape, q, kv)
@@ -288,7 +289,7 @@ class MultiheadAttention(Layer):
                 if mask.nothing:
                     online.pass_by(k, v)
                 else:
-                    online.see(k, v, mask.added, self.drop)
+                    online.see(k, v, mask.added, self.drop if drops else None)
             y = online.result()
         return y.transpose(-3, -2).reshape(q.shape)
 

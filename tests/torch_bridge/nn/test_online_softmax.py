@@ -31,9 +31,10 @@ def test_blocks(queries: int, blocks: list[int], size: float, data: st.DataObjec
         mask[:, data.draw(st.integers(0, keys - 1))] = 1.0  # torch gives NaN where nothing is seen
     expected = ((wholes[0] @ wholes[1].mT) + mask).softmax(-1) @ wholes[2]
     found = OnlineSoftmax(parts[0])
+    drop = data.draw(st.sampled_from([None, torch.nn.Identity()]))
     for start, stop in itertools.pairwise(itertools.accumulate(blocks, initial=0)):
         block = slice(start, stop)
-        found.see(parts[1][:, block], parts[2][:, block], mask[:, block], torch.nn.Identity())
+        found.see(parts[1][:, block], parts[2][:, block], mask[:, block], drop)
     y, g = found.result(), normal(5, (2, queries, 3))
     y.backward(g)
     expected.backward(g)
@@ -49,8 +50,29 @@ def test_nothing_is_seen() -> None:
     q, k, v = (normal(n, (2, 3)).requires_grad_() for n in range(3))
     found = OnlineSoftmax(q)
     found.pass_by(k, v)
-    found.see(k, v, torch.full((2, 2), -torch.inf), torch.nn.Identity())
+    found.see(k, v, torch.full((2, 2), -torch.inf))
     y = found.result()
     y.sum().backward()
     assert not y.any()
     assert all(x.grad is not None and not x.grad.any() for x in (q, k, v))
+
+
+def test_scores_are_not_kept() -> None:
+    """For the backward pass, no tensor is kept that has an entry for each query and key."""
+    q, k, v = (normal(n, (50, 3)).requires_grad_() for n in range(3))
+    kept: list[int] = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        found = OnlineSoftmax(q)
+        found.see(k[:20], v[:20])
+        found.see(k[20:], v[20:])
+        y = found.result()
+    assert kept
+    assert max(kept) <= 50 * 3
+    y.sum().backward()
+    assert q.grad is not None
+    assert q.grad.any()
