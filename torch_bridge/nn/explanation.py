@@ -9,7 +9,7 @@ from typing import final
 import torch
 import torch.fx
 
-from distdl_ops import DistributedSpace
+from distdl_ops import DistributedSpace, Finish, Start
 from distdl_ops.cost import ParallelCost
 from distdl_ops.words import in_words
 from linop import LinearOperator, Space, cost
@@ -154,11 +154,15 @@ def _inside(name: str, layer: str) -> bool:
 
 
 def _operators(module: torch.nn.Module) -> dict[str, LinearOperator]:
-    """Return the operators of a layer, by their names in it."""
+    """Return the operators of a layer, by their names in it.
+
+    The halves of a movement are left out: a layer that has them has the whole as well, and applies either.
+    """
     found: Mapping[str, torch.nn.Module] = dict(module.named_modules())
     if isinstance(module, DataParallel):
         found = module._copies
-    return {name: part.operator for name, part in found.items() if isinstance(part, Operator)}
+    operators = {name: part.operator for name, part in found.items() if isinstance(part, Operator)}
+    return {name: operator for name, operator in operators.items() if not isinstance(operator, (Start, Finish))}
 
 
 def _name(space: Space) -> str:

@@ -66,6 +66,25 @@ def test_rings(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
+def test_what_overlaps_is_told_once(ranks: int) -> None:
+    """A layer that computes while messages travel sends what it sends otherwise."""
+
+    def main(world: World) -> None:
+        grid = Grid(world, p=ranks)
+        x, images = DistributedSpace(grid, (8, 8), p=Split(0)), DistributedSpace(grid, (1, 9, 9), p=Split(1))
+        told = [
+            nn.explain(layer)
+            for overlap in (False, True)
+            for layer in (
+                nn.MultiheadAttention(8, 2, domain=x, ring_axis="p", overlap=overlap),
+                nn.Conv2d(1, 1, 3, domain=images, overlap=overlap),
+            )
+        ]
+        assert [str(found) for found in told[2:]] == [str(found) for found in told[:2]]
+
+    on_ranks(ranks, main)
+
+
 def test_nothing_to_tell() -> None:
     """Of a model without distributed layers."""
     found = nn.explain(torch.nn.Sequential(torch.nn.Linear(1, 1)))
