@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from distdl_ops import DistributedSpace, World, simulate, world
+from distdl_ops import DistributedSpace, Finish, Start, World, simulate, world
 from distdl_ops.worlds.start import under_mpi
 from distdl_ops.worlds.threads import MOST_RANKS
 from linop import check_adjoint
@@ -148,7 +148,8 @@ def train_both(
 
 def check_adjoints(modules: nn.Module, say: Callable[[str], None]) -> bool:
     """Check the adjoint of every operator in a network, and print them as a table. Collective."""
-    found = {name: module.operator for name, module in modules.named_modules() if isinstance(module, Operator)}
+    operators = {name: module.operator for name, module in modules.named_modules() if isinstance(module, Operator)}
+    found = {name: A for name, A in operators.items() if not isinstance(A, Start | Finish)}  # of these, the whole is
     names = {where: f"{text[:57]}..." if len(text := str(operator)) > 60 else text for where, operator in found.items()}
     first, second = (max(map(len, texts)) for texts in (names, names.values()))
     say(f"{'where':<{first}} {'operator':<{second}} {'adjoint':<17} spaces")
