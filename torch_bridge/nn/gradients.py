@@ -42,7 +42,7 @@ def grad_norm(model: torch.nn.Module, norm_type: float = 2.0) -> torch.Tensor:
     ...     model = Linear(3, 2, bias=False, domain=x, out_axis="p")
     ...     (model(torch.ones(3)) * (1.0, -2.0)[world.rank]).sum().backward()
     ...     return tuple(model.weight.shape), grad_norm(model, norm_type=1).item()
-    >>> simulate(2, main)                                                           # 3 * |1| + 3 * |-2|
+    >>> simulate(2, main)  # 3 * |1| + 3 * |-2|
     [((1, 3), 9.0), ((1, 3), 9.0)]
     """
     spaces = parameter_spaces(model)

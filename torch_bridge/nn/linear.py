@@ -58,9 +58,9 @@ class Linear(BlockLayer):
     ...     return Linear(6, 4, domain=x, codomain=y, out_axis="rows", in_axis="cols")
     >>> def main(world):
     ...     layers = layer(world)
-    ...     y = layers(torch.ones(5, *layers.bring.movement.operator.domain.shape))           # a batch of five
+    ...     y = layers(torch.ones(5, *layers.bring.movement.operator.domain.shape))  # a batch of five
     ...     return tuple(layers.weight.shape), tuple(y.shape)
-    >>> simulate(4, main)                                                      # y lies on the first column of ranks
+    >>> simulate(4, main)  # y lies on the first column of ranks
     [((2, 3), (5, 2)), ((2, 3), (5, 0)), ((2, 3), (5, 2)), ((2, 3), (5, 0))]
     """
 

@@ -99,7 +99,7 @@ class MSELoss(EntrywiseLoss):
     >>> def main(world):
     ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
     ...     return MSELoss(domain=x)(x.from_global(torch.tensor([3.0, 1.0])), torch.zeros(1)).item()
-    >>> simulate(2, main)                                                                          # (9 + 1) / 2
+    >>> simulate(2, main)  # (9 + 1) / 2
     [5.0, 5.0]
     """
 
@@ -154,7 +154,7 @@ class HuberLoss(EntrywiseLoss):
     >>> def main(world):
     ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
     ...     return HuberLoss(delta=2.0, domain=x)(x.from_global(torch.tensor([1.0, 5.0])), torch.zeros(1)).item()
-    >>> simulate(2, main)                                                               # (1 / 2 + 2 (5 - 1)) / 2
+    >>> simulate(2, main)  # (1 / 2 + 2 (5 - 1)) / 2
     [4.25, 4.25]
     """
 
@@ -188,7 +188,7 @@ class SmoothL1Loss(EntrywiseLoss):
     >>> def main(world):
     ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
     ...     return SmoothL1Loss(beta=2.0, domain=x)(x.from_global(torch.tensor([1.0, 5.0])), torch.zeros(1)).item()
-    >>> simulate(2, main)                                                               # (1 / 4 + 5 - 1) / 2
+    >>> simulate(2, main)  # (1 / 4 + 5 - 1) / 2
     [2.125, 2.125]
     """
 
@@ -212,7 +212,7 @@ class BCELoss(EntrywiseLoss):
     ...     x = DistributedSpace(Grid(world, p=2), (2,), p=Split(0))
     ...     loss = BCELoss(domain=x)(x.from_global(torch.tensor([0.25, 1.0])), torch.ones(1))
     ...     return round(loss.item(), 4)
-    >>> simulate(2, main)                                                                          # log(4) / 2
+    >>> simulate(2, main)  # log(4) / 2
     [0.6931, 0.6931]
     """
 
@@ -237,7 +237,7 @@ class BCEWithLogitsLoss(EntrywiseLoss):
     ...     x = torch.zeros(2, requires_grad=True)
     ...     BCEWithLogitsLoss(domain=DistributedSpace(Grid(world, p=2), (4,), p=Split(0)))(x, torch.ones(2)).backward()
     ...     return x.grad.tolist()
-    >>> simulate(2, main)                                                              # (sigmoid(0) - 1) / 4
+    >>> simulate(2, main)  # (sigmoid(0) - 1) / 4
     [[-0.125, -0.125], [-0.125, -0.125]]
     """
 
@@ -429,7 +429,7 @@ class CrossEntropyLoss(ClassLoss):
     ...     value = loss(scores, torch.tensor([7]))
     ...     value.backward()
     ...     return round(value.item(), 4), [round(g, 4) for g in scores.grad[0].tolist()]
-    >>> simulate(2, main)                                                                             # log(10)
+    >>> simulate(2, main)  # log(10)
     [(2.3026, [0.1, 0.1, 0.1, 0.1, 0.1]), (2.3026, [0.1, 0.1, -0.9, 0.1, 0.1])]
     """
 

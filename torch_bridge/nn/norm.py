@@ -199,7 +199,7 @@ class RMSNorm(Norm):
     >>> def main(world):
     ...     x = DistributedSpace(Grid(world, p=2), (4,), p=Split(0))
     ...     return RMSNorm(4, eps=0, domain=x)(x.from_global(torch.tensor([0.0, 0.0, 0.0, 8.0]))).tolist()
-    >>> simulate(2, main)                                                        # the mean of the squares is 16
+    >>> simulate(2, main)  # the mean of the squares is 16
     [[0.0, 0.0], [0.0, 2.0]]
     """
 
@@ -429,7 +429,7 @@ class BatchNorm1d(BatchNorm):
     ...     layer = BatchNorm1d(1, momentum=1.0, domain=x)
     ...     layer(x.from_global(torch.arange(8.0).double().reshape(2, 1, 4)))
     ...     return layer.running_mean.item(), layer.running_var.item()
-    >>> simulate(2, main)                                                             # those of 0, ..., 7, on each rank
+    >>> simulate(2, main)  # those of 0, ..., 7, on each rank
     [(3.5, 6.0), (3.5, 6.0)]
     """
 

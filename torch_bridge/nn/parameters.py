@@ -131,7 +131,7 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Non
     >>> def main(world):
     ...     model = layer(world)
     ...     load_state(model, plain.state_dict())
-    ...     return model.weight.detach().equal(plain.weight[2:, :3])     # the block of the last row, first column
+    ...     return model.weight.detach().equal(plain.weight[2:, :3])  # the block of the last row, first column
     >>> simulate(4, main)
     [False, False, True, False]
     """

@@ -178,7 +178,7 @@ class MaxPool2d(MaxPool):
     >>> def main(world):
     ...     images = DistributedSpace(Grid(world, rows=2), (1, 8, 8), "float32", rows=Split(1))
     ...     layer = MaxPool2d(2, domain=images)
-    ...     return tuple(layer(torch.ones(5, *images.shape)).shape), movements(layer)      # no window cuts across ranks
+    ...     return tuple(layer(torch.ones(5, *images.shape)).shape), movements(layer)  # no window cuts across ranks
     >>> simulate(2, main)[0]
     ((5, 1, 2, 4), {})
     """
