@@ -2,7 +2,7 @@
 Flatten
 =======
 
-An image in blocks becomes one axis. Blocks are no intervals of it: the image is moved to rows first.
+Images with four channels are split in rows; flattened, each rank has whole channels, and their pixels stay together.
 """
 
 import torch
@@ -13,11 +13,11 @@ from torch_bridge import nn
 
 
 def main(world):
-    images = DistributedSpace(Grid(world, rows=2, cols=2), (2, 8, 8), rows=Split(1), cols=Split(2))
+    images = DistributedSpace(Grid(world, rows=2), (4, 8, 8), rows=Split(1))
     layer = nn.Flatten(domain=images)
-    x = torch.from_numpy(zone_plate(8)).repeat(2, 1, 1)
-    y = layer.codomain.to_global(layer(images.from_global(x[None]))[0].detach())
+    x = torch.arange(4.0)[:, None, None] + torch.from_numpy(zone_plate(8)) / 4
+    y = layer.codomain.to_global(layer(images.from_global(x)).detach())
     return ("x", x, images), ("y", y, layer.codomain)
 
 
-figure = side_by_side(*simulate(4, main)[0])
+figure = side_by_side(*simulate(2, main)[0])
