@@ -221,6 +221,35 @@ def test_optimizer_state_is_the_sequential_one(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
+@pytest.mark.parametrize("first", [Split(0), Split(1)], ids=str)
+def test_sharded_weights(ranks: int, first: Role, folder: str) -> None:
+    """Shards of a data-parallel model, and of Adam's state, are saved as they lie, and load in other shards."""
+    x = normal(4, (1, 5))
+
+    def main(world: World) -> None:
+        path = place(world, folder)
+        runs = []
+        for role in (first, Replicated()):
+            module = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)).double()
+            model = nn.DataParallel(module, grid=Grid(world, p=world.size), p=role)
+            runs.append((model, torch.optim.Adam(model.parameters(), lr=0.1)))
+
+        def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+            optimizer.zero_grad()
+            model(x).square().sum().backward()
+            optimizer.step()
+
+        step(*runs[0])
+        nn.save_checkpoint(path, *runs[0])
+        nn.load_checkpoint(path, *runs[1])
+        for run in runs:
+            step(*run)
+        found, expected = (nn.gather_state(model) for model, _ in runs)
+        torch.testing.assert_close(found, expected, **CLOSE)
+
+    on_ranks(ranks, main)
+
+
 class Stack(Layer):
     """Three matrices of 4 x 5, one below the other in the sequential layer, each split by its rows."""
 
