@@ -217,9 +217,9 @@ class MultiheadAttention(Layer):
 
         Parameters
         ----------
-        query, key, value : tensor, shape (*batch, *domain.shape)
+        query, key, value : tensor, shape ``(*batch, *domain.shape)``
             This rank's parts.
-        key_padding_mask : tensor of bool or float, shape (*batch, ..., keys), optional
+        key_padding_mask : tensor of bool or float, shape ``(*batch, ..., keys)``, optional
             For whole sequences, the same on every rank: which keys to ignore, or what to add to their scores.
         need_weights : bool, optional
             Only ``False``: no rank has the scores of all heads and keys.
@@ -231,7 +231,7 @@ class MultiheadAttention(Layer):
 
         Returns
         -------
-        output : tensor, shape (*batch, *codomain.shape)
+        output : tensor, shape ``(*batch, *codomain.shape)``
         None
         """
         world = self.codomain.grid.world

@@ -109,7 +109,7 @@ class Flatten(torch.nn.Module):
         self.move = moving(flattened, codomain)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the flattened tensor: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the flattened tensor: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         batch = x.shape[: x.ndim - self.ndim]
         y: torch.Tensor = self.move(self.align(x).reshape(*batch, *self.flattened))
         return y

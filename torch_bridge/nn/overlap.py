@@ -73,7 +73,7 @@ class Overlap(torch.nn.Module):
 
         Parameters
         ----------
-        x : tensor, shape (*batch, *domain.shape)
+        x : tensor, shape ``(*batch, *domain.shape)``
             This rank's part of the images.
         product : callable
             From images with one batch axis to results.

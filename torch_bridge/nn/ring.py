@@ -64,7 +64,7 @@ class Ring(torch.nn.Module):
 
         Parameters
         ----------
-        x : tensor, shape (*batch, *domain.shape)
+        x : tensor, shape ``(*batch, *domain.shape)``
             This rank's part.
         """
         if self.starts and not torch.compiler.is_compiling():  # a compiler knows no tensors in flight

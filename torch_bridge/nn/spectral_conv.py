@@ -80,7 +80,7 @@ class SequentialSpectralConv(torch.nn.Module):
         self.weight = torch.nn.Parameter(numbers / (in_channels * out_channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the result: from shape (*batch, in_channels, ...) to (*batch, out_channels, ...).
+        """Return the result: from shape ``(*batch, in_channels, ...)`` to ``(*batch, out_channels, ...)``.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class SpectralConv(Layer):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the result: from shape (*batch, *domain.shape) to (*batch, *codomain.shape)."""
+        """Return the result: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""
         spectrum, weight = self.analysis(x), self.copy_weight(self.weight)
         if spectrum.numel() == 0 or weight.numel() == 0:
             batch = spectrum.shape[: spectrum.ndim - len(self.products)]

@@ -138,11 +138,11 @@ class TransformerEncoderLayer(torch.nn.Module):
         src_key_padding_mask: torch.Tensor | None = None,
         is_causal: bool = False,
     ) -> torch.Tensor:
-        """Return the result: shape (*batch, *domain.shape), as the input.
+        """Return the result: shape ``(*batch, *domain.shape)``, as the input.
 
         Parameters
         ----------
-        src : tensor, shape (*batch, *domain.shape)
+        src : tensor, shape ``(*batch, *domain.shape)``
             This rank's part.
         src_mask, src_key_padding_mask, is_causal
             As `MultiheadAttention` takes them.
