@@ -6,12 +6,14 @@
 # make bench   timings, side by side
 # make docs    builds the site into build/docs, runs its pages, and checks its links
 #
-# Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip.
+# Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip;
+# RANKS is how many ranks train, SIZES on how many the tests run.
 
 PYTHON ?= python3
 PIP ?=
 VENV ?= .venv
 RANKS ?= 4
+SIZES ?= 1 2 3 4
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -27,8 +29,8 @@ train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
 
 test: $(VENV)/ready
-	$(PY) -m pytest --numprocesses auto
-	for ranks in 1 2 3 4; do \
+	$(PY) -m pytest --numprocesses auto --dist worksteal
+	for ranks in $(SIZES); do \
 		echo "== $$ranks MPI ranks"; \
 		MPIEXEC_TIMEOUT=900 $(MPIEXEC) -n $$ranks $(PY) -m pytest -p no:cacheprovider tests || exit 1; \
 	done
@@ -39,7 +41,7 @@ test-openmpi: export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 test-openmpi: export PRTE_MCA_rmaps_default_mapping_policy = :oversubscribe
 test-openmpi: $(VENV)-openmpi/ready
 	$(VENV)-openmpi/bin/python -m pytest -m serial tests/distdl_ops/test_faults.py tests/distdl_ops/test_worlds.py
-	for ranks in 1 2 3 4; do \
+	for ranks in $(SIZES); do \
 		echo "== $$ranks ranks of Open MPI"; \
 		timeout 900 $(VENV)-openmpi/bin/mpiexec -n $$ranks $(VENV)-openmpi/bin/python -m pytest -p no:cacheprovider \
 			--hypothesis-profile=few tests || exit 1; \

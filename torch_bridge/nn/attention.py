@@ -43,7 +43,7 @@ class MultiheadAttention(Layer):
     Parameters
     ----------
     embed_dim, num_heads, dropout, bias, kdim, vdim
-        As for `torch.nn.MultiheadAttention`. Dropout draws other numbers than torch's layer, see `DropoutOf`.
+        As for `torch.nn.MultiheadAttention`. Dropout draws other numbers than torch's layer, see `Dropout`.
     add_bias_kv, add_zero_attn : bool, optional
         Only ``False``.
     batch_first : bool, optional

@@ -33,7 +33,7 @@ class TransformerEncoderLayer(torch.nn.Module):
     ----------
     d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, norm_first, bias
         As for `torch.nn.TransformerEncoderLayer`. The activation acts on each entry by itself. Dropout draws other
-        numbers than torch's layer, see `DropoutOf`.
+        numbers than torch's layer, see `Dropout`.
     batch_first : bool, optional
         Only ``True``: axes before those of the domain are batch axes.
     domain : DistributedSpace
