@@ -6,8 +6,8 @@ Run it on simulated ranks, or on MPI's::
     mpiexec -n 4 python examples/sharded.py
 
 Each rank has samples of its own, and a part of the weights, of their gradients and of Adam's state. Where a layer is
-applied, its weight is `Split -> Copies`: an all-gather, whose adjoint, a reduce-scatter, sums the gradients. Layers are
-checkpoints, so that a weight is gathered once more in the backward pass, and no rank ever has more than one whole
+applied, its weight is `Split -> Copies`: an all-gather, whose adjoint, a reduce-scatter, sums the gradients. What was
+gathered is given up at once, and gathered once more in the backward pass, so that no rank ever has more than one whole
 weight and its gradient. The training is that of the sequential network.
 """
 
@@ -22,7 +22,6 @@ import torch
 import training
 from memory import Memory
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
 from distdl_ops.worlds.agreement import agreed
@@ -46,7 +45,7 @@ class Perceptron(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the last features: from shape (batch, widths[0]) to (batch, widths[-1])."""
         for layer in self.layers[:-1]:
-            x = nn.functional.gelu(checkpoint(layer, x, use_reentrant=False, preserve_rng_state=False))
+            x = nn.functional.gelu(layer(x))
         last: torch.Tensor = self.layers[-1](x)
         return last
 

@@ -19,7 +19,7 @@ os.environ.setdefault("DISTDL_OPS_TIMEOUT", "60")
 
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("simulated", max_examples=50, **COMMON)
-settings.register_profile("ci", max_examples=30, derandomize=True, database=None, **COMMON)
+settings.register_profile("ci", max_examples=20, derandomize=True, database=None, **COMMON)
 ALIKE = {"derandomize": True, "database": None, "phases": [Phase.generate], "report_multiple_bugs": False, **COMMON}
 settings.register_profile("job", max_examples=10, **ALIKE)
 settings.register_profile("few", max_examples=6, **ALIKE)  # of a second MPI library, and of gloo

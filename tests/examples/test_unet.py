@@ -15,7 +15,7 @@ pytestmark = pytest.mark.serial
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "unet.py")
 TWO_RANKS = [str(Path(sysconfig.get_path("scripts")) / "mpiexec"), "-n", "2", sys.executable, EXAMPLE]
-TINY = ["--steps", "3", "--size", "12", "--width", "4", "--batch-size", "2"]
+TINY = ["--steps", "3", "--size", "24", "--width", "4", "--batch-size", "2"]
 
 
 def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
