@@ -31,8 +31,8 @@ class Flatten(torch.nn.Module):
         Of the input. Any of its axes may be split, into any intervals.
     codomain : DistributedSpace, optional
         Of the output, on the same grid, without overlap. By default, the flattened axis is split along the grid axis
-        along which the first of its axes was, or else along the first grid axis along which another one was. Along
-        further ones the output is replicated.
+        along which the first of its axes with more than one entry was, or else along the first grid axis along which
+        another one was. Along further ones the output is replicated.
 
     Attributes
     ----------
@@ -84,10 +84,12 @@ class Flatten(torch.nn.Module):
         first, last, shape = settled(
             "Flatten", domain, check, lambda found: f"axes {found[0]} to {found[1]}, codomain={codomain}"
         )
-        inner = math.prod(domain.global_shape[first + 1 : last + 1])
+        extents = domain.global_shape
+        lead = next((axis for axis in range(first, last + 1) if extents[axis] != 1), first)  # the one that is cut
+        inner = math.prod(extents[lead + 1 : last + 1])
         merged = last - first
         if codomain is None:
-            roles = _flat_roles(domain, first, last, inner)
+            roles = _flat_roles(domain, first, lead, last, inner)
             codomain = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **roles)
         self.codomain = codomain
         aligned: dict[str, Role] = {}
@@ -99,8 +101,8 @@ class Flatten(torch.nn.Module):
             elif isinstance(role, Split) and role.axis == first and merged:
                 parts = [(start // inner, stop // inner) for start, stop in role.intervals] if inner else []
                 if [(a * inner, b * inner) for a, b in parts] != list(role.intervals):  # an entry would be cut
-                    parts = list(balanced(domain.global_shape[first], domain.grid.axes[name]))
-                aligned[name] = Split(first, parts)
+                    parts = list(balanced(extents[lead], domain.grid.axes[name]))
+                aligned[name] = Split(lead, parts)
                 flat[name] = Split(first, [(a * inner, b * inner) for a, b in parts])
         self.align = moving(domain, domain.with_roles(**aligned))
         flattened = codomain.with_roles(**flat)
@@ -115,17 +117,17 @@ class Flatten(torch.nn.Module):
         return y
 
 
-def _flat_roles(domain: DistributedSpace, first: int, last: int, inner: int) -> dict[str, Role]:
+def _flat_roles(domain: DistributedSpace, first: int, lead: int, last: int, inner: int) -> dict[str, Role]:
     """Return how the result lies by default."""
     along = {role.axis: name for name, role in reversed(domain.roles.items()) if isinstance(role, Split)}
-    keeps = along.get(first) or next(
-        (name for name, role in domain.roles.items() if isinstance(role, Split) and first < role.axis <= last), None
+    keeps = along.get(lead) or next(
+        (name for name, role in domain.roles.items() if isinstance(role, Split) and first <= role.axis <= last), None
     )
     roles: dict[str, Role] = {}
     for name, role in domain.roles.items():
         if name == keeps:
-            parts = role.intervals if isinstance(role, Split) and role.axis == first else None
-            parts = parts or balanced(domain.global_shape[first], domain.grid.axes[name])
+            parts = role.intervals if isinstance(role, Split) and role.axis == lead else None
+            parts = parts or balanced(domain.global_shape[lead], domain.grid.axes[name])
             roles[name] = Split(first, [(start * inner, stop * inner) for start, stop in parts])
         elif isinstance(role, Split) and first <= role.axis <= last:
             roles[name] = Replicated()

@@ -54,6 +54,19 @@ def test_whole_channels_stay(ranks: int) -> None:
 
 
 @pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_rows_of_one_channel_stay(ranks: int) -> None:
+    """Where there is one channel, an image in rows is a vector in intervals already."""
+
+    def main(world: World) -> None:
+        image = DistributedSpace(Grid(world, p=2), (1, 3, 4), p=Split(1))
+        layer = nn.Flatten(domain=image)
+        assert nn.movements(layer) == {}
+        assert layer.codomain.roles == {"p": Split(0, [(0, 8), (8, 12)])}
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
 def test_what_does_not_fit(ranks: int) -> None:
     """The batch is not flattened; a codomain has the shape of the result, on the same grid."""
 
