@@ -11,6 +11,7 @@ place: neither scores nor gradients are gathered.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, final
 
 import torch
@@ -41,7 +42,7 @@ def _settle(loss: torch.nn.Module, domain: DistributedSpace, described: str, red
 
 
 class EntrywiseLoss(torch.nn.Module):
-    """A loss that is a mean over entries. Abstract: `losses` says of what.
+    """A loss that is a mean over entries. Abstract: each loss names the function of torch.
 
     Parameters
     ----------
@@ -57,11 +58,18 @@ class EntrywiseLoss(torch.nn.Module):
     """
 
     reductions: tuple[str, ...] = ("mean", "sum", "none")
+    _entrywise: Callable[..., torch.Tensor]
+    """Torch's function."""
 
-    def __init__(self, reduction: str, domain: DistributedSpace, described: str = "") -> None:
+    def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
+        self._build(reduction, domain)
+
+    def _build(self, reduction: str, domain: DistributedSpace, **numbers: float) -> None:
+        """Make the module; the numbers are further arguments of torch's function, and attributes here."""
         super().__init__()
-        self.domain, self.reduction = domain, reduction
-        _settle(self, domain, described, self.reductions)
+        self.domain, self.reduction, self._numbers = domain, reduction, tuple(numbers)
+        vars(self).update(numbers)
+        _settle(self, domain, f"{numbers}", self.reductions)
         self.total = Total(domain)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002  (torch's name)
@@ -72,16 +80,13 @@ class EntrywiseLoss(torch.nn.Module):
         input, target : tensor, shape ``(*batch, *domain.shape)``
             This rank's parts.
         """
-        losses = self.losses(input, target)
+        numbers = {name: getattr(self, name) for name in self._numbers}
+        losses = type(self)._entrywise(input, target, reduction="none", **numbers)
         if self.reduction == "none":
             return losses
         batch = input.shape[: input.ndim - self.domain.ndim]
         total: torch.Tensor = self.total(losses)
         return total / self.count((*batch, *self.domain.global_shape))
-
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002  (torch's name)
-        """Return the loss of each entry."""
-        raise NotImplementedError
 
     def count(self, shape: tuple[int, ...]) -> int:
         """Return what the sum is divided by, for tensors of a shape."""
@@ -103,11 +108,7 @@ class MSELoss(EntrywiseLoss):
     [5.0, 5.0]
     """
 
-    def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain)
-
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.mse_loss(input, target, reduction="none")
+    _entrywise = staticmethod(functional.mse_loss)
 
 
 @final
@@ -125,11 +126,7 @@ class L1Loss(EntrywiseLoss):
     [4.0, 4.0]
     """
 
-    def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain)
-
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.l1_loss(input, target, reduction="none")
+    _entrywise = staticmethod(functional.l1_loss)
 
 
 @final
@@ -159,11 +156,9 @@ class HuberLoss(EntrywiseLoss):
     """
 
     def __init__(self, *, reduction: Reduction = "mean", delta: float = 1.0, domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain, f"delta={delta}")
-        self.delta = delta
+        self._build(reduction, domain, delta=delta)
 
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.huber_loss(input, target, reduction="none", delta=self.delta)
+    _entrywise = staticmethod(functional.huber_loss)
 
 
 @final
@@ -193,11 +188,9 @@ class SmoothL1Loss(EntrywiseLoss):
     """
 
     def __init__(self, *, reduction: Reduction = "mean", beta: float = 1.0, domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain, f"beta={beta}")
-        self.beta = beta
+        self._build(reduction, domain, beta=beta)
 
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.smooth_l1_loss(input, target, reduction="none", beta=self.beta)
+    _entrywise = staticmethod(functional.smooth_l1_loss)
 
 
 @final
@@ -216,11 +209,7 @@ class BCELoss(EntrywiseLoss):
     [0.6931, 0.6931]
     """
 
-    def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain)
-
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.binary_cross_entropy(input, target, reduction="none")
+    _entrywise = staticmethod(functional.binary_cross_entropy)
 
 
 @final
@@ -241,11 +230,7 @@ class BCEWithLogitsLoss(EntrywiseLoss):
     [[-0.125, -0.125], [-0.125, -0.125]]
     """
 
-    def __init__(self, *, reduction: Reduction = "mean", domain: DistributedSpace) -> None:
-        super().__init__(reduction, domain)
-
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.binary_cross_entropy_with_logits(input, target, reduction="none")
+    _entrywise = staticmethod(functional.binary_cross_entropy_with_logits)
 
 
 @final
@@ -286,11 +271,9 @@ class KLDivLoss(EntrywiseLoss):
         log_target: bool = False,
         domain: DistributedSpace,
     ) -> None:
-        super().__init__(reduction, domain, f"log_target={log_target}")
-        self.log_target = log_target
+        self._build(reduction, domain, log_target=log_target)
 
-    def losses(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # noqa: A002, D102
-        return functional.kl_div(input, target, reduction="none", log_target=self.log_target)
+    _entrywise = staticmethod(functional.kl_div)
 
     def count(self, shape: tuple[int, ...]) -> int:  # noqa: D102
         return shape[0] if self.reduction == "batchmean" else super().count(shape)
