@@ -1,10 +1,8 @@
 """A GPT across ranks is the sequential one: the same losses, on both engines; and its errors are one line."""
 
-import os
 import re
 import subprocess
-import sys
-import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ import torch
 
 pytestmark = pytest.mark.serial
 
-EXAMPLE = str(Path(__file__).parents[2] / "examples" / "gpt.py")
-MPIEXEC = str(Path(sysconfig.get_path("scripts")) / "mpiexec")
+OnTwoRanks = Callable[..., subprocess.CompletedProcess[str]]
 TINY = ["--steps", "3", "--length", "12", "--width", "8", "--heads", "2", "--layers", "1", "--batch-size", "5"]
 
 
@@ -36,17 +33,9 @@ def test_training(grid: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> N
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_training_on_mpi(tmp_path: Path) -> None:
+def test_training_on_mpi(on_two_ranks: OnTwoRanks) -> None:
     """The same under mpiexec."""
-    job = subprocess.run(
-        [MPIEXEC, "-n", "2", sys.executable, EXAMPLE, *TINY, "--picture", str(tmp_path / "losses.png")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "DISTDL_OPS_TIMEOUT": "60"},
-        check=False,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
+    job = on_two_ranks("gpt.py", *TINY)
     assert "all checks passed" in job.stdout
 
 

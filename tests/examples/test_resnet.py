@@ -1,9 +1,7 @@
 """The residual network across ranks is the sequential one, on both engines."""
 
-import os
 import subprocess
-import sys
-import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,7 @@ import torch
 
 pytestmark = pytest.mark.serial
 
-EXAMPLE = str(Path(__file__).parents[2] / "examples" / "resnet.py")
-TWO_RANKS = [str(Path(sysconfig.get_path("scripts")) / "mpiexec"), "-n", "2", sys.executable, EXAMPLE]
+OnTwoRanks = Callable[..., subprocess.CompletedProcess[str]]
 TINY = ["--steps", "3", "--width", "2", "--batch-size", "4"]
 
 
@@ -27,17 +24,9 @@ def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_mpi(tmp_path: Path) -> None:
+def test_mpi(on_two_ranks: OnTwoRanks) -> None:
     """Under mpiexec, rank 0 tells the same."""
-    job = subprocess.run(
-        [*TWO_RANKS, *TINY, "--picture", str(tmp_path / "resnet.png")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "DISTDL_OPS_TIMEOUT": "60"},
-        check=False,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
+    job = on_two_ranks("resnet.py", *TINY)
     assert job.stdout.count("all checks passed") == 1
 
 

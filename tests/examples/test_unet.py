@@ -1,10 +1,8 @@
 """The U-Net across ranks is the sequential one, on both engines; and its errors are one line."""
 
-import os
 import re
 import subprocess
-import sys
-import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,7 @@ import unet
 
 pytestmark = pytest.mark.serial
 
-EXAMPLE = str(Path(__file__).parents[2] / "examples" / "unet.py")
-TWO_RANKS = [str(Path(sysconfig.get_path("scripts")) / "mpiexec"), "-n", "2", sys.executable, EXAMPLE]
+OnTwoRanks = Callable[..., subprocess.CompletedProcess[str]]
 TINY = ["--steps", "3", "--size", "24", "--width", "4", "--batch-size", "2"]
 
 
@@ -31,17 +28,9 @@ def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_mpi(tmp_path: Path) -> None:
+def test_mpi(on_two_ranks: OnTwoRanks) -> None:
     """Under mpiexec, rank 0 tells the same."""
-    job = subprocess.run(
-        [*TWO_RANKS, *TINY, "--picture", str(tmp_path / "unet.png")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "DISTDL_OPS_TIMEOUT": "60"},
-        check=False,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
+    job = on_two_ranks("unet.py", *TINY)
     assert job.stdout.count("all checks passed") == 1
     assert "100%" in job.stderr  # the progress bar
 
