@@ -11,9 +11,14 @@ import argparse
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+from unet import UNet
 
 from distdl_ops import DistributedSpace, Grid, Split, World, world
 from torch_bridge.nn import DataParallel, distribute
@@ -21,33 +26,10 @@ from torch_bridge.nn import DataParallel, distribute
 MIB = 2**20
 
 
-def unet(width: int) -> nn.Module:
-    """Return a U-Net of two levels for square images."""
-
-    def block(channels: int, wider: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(channels, wider, 3, padding=1), nn.ReLU(), nn.Conv2d(wider, wider, 3, padding=1), nn.ReLU()
-        )
-
-    class UNet(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.down, self.deep, self.up = block(1, width), block(width, 2 * width), block(3 * width, width)
-            self.pool, self.grow = nn.MaxPool2d(2), nn.Upsample(scale_factor=2)
-            self.last = nn.Conv2d(width, 1, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            fine = self.down(x)
-            coarse = self.grow(self.deep(self.pool(fine)))
-            return self.last(self.up(torch.cat([fine, coarse], dim=1)))
-
-    return UNet()
-
-
 def split_in_space(world: World) -> Callable[[], torch.Tensor]:
     """Return a step of a U-Net on images of 768 x 768, split into rows."""
-    space = DistributedSpace(Grid(world, p=world.size), (1, 768, 768), "float32", p=Split(1))
-    model = distribute(unet(16), space)
+    space = DistributedSpace(Grid(world, p=world.size), (3, 768, 768), "float32", p=Split(1))
+    model = distribute(UNet(16), space)
     x = torch.ones((1, *space.shape))
     return with_adam(model, lambda: model(x).square().mean())
 
