@@ -1,0 +1,577 @@
+"""How a function of torch is called on distributed tensors: move the arguments, call on the parts, wrap the result.
+
+A *rule* says this for one function. It sees the call with a `Spec` in place of each tensor (how it lies, its dtype, never
+its numbers), and returns a `Plan`: which placement each tensor argument must have, what each rank computes on its parts
+(torch's own function, unless the rule says otherwise), and how the result lies. What is computed from what a rule cannot
+see cannot be kept, so a plan is kept for the next call with the same function, placements and other arguments.
+
+A rule may return a function of the call's own arguments instead: the call is then a composition of functions that have rules.
+
+============================  ==========================================================================
+`rule`                        registers a rule for functions of torch
+`Spec`, `Call`, `Plan`        what a rule sees, and what it returns
+`dispatch`                    carries a call out
+============================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, final
+
+import torch
+from torch._C import DisableTorchFunctionSubclass as plain
+
+from distdl_ops import Grid
+from torch_bridge.tensors import context
+from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.placement import Placement, State, replicated
+
+F = TypeVar("F", bound=Callable[..., Any])
+Rule = Callable[..., Any]
+
+RULES: dict[Any, Rule] = {}
+"""Rules by function."""
+
+DIRECT: dict[Any, Callable[..., Any]] = {}
+"""What is called in place of a function, without any decision: attributes, methods of the tensor as an object."""
+
+IN_PLACE: dict[Any, Any] = {}
+"""The function that returns a fresh result, for each that changes its first argument."""
+
+VIEWS: set[Any] = set()
+"""Functions whose result shares its argument's memory."""
+
+MOST_DECISIONS = 20_000
+"""Decisions are forgotten when there are more."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A tensor argument as a rule sees it.
+
+    Attributes
+    ----------
+    placement : Placement
+        How it lies. A plain tensor counts as replicated.
+    dtype : torch.dtype
+        Its dtype.
+    distributed : bool
+        Whether it is a `DistributedTensor`.
+    """
+
+    placement: Placement
+    dtype: torch.dtype
+    distributed: bool = True
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the whole tensor."""
+        return self.placement.size
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.placement.shape)
+
+    def numel(self) -> int:
+        """Return the number of entries of the whole tensor."""
+        return math.prod(self.placement.shape)
+
+    def axis(self, dim: int) -> int:
+        """Return an axis counted from the first one; raise an IndexError as torch does."""
+        n = max(self.ndim, 1)
+        if not -n <= dim < n:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+        return dim % n
+
+
+@final
+class Call:
+    """A call as a rule sees it, with a `Spec` for each tensor; or as it is carried out, with this rank's parts.
+
+    Attributes
+    ----------
+    function : callable
+        Of torch.
+    args : tuple
+        Positional arguments.
+    kwargs : dict
+        Keyword arguments.
+    operands : list of Spec
+        The tensors among them, in order.
+    grid : Grid
+        That of the distributed ones.
+    """
+
+    __slots__ = ("args", "function", "grid", "kwargs", "operands")
+
+    def __init__(
+        self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], operands: list[Any], grid: Grid
+    ) -> None:
+        self.function, self.args, self.kwargs, self.operands, self.grid = function, args, kwargs, operands, grid
+
+    def run(self, *parts: torch.Tensor) -> Any:
+        """Call torch's function with these tensors in place of the operands."""
+        rest = iter(parts)
+        args, kwargs = (_replaced(given, rest) for given in (self.args, self.kwargs))
+        return self.function(*args, **kwargs)
+
+    def meta(self) -> Any:
+        """Return what the function returns for whole tensors, without numbers: shapes and dtypes, on torch's meta device.
+
+        Torch's own error is raised where the shapes do not fit.
+        """
+        parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands]
+        with torch.no_grad():
+            return self.run(*parts)
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return function_name(self.function)
+
+
+@final
+@dataclass(slots=True)
+class Plan:
+    """What a rule decides.
+
+    Attributes
+    ----------
+    targets : sequence of Placement
+        Where each operand must lie.
+    results : Placement, or tuple, or list
+        How the result lies; of several results, one for each, None for what is no tensor.
+    compute : callable, optional
+        ``compute(call, *parts)`` returns this rank's part of the result; by default torch's own function of the parts.
+    total : bool, optional
+        Whether sums over ranks are carried out before the result is returned, so that it is no partial sum.
+    skip : bool, optional
+        Whether a rank whose part of the result is empty need not call the function; False where ``compute``
+        communicates, or where empty parts cost nothing.
+    note : str, optional
+        What `torch_bridge.explain` says of it.
+    changes : bool, optional
+        Whether the first operand is changed in place.
+    """
+
+    targets: Sequence[Placement]
+    results: Any
+    compute: Callable[..., Any] | None = None
+    total: bool = False
+    skip: bool = True
+    note: str = ""
+    changes: bool = False
+    moves: list[Any] = field(default_factory=list)
+    moved: bool = False
+    empty: Any = None
+
+
+def rule(*functions: Any) -> Callable[[F], F]:
+    """Register what functions of torch need. A decorator.
+
+    Parameters
+    ----------
+    *functions : callable
+        Functions as `torch.overrides` knows them: ``torch.softmax``, ``torch.Tensor.softmax``,
+        ``torch.nn.functional.softmax``.
+
+    Returns
+    -------
+    callable
+        Takes a rule: a function of a `Call` and the call's arguments, with a `Spec` in place of each tensor, that returns
+        a `Plan`, or a function of the call's own arguments that is called in its place.
+
+    Examples
+    --------
+    A function that mixes the last axis only may have all others split:
+
+    >>> import torch
+    >>> from torch_bridge.tensors.call import Plan, rule
+    >>> from torch_bridge.tensors.axes import bring_together
+    >>> @rule(torch.cummax)
+    ... def cummax(call, x, dim):
+    ...     source = bring_together(x.placement, [x.axis(dim)])
+    ...     return Plan([source], (source, source))
+    """
+
+    def register(function: F) -> F:
+        for of in functions:
+            RULES[of] = function
+        return function
+
+    return register
+
+
+def direct(*functions: Any) -> Callable[[F], F]:
+    """Register what is called in place of functions, with their arguments as they are. A decorator."""
+
+    def register(function: F) -> F:
+        for of in functions:
+            DIRECT[of] = function
+        return function
+
+    return register
+
+
+def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Carry out a call that has a distributed tensor among its arguments."""
+    instead = DIRECT.get(function)
+    if instead is not None:
+        return instead(*args, **kwargs)
+    with plain():
+        values, placements, key = _read(function, args, kwargs)
+        state: State = next(p for p in placements if p is not None).state
+        plan = state.decisions.get(key) if key is not None else None
+        if plan is None:
+            plan = _decide(function, args, kwargs, values, placements)
+            if key is not None:
+                if len(state.decisions) >= MOST_DECISIONS:
+                    state.decisions.clear()
+                state.decisions[key] = plan
+        recorder = context.recorder.get()
+        if recorder is not None:
+            recorder.note(function, plan, values, placements)
+        if type(plan) is _AsItIs:
+            return plan.wrapped(function(*args, **kwargs), values)
+        if type(plan) is Plan:
+            return _carry_out(plan, function, args, kwargs, values, placements)
+    return plan(*args, **kwargs)
+
+
+def _carry_out(
+    plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], placements: list[Any]
+) -> Any:
+    """Move the operands, compute, and wrap the result."""
+    if plan.changes and "_copied_view" in values[0].__dict__:
+        raise context.refused(
+            f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
+            "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
+        )
+    parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+    if plan.empty is not None:
+        result = _connected(plan.empty, parts)
+    elif plan.compute is None and not plan.moved:
+        result = function(*args, **kwargs)
+    else:
+        call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
+        result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+    if plan.changes:
+        values[0]._placement = plan.results
+        return values[0]
+    if type(result) is torch.Tensor and any(result is value for value in values):
+        result = result.view_as(result)  # an argument of the user's stays what it is
+    return _wrapped(result, plan.results, plan, function)
+
+
+def _moved(value: torch.Tensor, move: Any) -> torch.Tensor:
+    """Return an operand's part where it is needed. What was summed over ranks once is not summed again."""
+    if not value.__dict__ or not move.source.partial:
+        return move(value)  # type: ignore[no-any-return]
+    kept = value.__dict__.get("_summed")
+    if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
+        return kept[3]  # type: ignore[no-any-return]
+    moved = move(value)
+    value._summed = (move, value._version, torch.is_grad_enabled(), moved)  # type: ignore[attr-defined]
+    return moved  # type: ignore[no-any-return]
+
+
+def _wrapped(result: Any, placement: Any, plan: Plan, function: Any) -> Any:
+    """Return a result, each of its tensors as a distributed one."""
+    if type(placement) is Placement:
+        part = _tensor(result, placement, function)
+        if plan.total and placement.partial:
+            target = placement.finished()
+            part = _tensor(move_between(placement, target)(part), target, function)
+        elif plan.moved and function in VIEWS:
+            part._copied_view = True
+        return part
+    if placement is None:
+        return result
+    wrapped = [_wrapped(item, p, plan, function) for item, p in zip(result, placement, strict=True)]
+    if isinstance(result, list):
+        return wrapped
+    return type(result)(wrapped) if hasattr(result, "n_fields") else tuple(wrapped)
+
+
+def _tensor(part: Any, placement: Placement, function: Any) -> Any:
+    """Return this rank's part as a distributed tensor."""
+    if type(part) is _class and part._placement is placement:
+        return part
+    if tuple(part.shape) != placement.local_shape:
+        raise AssertionError(
+            f"{function_name(function)}: the rule says a part of shape {placement.local_shape}, "
+            f"this rank computed {tuple(part.shape)}: the rule is wrong"
+        )
+    return wrap(part.view_as(part) if type(part) is _class else part, placement)
+
+
+_class: Any = None
+
+
+def set_class(cls: Any) -> None:
+    """Tell which class distributed tensors have; `tensor` does so, which imports this module."""
+    global _class  # noqa: PLW0603
+    _class = cls
+
+
+def wrap(part: torch.Tensor, placement: Placement) -> Any:
+    """Make this rank's part, a tensor that nobody else uses, a distributed tensor."""
+    part.__class__ = _class
+    part._placement = placement  # type: ignore[attr-defined]
+    return part
+
+
+def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
+    """Return empty results that keep the operands' place in the graph, so that no rank is missing in a backward pass."""
+    if isinstance(shapes, list | tuple):
+        return [_connected(shape, parts) for shape in shapes]
+    if shapes is None:
+        return None
+    shape, dtype = shapes.shape, shapes.dtype
+    result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
+    if dtype.is_floating_point or dtype.is_complex:
+        for part in parts:
+            if part.requires_grad and torch.is_grad_enabled():
+                nothing = part.reshape(-1)[:0].sum()
+                result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
+    return result
+
+
+# -- what a call is ----------------------------------------------------------------------------------------------------
+
+
+def _read(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
+    """Return a call's tensors, their placements (None of plain ones), and a key that all that a rule sees goes into.
+
+    The key is None where an argument cannot be part of one.
+    """
+    values: list[Any] = []
+    placements: list[Any] = []
+    key: list[Any] = [function, context.autocast()]
+    entrywise = function in SCALE_FREE
+    for given in args:
+        _add(given, values, placements, key, entrywise)
+    for name, given in kwargs.items():
+        key.append(name)
+        _add(given, values, placements, key, entrywise)
+    complete = tuple(key)
+    try:
+        hash(complete)
+    except TypeError:
+        return values, placements, None
+    return values, placements, complete
+
+
+SCALE_FREE: set[Any] = set()
+"""Functions of whose plans numbers among the arguments are no part: they may change from call to call."""
+
+
+def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], entrywise: bool) -> None:
+    """Add an argument to a call's tensors and to its key."""
+    kind = type(given)
+    if kind is _class:
+        values.append(given)
+        placement = given._placement
+        placements.append(placement)
+        key += (placement, given.dtype)
+    elif isinstance(given, torch.Tensor):
+        values.append(given)
+        placements.append(None)
+        key += (given.shape, given.dtype)
+    elif kind is list or kind is tuple or isinstance(given, tuple):
+        key += (kind, len(given))
+        for item in given:
+            _add(item, values, placements, key, entrywise)
+    elif kind is slice:
+        key += (slice, given.start, given.stop, given.step)
+    elif kind is dict:
+        key += (dict, *given)
+        for item in given.values():
+            _add(item, values, placements, key, entrywise)
+    elif entrywise and kind in (int, float, complex, bool):
+        key.append(kind)
+    else:
+        key += (kind, given)
+
+
+def _replaced(given: Any, parts: Iterator[Any]) -> Any:
+    """Return an argument with its tensors replaced, in order."""
+    kind = type(given)
+    if isinstance(given, torch.Tensor) or kind is Spec:
+        return next(parts)
+    if kind is list:
+        return [_replaced(item, parts) for item in given]
+    if isinstance(given, tuple):
+        items = [_replaced(item, parts) for item in given]
+        return kind(*items) if hasattr(given, "_fields") else tuple(items)
+    if kind is dict:
+        return {name: _replaced(item, parts) for name, item in given.items()}
+    return given
+
+
+# -- deciding ----------------------------------------------------------------------------------------------------------
+
+
+def _decide(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], placements: list[Any]
+) -> Any:
+    """Return the plan of a call, or what is to be called in its place."""
+    grid = _grid(function, placements)
+    specs = [
+        Spec(replicated(grid, tuple(value.shape)) if placement is None else placement, value.dtype, placement is not None)
+        for value, placement in zip(values, placements, strict=True)
+    ]
+    rest = iter(specs)
+    call = Call(function, *(_replaced(given, rest) for given in (tuple(args), kwargs)), specs, grid)
+    if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
+        return _AsItIs(grid)
+    found = RULES.get(function)
+    if function in IN_PLACE:
+        plan = _in_place(call)
+    elif found is not None:
+        plan = found(call, *call.args, **call.kwargs)
+    elif context.gathering.get():
+        plan = gather(call)
+    else:
+        plan = context.composite(function)
+        if plan is None:
+            raise context.refusal(call, "no rule says how it is computed on parts")
+    return complete(plan, call)
+
+
+ALWAYS: set[Any] = set()
+"""Functions whose rule is asked even when every tensor is replicated."""
+
+
+@final
+class _AsItIs:
+    """A call of replicated tensors: every rank calls torch's function, and has the same result."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.placements: dict[torch.Size, Placement] = {}
+
+    def wrapped(self, result: Any, values: list[Any]) -> Any:
+        """Return a result, each of its tensors as a replicated one."""
+        if isinstance(result, torch.Tensor):
+            placement = self.placements.get(result.shape)
+            if placement is None:
+                placement = self.placements[result.shape] = replicated(self.grid, tuple(result.shape))
+            if type(result) is _class:
+                result._placement = placement
+            elif not any(result is value for value in values):
+                wrap(result, placement)
+            return result
+        if isinstance(result, list):
+            return [self.wrapped(item, values) for item in result]
+        if isinstance(result, tuple):
+            items = [self.wrapped(item, values) for item in result]
+            return type(result)(items) if hasattr(result, "n_fields") else tuple(items)
+        return result
+
+
+def complete(plan: Any, call: Call) -> Any:
+    """Return a plan with its movements, and with what a rank does that has no part of the result."""
+    if type(plan) is not Plan:
+        return plan
+    plan.moves = [
+        None if target is spec.placement or target is None else move_between(spec.placement, target)
+        for spec, target in zip(call.operands, plan.targets, strict=True)
+    ]
+    plan.moved = any(move is not None for move in plan.moves)
+    if plan.skip and _all_empty(plan.results):
+        plan.empty = _empties(plan.results, call.meta())
+    return plan
+
+
+def _all_empty(results: Any) -> bool:
+    """Say whether this rank has no entry of any result."""
+    if type(results) is Placement:
+        return math.prod(results.local_shape) == 0
+    return isinstance(results, list | tuple) and len(results) > 0 and all(map(_all_empty, results))
+
+
+def _empties(results: Any, like: Any) -> Any:
+    """Return the empty parts of results, on the meta device."""
+    if type(results) is Placement:
+        return torch.empty(results.local_shape, dtype=like.dtype, device="meta")
+    return [_empties(result, item) for result, item in zip(results, like, strict=True)]
+
+
+def _grid(function: Any, placements: list[Any]) -> Grid:
+    """Return the grid of the distributed tensors; raise where there are several."""
+    grids = list({placement.grid for placement in placements if placement is not None})
+    if len(grids) > 1:
+        raise context.refused(
+            f"{function_name(function)}: the tensors lie on {len(grids)} grids: {', '.join(map(repr, grids))}; "
+            "redistribute them onto one"
+        )
+    grid: Grid = grids[0]
+    return grid
+
+
+def gather(call: Call) -> Plan:
+    """Return the plan that brings whole tensors to every rank, and computes everything everywhere."""
+    return Plan([spec.placement.whole() for spec in call.operands], results_of(call, lambda shape: replicated(call.grid, shape)))
+
+
+def results_of(call: Call, placement: Callable[[tuple[int, ...]], Placement]) -> Any:
+    """Return placements for what a function returns, each made from the shape of the whole result."""
+    return _tree(call.meta(), placement)
+
+
+def _tree(result: Any, placement: Callable[[tuple[int, ...]], Placement]) -> Any:
+    if isinstance(result, torch.Tensor):
+        return placement(tuple(result.shape))
+    if isinstance(result, list | tuple):
+        return [_tree(item, placement) for item in result]
+    return None
+
+
+def _in_place(call: Call) -> Any:
+    """Return the plan of a function that changes its first argument: that of the function with a fresh result, in place.
+
+    Where the result would lie in another way than the argument, it is computed afresh, moved and copied into it.
+    """
+    fresh = Call(IN_PLACE[call.function], call.args, call.kwargs, call.operands, call.grid)
+    rule_of = RULES.get(fresh.function)
+    if rule_of is None and not context.gathering.get():
+        raise context.refusal(call, "no rule says how it is computed on parts")
+    first = call.operands[0]
+    plan = gather(fresh) if rule_of is None else rule_of(fresh, *fresh.args, **fresh.kwargs)
+    if (
+        type(plan) is Plan
+        and plan.compute is None
+        and first.distributed
+        and plan.targets[0] is first.placement
+        and type(plan.results) is Placement
+        and not plan.results.partial
+        and (plan.results is first.placement or plan.results.shape != first.placement.shape)
+    ):
+        plan.changes, plan.skip = True, False
+        return plan
+
+    def assign(changed: Any, *args: Any, **kwargs: Any) -> Any:
+        return context.assign(changed, fresh.function(changed, *args, **kwargs))
+
+    return assign
+
+
+def function_name(function: Any) -> str:
+    """Return the name of a function of torch as a user writes it."""
+    name = torch.overrides.resolve_name(function)
+    return name or getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or repr(function)
+
+
+def leaves(given: Any) -> Iterable[Any]:
+    """Yield the items of nested lists and tuples."""
+    if isinstance(given, list | tuple):
+        for item in given:
+            yield from leaves(item)
+    else:
+        yield given
