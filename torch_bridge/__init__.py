@@ -9,6 +9,19 @@ gradient over all ranks at once, `torch_bridge.world` runs operators on a proces
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
+from torch_bridge.tensors import DistributedTensor, UnsupportedError, distribute, distribute_tensor, replicated, rule
 from torch_bridge.thread import tie, tied
 
-__all__ = ["Operator", "as_function", "spmd_gradcheck", "tie", "tied"]
+__all__ = [
+    "DistributedTensor",
+    "Operator",
+    "UnsupportedError",
+    "as_function",
+    "distribute",
+    "distribute_tensor",
+    "replicated",
+    "rule",
+    "spmd_gradcheck",
+    "tie",
+    "tied",
+]

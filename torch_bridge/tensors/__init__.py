@@ -9,3 +9,4 @@ from torch_bridge.tensors.context import UnsupportedError as UnsupportedError
 from torch_bridge.tensors.context import replicated as replicated
 from torch_bridge.tensors.tensor import DistributedTensor as DistributedTensor
 from torch_bridge.tensors.tensor import distribute_tensor as distribute_tensor
+from torch_bridge.tensors.distribute import distribute as distribute
