@@ -263,6 +263,8 @@ def _carry_out(
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
+    if type(plan.results) is _AsItIs:
+        return plan.results.wrapped(result, values, plan.moved)
     if type(result) is torch.Tensor and any(result is value for value in values):
         result = result.view_as(result)  # an argument of the user's stays what it is
     return _wrapped(result, plan.results, plan, function)
@@ -456,9 +458,11 @@ class _AsItIs:
         self.grid = grid
         self.placements: dict[torch.Size, Placement] = {}
 
-    def wrapped(self, result: Any, values: list[Any]) -> Any:
-        """Return a result, each of its tensors as a replicated one."""
+    def wrapped(self, result: Any, values: list[Any], moved: bool = False) -> Any:
+        """Return a result, each of its tensors as a replicated one; an argument that was not moved stays what it is."""
         if isinstance(result, torch.Tensor):
+            if moved and any(result is value for value in values):
+                result = result.view_as(result)
             placement = self.placements.get(result.shape)
             if placement is None:
                 placement = self.placements[result.shape] = replicated(self.grid, tuple(result.shape))
@@ -468,9 +472,9 @@ class _AsItIs:
                 wrap(result, placement)
             return result
         if isinstance(result, list):
-            return [self.wrapped(item, values) for item in result]
+            return [self.wrapped(item, values, moved) for item in result]
         if isinstance(result, tuple):
-            items = [self.wrapped(item, values) for item in result]
+            items = [self.wrapped(item, values, moved) for item in result]
             return type(result)(items) if hasattr(result, "n_fields") else tuple(items)
         return result
 
@@ -517,7 +521,7 @@ def _grid(function: Any, placements: list[Any]) -> Grid:
 
 def gather(call: Call) -> Plan:
     """Return the plan that brings whole tensors to every rank, and computes everything everywhere."""
-    return Plan([spec.placement.whole() for spec in call.operands], results_of(call, lambda shape: replicated(call.grid, shape)))
+    return Plan([spec.placement.whole() for spec in call.operands], _AsItIs(call.grid), skip=False)
 
 
 def results_of(call: Call, placement: Callable[[tuple[int, ...]], Placement]) -> Any:
