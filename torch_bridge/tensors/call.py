@@ -123,16 +123,28 @@ class Call:
     def meta(self) -> Any:
         """Return what the function returns for whole tensors, without numbers: shapes and dtypes, on torch's meta device.
 
-        Torch's own error is raised where the shapes do not fit.
+        Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are gathered.
         """
-        parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands]
-        with torch.no_grad():
-            return self.run(*parts)
+        parts = [
+            torch.empty(
+                spec.shape, dtype=spec.dtype, device="meta", requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex
+            ).clone()
+            for spec in self.operands
+        ]
+        try:
+            with torch.enable_grad():
+                return self.run(*parts)
+        except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
+            raise _UnknownShapeError from error
 
     @property
     def name(self) -> str:
         """The function's name."""
         return function_name(self.function)
+
+
+class _UnknownShapeError(Exception):
+    """Torch cannot say what a function returns without numbers."""
 
 
 @final
@@ -236,7 +248,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         recorder = context.recorder.get()
         if recorder is not None:
             recorder.note(function, plan, values, placements)
-        if type(plan) is _AsItIs:
+        if type(plan) is AsItIs:
             return plan.wrapped(function(*args, **kwargs), values)
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values, placements)
@@ -263,7 +275,7 @@ def _carry_out(
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
-    if type(plan.results) is _AsItIs:
+    if type(plan.results) is AsItIs:
         return plan.results.wrapped(result, values, plan.moved)
     if type(result) is torch.Tensor and any(result is value for value in values):
         result = result.view_as(result)  # an argument of the user's stays what it is
@@ -336,7 +348,7 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
         return None
     shape, dtype = shapes.shape, shapes.dtype
     result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
-    if dtype.is_floating_point or dtype.is_complex:
+    if shapes.requires_grad:
         for part in parts:
             if part.requires_grad and torch.is_grad_enabled():
                 nothing = part.reshape(-1)[:0].sum()
@@ -431,19 +443,22 @@ def _decide(
     rest = iter(specs)
     call = Call(function, *(_replaced(given, rest) for given in (tuple(args), kwargs)), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
-        return _AsItIs(grid)
+        return AsItIs(grid)
     found = RULES.get(function)
-    if function in IN_PLACE:
-        plan = _in_place(call)
-    elif found is not None:
-        plan = found(call, *call.args, **call.kwargs)
-    elif context.gathering.get():
-        plan = gather(call)
-    else:
-        plan = context.composite(function)
-        if plan is None:
-            raise context.refusal(call, "no rule says how it is computed on parts")
-    return complete(plan, call)
+    try:
+        if found is not None:
+            plan = found(call, *call.args, **call.kwargs)
+        elif function in IN_PLACE:
+            plan = _in_place(call)
+        elif context.gathering.get():
+            plan = gather(call)
+        else:
+            plan = context.composite(function)
+            if plan is None:
+                raise context.refusal(call, "no rule says how it is computed on parts")
+        return complete(plan, call)
+    except _UnknownShapeError:
+        return complete(gather(call), call)
 
 
 ALWAYS: set[Any] = set()
@@ -451,7 +466,7 @@ ALWAYS: set[Any] = set()
 
 
 @final
-class _AsItIs:
+class AsItIs:
     """A call of replicated tensors: every rank calls torch's function, and has the same result."""
 
     def __init__(self, grid: Grid) -> None:
@@ -503,7 +518,7 @@ def _all_empty(results: Any) -> bool:
 def _empties(results: Any, like: Any) -> Any:
     """Return the empty parts of results, on the meta device."""
     if type(results) is Placement:
-        return torch.empty(results.local_shape, dtype=like.dtype, device="meta")
+        return torch.empty(results.local_shape, dtype=like.dtype, device="meta", requires_grad=like.requires_grad)
     return [_empties(result, item) for result, item in zip(results, like, strict=True)]
 
 
@@ -519,9 +534,14 @@ def _grid(function: Any, placements: list[Any]) -> Grid:
     return grid
 
 
+def as_it_is(grid: Grid) -> AsItIs:
+    """Return what is said of results that are whole on every rank, whatever their shapes."""
+    return AsItIs(grid)
+
+
 def gather(call: Call) -> Plan:
     """Return the plan that brings whole tensors to every rank, and computes everything everywhere."""
-    return Plan([spec.placement.whole() for spec in call.operands], _AsItIs(call.grid), skip=False)
+    return Plan([spec.placement.whole() for spec in call.operands], AsItIs(call.grid), skip=False)
 
 
 def results_of(call: Call, placement: Callable[[tuple[int, ...]], Placement]) -> Any:
