@@ -236,15 +236,39 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     if instead is not None:
         return instead(*args, **kwargs)
     with plain():
-        values, placements, key = _read(function, args, kwargs)
-        state: State = next(p for p in placements if p is not None).state
-        plan = state.decisions.get(key) if key is not None else None
+        values: list[Any] = []
+        placements: list[Any] = []
+        key: list[Any] = [function, _autocast("cpu") and context.autocast()]
+        numbers = function not in SCALE_FREE
+        for given in args:
+            kind = type(given)
+            if kind is _class:
+                values.append(given)
+                placement = given._placement
+                placements.append(placement)
+                key.append(placement)
+                key.append(given.dtype)
+            elif kind in NUMBERS:
+                key.append(kind)
+                if numbers:
+                    key.append(given)
+            else:
+                _add(given, values, placements, key, numbers)
+        for name, given in kwargs.items():
+            key.append(name)
+            _add(given, values, placements, key, numbers)
+        decisions = next(p for p in placements if p is not None).state.decisions
+        asked = tuple(key)
+        try:
+            plan = decisions.get(asked)
+        except TypeError:  # an argument that cannot be part of a key
+            plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
-            if key is not None:
-                if len(state.decisions) >= MOST_DECISIONS:
-                    state.decisions.clear()
-                state.decisions[key] = plan
+            if asked:
+                if len(decisions) >= MOST_DECISIONS:
+                    decisions.clear()
+                decisions[asked] = plan
         recorder = context.recorder.get()
         if recorder is not None:
             recorder.note(function, plan, values, placements)
@@ -253,6 +277,10 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values, placements)
     return plan(*args, **kwargs)
+
+
+NUMBERS = frozenset((int, float, complex, bool))
+_autocast = torch.is_autocast_enabled
 
 
 def _carry_out(
@@ -264,12 +292,14 @@ def _carry_out(
             f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
             "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
         )
-    parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
-    if plan.empty is not None:
-        result = _connected(plan.empty, parts)
-    elif plan.compute is None and not plan.moved:
+    if not plan.moved and plan.compute is None and plan.empty is None:
         result = function(*args, **kwargs)
+        parts = values
+    elif plan.empty is not None:
+        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        result = _connected(plan.empty, parts)
     else:
+        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
         result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
     if plan.changes:
@@ -277,8 +307,10 @@ def _carry_out(
         return values[0]
     if type(plan.results) is AsItIs:
         return plan.results.wrapped(result, values, plan.moved)
-    if type(result) is torch.Tensor and any(result is value for value in values):
-        result = result.view_as(result)  # an argument of the user's stays what it is
+    if type(result) is torch.Tensor:
+        for value in values:
+            if result is value:
+                result = result.view_as(result)  # an argument of the user's stays what it is
     return _wrapped(result, plan.results, plan, function)
 
 
@@ -359,34 +391,12 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
 # -- what a call is ----------------------------------------------------------------------------------------------------
 
 
-def _read(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
-    """Return a call's tensors, their placements (None of plain ones), and a key that all that a rule sees goes into.
-
-    The key is None where an argument cannot be part of one.
-    """
-    values: list[Any] = []
-    placements: list[Any] = []
-    key: list[Any] = [function, context.autocast()]
-    entrywise = function in SCALE_FREE
-    for given in args:
-        _add(given, values, placements, key, entrywise)
-    for name, given in kwargs.items():
-        key.append(name)
-        _add(given, values, placements, key, entrywise)
-    complete = tuple(key)
-    try:
-        hash(complete)
-    except TypeError:
-        return values, placements, None
-    return values, placements, complete
-
-
 SCALE_FREE: set[Any] = set()
 """Functions of whose plans numbers among the arguments are no part: they may change from call to call."""
 
 
-def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], entrywise: bool) -> None:
-    """Add an argument to a call's tensors and to its key."""
+def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], numbers: bool) -> None:
+    """Add an argument to a call's tensors and to its key, all of it that a rule sees."""
     kind = type(given)
     if kind is _class:
         values.append(given)
@@ -397,17 +407,17 @@ def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], e
         values.append(given)
         placements.append(None)
         key += (given.shape, given.dtype)
-    elif kind is list or kind is tuple or isinstance(given, tuple):
+    elif isinstance(given, list | tuple):
         key += (kind, len(given))
         for item in given:
-            _add(item, values, placements, key, entrywise)
+            _add(item, values, placements, key, numbers)
     elif kind is slice:
         key += (slice, given.start, given.stop, given.step)
     elif kind is dict:
         key += (dict, *given)
         for item in given.values():
-            _add(item, values, placements, key, entrywise)
-    elif entrywise and kind in (int, float, complex, bool):
+            _add(item, values, placements, key, numbers)
+    elif kind in NUMBERS and not numbers:
         key.append(kind)
     else:
         key += (kind, given)
@@ -450,7 +460,7 @@ def _decide(
             plan = found(call, *call.args, **call.kwargs)
         elif function in IN_PLACE:
             plan = _in_place(call)
-        elif context.gathering.get():
+        elif context.gathering.get() or getattr(function, "namespace", "") in ("aten", "prims", "torch_nn"):
             plan = gather(call)
         else:
             plan = context.composite(function)

@@ -104,7 +104,7 @@ def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
     return plan
 
 
-@rule(torch.Tensor.zero_, torch.Tensor.fill_)
+@rule(*known("zero_", "fill_"))
 def _fill(call: Call, x: Any, *_: Any) -> Any:
     """Every entry becomes the same number."""
     targets = [x.placement, *(spec.placement.whole() for spec in call.operands[1:])]

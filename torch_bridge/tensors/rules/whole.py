@@ -15,7 +15,7 @@ from torch_bridge.tensors.call import Call, Plan, Spec, as_it_is, gather, result
 from torch_bridge.tensors.rules.names import known
 
 MATRICES = """
-cholesky cholesky_ex cholesky_inverse cholesky_solve det diagonal eig eigh eigvals eigvalsh geqrf householder_product inv
+cholesky cholesky_ex cholesky_inverse cholesky_solve det eig eigh eigvals eigvalsh geqrf householder_product inv
 inv_ex inverse ldl_factor ldl_factor_ex ldl_solve logdet lstsq lu lu_factor lu_factor_ex lu_solve lu_unpack matrix_exp
 matrix_power matrix_rank ormqr orgqr pinv pinverse qr slogdet solve solve_ex solve_triangular svd svdvals svd_lowrank pca_lowrank
 tensorinv tensorsolve triangular_solve vander vecdot cond cross linalg_cond matrix_norm vecdot _lu_with_info symeig
@@ -34,7 +34,7 @@ segment_reduce polar_ atleast_1d atleast_2d atleast_3d logdet gather trapz rms_n
 local_response_norm triplet_margin_loss triplet_margin_with_distance_loss cosine_embedding_loss multilabel_soft_margin_loss
 gru lstm rnn_tanh rnn_relu gru_cell lstm_cell rnn_tanh_cell rnn_relu_cell channel_shuffle native_channel_shuffle
 unravel_index _unsafe_masked_index _unsafe_masked_index_put_accumulate _chunk_cat _softmax_backward_data
-native_dropout_backward _log_softmax_backward_data complex_
+native_dropout_backward _log_softmax_backward_data linalg_diagonal diagonal_copy unfold_copy narrow_copy
 """.split()
 """Functions that gather."""
 
@@ -44,7 +44,7 @@ def stacked(call: Call, *_: Any, **__: Any) -> Plan:
     ndim = max((spec.ndim for spec in call.operands), default=0)
     batch = ndim - 2
     shapes = [spec.shape[:-2] for spec in call.operands if spec.ndim > 2]
-    if batch < 1 or any(len(shape) != batch for shape in shapes) or len(set(shapes)) > 1:
+    if batch < 1 or len(shapes) < len(call.operands) or any(len(shape) != batch for shape in shapes) or len(set(shapes)) > 1:
         return gather(call)
     labels = [[*(range(batch) if spec.ndim > 2 else ()), *[None] * min(spec.ndim, 2)] for spec in call.operands]
     results = call.meta()
