@@ -265,7 +265,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
-            if asked:
+            if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
                 decisions[asked] = plan
@@ -465,7 +465,7 @@ def _decide(
         else:
             plan = context.composite(function)
             if plan is None:
-                raise context.refusal(call, "no rule says how it is computed on parts")
+                plan = _refuse(call)
         return complete(plan, call)
     except _UnknownShapeError:
         return complete(gather(call), call)
@@ -567,6 +567,16 @@ def _tree(result: Any, placement: Callable[[tuple[int, ...]], Placement]) -> Any
     return None
 
 
+def _refuse(call: Call) -> Plan:
+    """Raise the error of a call without a rule; where calls are recorded, note it and gather."""
+    error = context.refusal(call, "no rule says how it is computed on parts")
+    recorder = context.recorder.get()
+    if recorder is None:
+        raise error
+    recorder.obstacle(str(error))
+    return gather(call)
+
+
 def _in_place(call: Call) -> Any:
     """Return the plan of a function that changes its first argument: that of the function with a fresh result, in place.
 
@@ -574,10 +584,11 @@ def _in_place(call: Call) -> Any:
     """
     fresh = Call(IN_PLACE[call.function], call.args, call.kwargs, call.operands, call.grid)
     rule_of = RULES.get(fresh.function)
-    if rule_of is None and not context.gathering.get():
-        raise context.refusal(call, "no rule says how it is computed on parts")
     first = call.operands[0]
-    plan = gather(fresh) if rule_of is None else rule_of(fresh, *fresh.args, **fresh.kwargs)
+    if rule_of is None:
+        plan: Any = gather(fresh) if context.gathering.get() else _refuse(fresh)
+    else:
+        plan = rule_of(fresh, *fresh.args, **fresh.kwargs)
     if (
         type(plan) is Plan
         and plan.compute is None

@@ -18,6 +18,7 @@ import torch
 
 from distdl_ops import Copies, Movement, Replicated
 from distdl_ops.movement.movement import movement_between
+from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
 
@@ -60,6 +61,8 @@ class Move:
         """Move numbers, whatever autograd says."""
         if self.keeps:
             return part
+        if part.is_meta:
+            return part.new_empty(self.target.local_shape)
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part.dtype == torch.complex32:
             return self.complex(part.to(torch.complex64)).to(torch.complex32)
@@ -69,6 +72,9 @@ class Move:
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted."""
+        recorder = context.recorder.get()
+        if recorder is not None:
+            recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
             return _Moved.apply(part, self)  # type: ignore[no-any-return, no-untyped-call]
         return self.run(part)
