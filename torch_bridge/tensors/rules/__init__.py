@@ -12,3 +12,4 @@ from torch_bridge.tensors.rules import indexing as indexing
 from torch_bridge.tensors.rules import random as random
 from torch_bridge.tensors.rules import softmax as softmax
 from torch_bridge.tensors.rules import windows as windows
+from torch_bridge.tensors.rules import norms as norms
