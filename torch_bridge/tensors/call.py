@@ -123,16 +123,28 @@ class Call:
     def meta(self) -> Any:
         """Return what the function returns for whole tensors, without numbers: shapes and dtypes, on torch's meta device.
 
-        Torch's own error is raised where the shapes do not fit.
+        Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are gathered.
         """
-        parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands]
-        with torch.no_grad():
-            return self.run(*parts)
+        parts = [
+            torch.empty(
+                spec.shape, dtype=spec.dtype, device="meta", requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex
+            ).clone()
+            for spec in self.operands
+        ]
+        try:
+            with torch.enable_grad():
+                return self.run(*parts)
+        except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
+            raise _UnknownShapeError from error
 
     @property
     def name(self) -> str:
         """The function's name."""
         return function_name(self.function)
+
+
+class _UnknownShapeError(Exception):
+    """Torch cannot say what a function returns without numbers."""
 
 
 @final
@@ -224,23 +236,51 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     if instead is not None:
         return instead(*args, **kwargs)
     with plain():
-        values, placements, key = _read(function, args, kwargs)
-        state: State = next(p for p in placements if p is not None).state
-        plan = state.decisions.get(key) if key is not None else None
+        values: list[Any] = []
+        placements: list[Any] = []
+        key: list[Any] = [function, _autocast("cpu") and context.autocast()]
+        numbers = function not in SCALE_FREE
+        for given in args:
+            kind = type(given)
+            if kind is _class:
+                values.append(given)
+                placement = given._placement
+                placements.append(placement)
+                key.append(placement)
+                key.append(given.dtype)
+            elif kind in NUMBERS:
+                key.append(kind)
+                if numbers:
+                    key.append(given)
+            else:
+                _add(given, values, placements, key, numbers)
+        for name, given in kwargs.items():
+            key.append(name)
+            _add(given, values, placements, key, numbers)
+        decisions = next(p for p in placements if p is not None).state.decisions
+        asked = tuple(key)
+        try:
+            plan = decisions.get(asked)
+        except TypeError:  # an argument that cannot be part of a key
+            plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
-            if key is not None:
-                if len(state.decisions) >= MOST_DECISIONS:
-                    state.decisions.clear()
-                state.decisions[key] = plan
+            if asked:
+                if len(decisions) >= MOST_DECISIONS:
+                    decisions.clear()
+                decisions[asked] = plan
         recorder = context.recorder.get()
         if recorder is not None:
             recorder.note(function, plan, values, placements)
-        if type(plan) is _AsItIs:
+        if type(plan) is AsItIs:
             return plan.wrapped(function(*args, **kwargs), values)
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values, placements)
     return plan(*args, **kwargs)
+
+
+NUMBERS = frozenset((int, float, complex, bool))
+_autocast = torch.is_autocast_enabled
 
 
 def _carry_out(
@@ -252,21 +292,25 @@ def _carry_out(
             f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
             "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
         )
-    parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
-    if plan.empty is not None:
-        result = _connected(plan.empty, parts)
-    elif plan.compute is None and not plan.moved:
+    if not plan.moved and plan.compute is None and plan.empty is None:
         result = function(*args, **kwargs)
+        parts = values
+    elif plan.empty is not None:
+        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        result = _connected(plan.empty, parts)
     else:
+        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
         result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
-    if type(plan.results) is _AsItIs:
+    if type(plan.results) is AsItIs:
         return plan.results.wrapped(result, values, plan.moved)
-    if type(result) is torch.Tensor and any(result is value for value in values):
-        result = result.view_as(result)  # an argument of the user's stays what it is
+    if type(result) is torch.Tensor:
+        for value in values:
+            if result is value:
+                result = result.view_as(result)  # an argument of the user's stays what it is
     return _wrapped(result, plan.results, plan, function)
 
 
@@ -336,7 +380,7 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
         return None
     shape, dtype = shapes.shape, shapes.dtype
     result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
-    if dtype.is_floating_point or dtype.is_complex:
+    if shapes.requires_grad:
         for part in parts:
             if part.requires_grad and torch.is_grad_enabled():
                 nothing = part.reshape(-1)[:0].sum()
@@ -347,34 +391,12 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
 # -- what a call is ----------------------------------------------------------------------------------------------------
 
 
-def _read(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
-    """Return a call's tensors, their placements (None of plain ones), and a key that all that a rule sees goes into.
-
-    The key is None where an argument cannot be part of one.
-    """
-    values: list[Any] = []
-    placements: list[Any] = []
-    key: list[Any] = [function, context.autocast()]
-    entrywise = function in SCALE_FREE
-    for given in args:
-        _add(given, values, placements, key, entrywise)
-    for name, given in kwargs.items():
-        key.append(name)
-        _add(given, values, placements, key, entrywise)
-    complete = tuple(key)
-    try:
-        hash(complete)
-    except TypeError:
-        return values, placements, None
-    return values, placements, complete
-
-
 SCALE_FREE: set[Any] = set()
 """Functions of whose plans numbers among the arguments are no part: they may change from call to call."""
 
 
-def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], entrywise: bool) -> None:
-    """Add an argument to a call's tensors and to its key."""
+def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], numbers: bool) -> None:
+    """Add an argument to a call's tensors and to its key, all of it that a rule sees."""
     kind = type(given)
     if kind is _class:
         values.append(given)
@@ -385,17 +407,17 @@ def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], e
         values.append(given)
         placements.append(None)
         key += (given.shape, given.dtype)
-    elif kind is list or kind is tuple or isinstance(given, tuple):
+    elif isinstance(given, list | tuple):
         key += (kind, len(given))
         for item in given:
-            _add(item, values, placements, key, entrywise)
+            _add(item, values, placements, key, numbers)
     elif kind is slice:
         key += (slice, given.start, given.stop, given.step)
     elif kind is dict:
         key += (dict, *given)
         for item in given.values():
-            _add(item, values, placements, key, entrywise)
-    elif entrywise and kind in (int, float, complex, bool):
+            _add(item, values, placements, key, numbers)
+    elif kind in NUMBERS and not numbers:
         key.append(kind)
     else:
         key += (kind, given)
@@ -431,19 +453,22 @@ def _decide(
     rest = iter(specs)
     call = Call(function, *(_replaced(given, rest) for given in (tuple(args), kwargs)), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
-        return _AsItIs(grid)
+        return AsItIs(grid)
     found = RULES.get(function)
-    if function in IN_PLACE:
-        plan = _in_place(call)
-    elif found is not None:
-        plan = found(call, *call.args, **call.kwargs)
-    elif context.gathering.get():
-        plan = gather(call)
-    else:
-        plan = context.composite(function)
-        if plan is None:
-            raise context.refusal(call, "no rule says how it is computed on parts")
-    return complete(plan, call)
+    try:
+        if found is not None:
+            plan = found(call, *call.args, **call.kwargs)
+        elif function in IN_PLACE:
+            plan = _in_place(call)
+        elif context.gathering.get() or getattr(function, "namespace", "") in ("aten", "prims", "torch_nn"):
+            plan = gather(call)
+        else:
+            plan = context.composite(function)
+            if plan is None:
+                raise context.refusal(call, "no rule says how it is computed on parts")
+        return complete(plan, call)
+    except _UnknownShapeError:
+        return complete(gather(call), call)
 
 
 ALWAYS: set[Any] = set()
@@ -451,7 +476,7 @@ ALWAYS: set[Any] = set()
 
 
 @final
-class _AsItIs:
+class AsItIs:
     """A call of replicated tensors: every rank calls torch's function, and has the same result."""
 
     def __init__(self, grid: Grid) -> None:
@@ -503,7 +528,7 @@ def _all_empty(results: Any) -> bool:
 def _empties(results: Any, like: Any) -> Any:
     """Return the empty parts of results, on the meta device."""
     if type(results) is Placement:
-        return torch.empty(results.local_shape, dtype=like.dtype, device="meta")
+        return torch.empty(results.local_shape, dtype=like.dtype, device="meta", requires_grad=like.requires_grad)
     return [_empties(result, item) for result, item in zip(results, like, strict=True)]
 
 
@@ -519,9 +544,14 @@ def _grid(function: Any, placements: list[Any]) -> Grid:
     return grid
 
 
+def as_it_is(grid: Grid) -> AsItIs:
+    """Return what is said of results that are whole on every rank, whatever their shapes."""
+    return AsItIs(grid)
+
+
 def gather(call: Call) -> Plan:
     """Return the plan that brings whole tensors to every rank, and computes everything everywhere."""
-    return Plan([spec.placement.whole() for spec in call.operands], _AsItIs(call.grid), skip=False)
+    return Plan([spec.placement.whole() for spec in call.operands], AsItIs(call.grid), skip=False)
 
 
 def results_of(call: Call, placement: Callable[[tuple[int, ...]], Placement]) -> Any:

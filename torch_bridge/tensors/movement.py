@@ -61,6 +61,8 @@ class Move:
         if self.keeps:
             return part
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+        if part.dtype == torch.complex32:
+            return self.complex(part.to(torch.complex64)).to(torch.complex32)
         if part.dtype == torch.bool:
             return self.real(part.view(torch.uint8)).view(torch.bool)
         return self.complex(part) if part.is_complex() else self.real(part)

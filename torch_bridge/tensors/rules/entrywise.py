@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from torch_bridge.tensors.axes import Labels, settle
-from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, results_of, rule
+from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, rule
 from torch_bridge.tensors.rules.names import in_place, known, named
 
 NAMES = """
@@ -24,7 +24,7 @@ logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt ma
 nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal relu relu6 remainder
 resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink softsign
 sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc where xlogy zeros_like ones_like full_like
-empty_like to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble chalf cpu
+empty_like complex fill to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble chalf cpu
 bessel_j0 bessel_j1 bessel_y0 bessel_y1 entr erfcx expit exprel gammainc gammaincc gammaln i0e i1 i1e log_ndtr modified_bessel_i0
 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri psi scaled_modified_bessel_k0 scaled_modified_bessel_k1
 spherical_bessel_j0 xlog1py zeta airy_ai chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
@@ -36,12 +36,17 @@ __rrshift__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __neg__ __pos__ __abs__ __
 """.split()
 
 
-def broadcast(call: Call) -> tuple[int, list[Labels]]:
-    """Return the number of axes of a broadcast result, and labels for each operand: result axes, None where it repeats."""
+def broadcast(call: Call) -> tuple[int, list[Labels], list[int]]:
+    """Return the number of axes of a broadcast result, labels for each operand, and its shape.
+
+    A label is an axis of the result; None where the operand has one entry for many.
+    """
     ndim = max((spec.ndim for spec in call.operands), default=0)
     extents = [1] * ndim
     for spec in call.operands:
         for k, extent in enumerate(reversed(spec.shape), 1):
+            if extent != 1 and extents[-k] not in (1, extent):
+                call.meta()  # torch cannot tell: the call on whole tensors raises torch's error
             if extent != 1:
                 extents[-k] = extent
     labels: list[Labels] = [
@@ -51,24 +56,27 @@ def broadcast(call: Call) -> tuple[int, list[Labels]]:
         ]
         for spec in call.operands
     ]
-    return ndim, labels
+    return ndim, labels, extents
 
 
 def entrywise(call: Call, *_: Any, **__: Any) -> Plan:
     """Return the plan of a function of entries."""
-    ndim, labels = broadcast(call)
+    ndim, labels, shape = broadcast(call)
+    two = call.function in TWO_RESULTS
     if len(call.operands) == 1:
         placement = call.operands[0].placement
-        if not placement.partial and placement.layout.holds_once:
-            return Plan([placement], results_of(call, lambda _: placement), skip=False)
+        if not placement.partial:
+            return Plan([placement], (placement, placement) if two else placement, skip=False)
     pairs = sorted(
         zip(call.operands, labels, strict=True), key=lambda pair: (-pair[0].numel(), not pair[0].distributed)
     )
     assignment = settle(call.grid, [(spec.placement, names) for spec, names in pairs])
     targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
-    return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, range(ndim))), skip=False)
+    result = assignment.placement(shape, range(ndim))
+    return Plan(targets, (result, result) if two else result, skip=False)
 
 
+TWO_RESULTS = set(known("frexp"))
 FUNCTIONS = known(*NAMES)
 rule(*FUNCTIONS)(entrywise)
 SCALE_FREE.update(FUNCTIONS)
@@ -96,7 +104,7 @@ def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
     return plan
 
 
-@rule(torch.Tensor.zero_, torch.Tensor.fill_)
+@rule(*known("zero_", "fill_"))
 def _fill(call: Call, x: Any, *_: Any) -> Any:
     """Every entry becomes the same number."""
     targets = [x.placement, *(spec.placement.whole() for spec in call.operands[1:])]

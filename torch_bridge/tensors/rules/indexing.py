@@ -119,6 +119,8 @@ def setitem(call: Call, x: Spec, index: Any, value: Any) -> Any:
 @rule(*known("index_select"))
 def index_select(call: Call, x: Spec, dim: int, index: Spec) -> Plan:
     """Along an axis that is whole; the index may be split."""
+    if not x.ndim or not index.ndim:
+        return gather(call)
     axis = x.axis(dim)
     labels: list[Any] = [None if a == axis else a for a in range(x.ndim)]
     result = [("index" if a == axis else a) for a in range(x.ndim)]

@@ -46,7 +46,9 @@ def matmul(call: Call, a: Spec, b: Spec, **_: Any) -> Plan:
         a, b = b, a
     if call.function.__name__ in ("outer", "ger"):
         return product(call, ["r", "c"], "rc")
-    if call.function.__name__ == "inner" and a.ndim and b.ndim:
+    if call.function.__name__ == "inner" and not (a.ndim and b.ndim):
+        return lambda a, b, **_: a * b
+    if call.function.__name__ == "inner":
         rows, columns = [f"r{k}" for k in range(a.ndim - 1)], [f"c{k}" for k in range(b.ndim - 1)]
         return product(call, [[*rows, "s"], [*columns, "s"]], [*rows, *columns])
     batch = max(a.ndim, b.ndim) - 2
@@ -73,11 +75,11 @@ def linear(call: Call, x: Spec, weight: Spec, bias: Spec | None = None) -> Any:
 
 @rule(*known("bilinear"))
 def bilinear(call: Call, x: Spec, y: Spec, weight: Spec, bias: Spec | None = None) -> Any:
-    """``x W y + b``, features in of both summed over."""
+    """``x W y + b``, features in of both are whole."""
     if bias is not None:
         return lambda x, y, weight, bias: torch.nn.functional.bilinear(x, y, weight) + bias
     names = [f"b{k}" for k in range(x.ndim - 1)]
-    return product(call, [[*names, "i"], [*names, "j"], "oij"], [*names, "o"])
+    return product(call, [[*names, None], [*names, None], ["o", None, None]], [*names, "o"])
 
 
 @rule(*known("addmm", "addmv", "addr", "addbmm", "baddbmm"))

@@ -31,14 +31,14 @@ def renamed(call: Call, x: Spec, labels: Sequence[Any], whole: Sequence[int] = (
     return Plan([source], results_of(call, lambda shape: assignment.placement(shape, labels)), compute)
 
 
-@rule(*known("permute"))
+@rule(*known("permute", "permute_copy"))
 def permute(call: Call, x: Spec, *order: Any, dims: Any = None) -> Plan:
     """Axes in another order."""
     axes = _ints(order if dims is None else [dims])
     return renamed(call, x, [x.axis(a) for a in axes])
 
 
-@rule(*known("transpose", "swapaxes", "swapdims"))
+@rule(*known("transpose", "swapaxes", "swapdims", "transpose_copy"))
 def transpose(call: Call, x: Spec, a: Any = None, b: Any = None, **names: int) -> Plan:
     """Two axes change places."""
     first, second = (a, b) if a is not None else tuple(names.values())
@@ -49,7 +49,7 @@ def transpose(call: Call, x: Spec, a: Any = None, b: Any = None, **names: int) -
     return renamed(call, x, order)
 
 
-@rule(*known("t", "adjoint"), T.T.__get__, T.mT.__get__, T.H.__get__, T.mH.__get__)
+@rule(*known("t", "adjoint", "t_copy"), T.T.__get__, T.mT.__get__, T.H.__get__, T.mH.__get__)
 def mirrored(call: Call, x: Spec) -> Plan:
     """Axes in reverse order; of a stack of matrices, the last two."""
     order = list(range(x.ndim))
@@ -179,7 +179,7 @@ def view_plan(call: Call, x: Spec, shape: Sequence[int]) -> Plan:
     local = target.local_shape
     view = call.function in known("view", "view_as", "_unsafe_view")
 
-    def seen(_: Call, part: torch.Tensor) -> torch.Tensor:
+    def seen(_: Call, part: torch.Tensor, *__: torch.Tensor) -> torch.Tensor:
         return part.view(local) if view and source is x.placement else part.reshape(local)
 
     return Plan([source, *(spec.placement for spec in call.operands[1:])], target, seen)
@@ -249,13 +249,6 @@ def repeat(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
     new = len(shape) - x.ndim
     repeated = [a for a in range(x.ndim) if x.shape[a] != shape[new + a]]
     return renamed(call, x, [*[None] * new, *(None if a in repeated else a for a in range(x.ndim))], repeated)
-
-
-@rule(*known("flip", "fliplr", "flipud", "roll", "rot90", "tril", "triu", "diagonal", "diagonal_copy", "diag_embed", "diag",
-             "diagflat", "unfold_copy", "trace", "narrow_copy", "trapz", "trapezoid", "cumulative_trapezoid", "linalg_diagonal"))
-def touched(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
-    """Axes that are rearranged are whole on each rank; the others stay as they are."""
-    return gather(call)
 
 
 @rule(*known("chunk", "split", "tensor_split", "split_with_sizes", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import SCALE_FREE, Call, Plan, Spec, results_of, rule
-from torch_bridge.tensors.rules.entrywise import entrywise
+from torch_bridge.tensors.call import SCALE_FREE, Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.rules.entrywise import broadcast, entrywise
 from torch_bridge.tensors.rules.names import known
 
 
@@ -59,7 +59,7 @@ def finished(losses: Any, reduction: str) -> Any:
 
 ENTRYWISE = (
     F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.soft_margin_loss, F.hinge_embedding_loss,
-    F.poisson_nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.gaussian_nll_loss,
+    F.poisson_nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
     F.margin_ranking_loss, F.kl_div,
 )
 """Losses whose value at an entry depends on that entry of each argument."""
@@ -87,7 +87,6 @@ def entries(call: Call, *args: Any, **kwargs: Any) -> Any:
             return losses.sum() / given["input"].shape[0]
         return finished(losses, reduction)
 
-    call.meta()
     return composed
 
 
@@ -168,6 +167,8 @@ def margins(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any
     call.meta()
     if reduction == "none" and call.kwargs.get("reduction") == "none" and given.get("reduce") is None:
         labels = ["n", "c"] if x.ndim == 2 else ["c"]
+        if x.ndim == 1:
+            return gather(call)
         others = labels if function is F.multilabel_margin_loss else labels[:-1]
         assignment = settle(call.grid, [(x.placement, labels), (target.placement, others)], whole=["c"])
         targets = [assignment.placement(x.shape, labels), assignment.placement(target.shape, others)]
@@ -186,12 +187,10 @@ def margins(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any
 @rule(*known("cosine_similarity", "pairwise_distance"), F.cosine_similarity, F.pairwise_distance)
 def similarity(call: Call, x: Spec, y: Spec, *args: Any, **kwargs: Any) -> Any:
     """Along an axis that is whole on each rank, after broadcasting."""
-    from torch_bridge.tensors.rules.entrywise import broadcast
-
     cosine = call.function.__name__ == "cosine_similarity"
     dim = (args[0] if args else kwargs.get("dim", 1)) if cosine else -1
     keep = not cosine and bool(kwargs.get("keepdim", args[2] if len(args) > 2 else False))
-    ndim, labels = broadcast(call)
+    ndim, labels, _ = broadcast(call)
     axis = dim % ndim
     assignment = settle(
         call.grid, [(spec.placement, names) for spec, names in zip(call.operands, labels, strict=True)], whole=[axis]
@@ -199,3 +198,44 @@ def similarity(call: Call, x: Spec, y: Spec, *args: Any, **kwargs: Any) -> Any:
     result = [None if a == axis else a for a in range(ndim) if keep or a != axis]
     targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
     return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, result)))
+
+
+@rule(F.gaussian_nll_loss)
+def gaussian(call: Call, *_: Any, **__: Any) -> Any:
+    """As its formula: the variance is bounded from below without a gradient."""
+
+    def composed(
+        input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"  # noqa: A002
+    ) -> Any:
+        if not isinstance(var, torch.Tensor):
+            var = torch.full_like(input, var)
+        if bool((var < 0).any()):
+            raise ValueError("var has negative entry/entries")
+        if var.shape != input.shape and input.shape[:-1] == var.shape:
+            var = var.unsqueeze(-1)
+        with torch.no_grad():
+            less = (eps - var).clamp(min=0)
+        var = var + less
+        losses = 0.5 * (torch.log(var) + (input - target) ** 2 / var)
+        if full:
+            losses = losses + 0.9189385332046727
+        return finished(losses, reduction)
+
+    return composed
+
+
+@rule(*known("prelu"))
+def prelu(call: Call, x: Spec, weight: Spec) -> Any:
+    """A slope for all entries, or for each channel."""
+    labels = list(range(x.ndim))
+    channel = [None] if weight.numel() == 1 else [1 if x.ndim > 1 else 0]
+    assignment = settle(call.grid, [(x.placement, labels), (weight.placement, channel[: weight.ndim])])
+    placement = assignment.placement(x.shape, labels)
+    call.meta()
+    return Plan([placement, assignment.placement(weight.shape, channel[: weight.ndim])], placement)
+
+
+@rule(*known("dist"))
+def dist(call: Call, x: Spec, y: Spec, p: Any = 2) -> Any:
+    """The norm of a difference."""
+    return lambda x, y, p=2: torch.linalg.vector_norm(x - y, p)
