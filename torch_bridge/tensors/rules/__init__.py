@@ -11,3 +11,5 @@ from torch_bridge.tensors.rules import foreach as foreach
 from torch_bridge.tensors.rules import indexing as indexing
 from torch_bridge.tensors.rules import random as random
 from torch_bridge.tensors.rules import softmax as softmax
+from torch_bridge.tensors.rules import windows as windows
+from torch_bridge.tensors.rules import norms as norms
