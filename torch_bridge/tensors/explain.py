@@ -41,10 +41,10 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     ...     grid = Grid(world, rows=2)
     ...     model = distribute(torch.nn.Conv2d(1, 1, 3, padding=1, bias=False), grid)
     ...     return str(explain(model, distribute_tensor(torch.ones(1, 1, 8, 8), grid, rows=Split(2))))
-    >>> print("\n".join(line[:72].rstrip() for line in simulate(2, main)[0].splitlines()))
+    >>> print("\n".join(line[:70].rstrip() for line in simulate(2, main)[0].splitlines()))
          forward          backward
     messages   bytes  messages   bytes  call
-                                        Conv2d: torch.conv2d -> (1, 1, 8, 8)
+                                        Conv2d: torch.nn.functional.conv2
            1      32         0       0    HaloExchange(rows)
            0       0         1      36    Copy(rows)
            1      32         1      36  together
