@@ -25,7 +25,7 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
-from torch_bridge.tensors import context
+from torch_bridge.tensors import context, sharding
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, State, replicated
 
@@ -301,7 +301,8 @@ def _carry_out(
     else:
         parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
-        result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        with sharding.given_up(values, plan.moves, parts):
+            result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
