@@ -26,12 +26,12 @@ _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
 
 
-class UnsupportedError(NotImplementedError):
+class UnsupportedError(RuntimeError):
     """A function cannot be computed on these layouts, or no rule says how. All ranks raise it.
 
     Examples
     --------
-    >>> issubclass(UnsupportedError, NotImplementedError)
+    >>> issubclass(UnsupportedError, RuntimeError)
     True
     """
 

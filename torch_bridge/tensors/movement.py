@@ -15,6 +15,7 @@ import functools
 from typing import Any, final
 
 import torch
+from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated
 from distdl_ops.movement.movement import movement_between
@@ -94,11 +95,13 @@ class _Moved(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
-        return ctx.move.dual(cotangent), None
+        with plain():
+            return ctx.move.dual(cotangent), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:  # type: ignore[override]
-        return ctx.move(tangent)  # type: ignore[no-any-return]
+        with plain():
+            return ctx.move(tangent)  # type: ignore[no-any-return]
 
 
 def move_between(source: Placement, target: Placement) -> Move:
