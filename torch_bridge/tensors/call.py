@@ -273,12 +273,16 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if recorder is not None:
             recorder.note(function, plan, values, placements)
         if type(plan) is AsItIs:
-            return plan.wrapped(function(*args, **kwargs), values)
+            if _packing(False) is None or function in IN_PLACE:
+                return plan.wrapped(function(*args, **kwargs), values)
+            parts = [value.view_as(value) if type(value) is _class else value for value in values]
+            return plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values, placements)
     return plan(*args, **kwargs)
 
 
+_packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
 _autocast = torch.is_autocast_enabled
 
@@ -292,7 +296,8 @@ def _carry_out(
             f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
             "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
         )
-    if not plan.moved and plan.compute is None and plan.empty is None:
+    packed = _packing(False) is not None and not plan.changes
+    if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values
     elif plan.empty is not None:
@@ -300,6 +305,8 @@ def _carry_out(
         result = _connected(plan.empty, parts)
     else:
         parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
+            parts = [part.view_as(part) if type(part) is _class else part for part in parts]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
         with sharding.given_up(values, plan.moves, parts):
             result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)

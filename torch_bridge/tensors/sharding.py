@@ -27,8 +27,8 @@ def given_up(values: Sequence[Any], moves: Sequence[Any], parts: Sequence[torch.
     parts : sequence of torch.Tensor
         What each was moved to.
     """
-    if not torch.is_grad_enabled():
-        return _nothing
+    if not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
+        return _nothing  # within a checkpoint, nothing is kept, and the recomputation gathers again
     gathered = [
         (value, move, part)
         for value, move, part in zip(values, moves, parts, strict=True)

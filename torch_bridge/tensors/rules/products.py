@@ -98,12 +98,13 @@ def add_product(call: Call, x: Spec, a: Spec, b: Spec, **_: Any) -> Any:
     """A multiple of a tensor and of a product."""
 
     def composed(x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1, **__: Any) -> Any:
+        dtype = x.dtype
+        if dtype in HALF:  # rounded once, as torch's kernels do
+            x, a, b = x.float(), a.float(), b.float()
         made = torch.outer(a, b) if name == "addr" else torch.matmul(a, b)
         made = made.sum(0) if name == "addbmm" else made
         made = made if alpha == 1 else made * alpha
-        if beta == 0:
-            return made + torch.zeros_like(x)
-        return made + (x if beta == 1 else x * beta)
+        return (made + (torch.zeros_like(x) if beta == 0 else x if beta == 1 else x * beta)).to(dtype)
 
     name = call.function.__name__
     call.meta()
