@@ -25,7 +25,7 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid, Split
-from torch_bridge.tensors import context
+from torch_bridge.tensors import context, sharding
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, State, replicated
 
@@ -265,7 +265,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
-            if asked:
+            if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
                 decisions[asked] = plan
@@ -273,12 +273,16 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if recorder is not None:
             recorder.note(function, plan, values, placements)
         if type(plan) is AsItIs:
-            return plan.wrapped(function(*args, **kwargs), values)
+            if _packing(False) is None or function in IN_PLACE:
+                return plan.wrapped(function(*args, **kwargs), values)
+            parts = [value.view_as(value) if type(value) is _class else value for value in values]
+            return plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values, placements)
     return plan(*args, **kwargs)
 
 
+_packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
 _autocast = torch.is_autocast_enabled
 
@@ -292,7 +296,8 @@ def _carry_out(
             f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
             "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
         )
-    if not plan.moved and plan.compute is None and plan.empty is None:
+    packed = _packing(False) is not None and not plan.changes
+    if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values
     elif plan.empty is not None:
@@ -300,8 +305,11 @@ def _carry_out(
         result = _connected(plan.empty, parts)
     else:
         parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
+            parts = [part.view_as(part) if type(part) is _class else part for part in parts]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
-        result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        with sharding.given_up(values, plan.moves, parts):
+            result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
@@ -465,7 +473,7 @@ def _decide(
         else:
             plan = context.composite(function)
             if plan is None:
-                raise context.refusal(call, "no rule says how it is computed on parts")
+                plan = _refuse(call)
         return complete(plan, call)
     except _UnknownShapeError:
         return complete(gather(call), call)
@@ -576,6 +584,16 @@ def _tree(result: Any, placement: Callable[[tuple[int, ...]], Placement]) -> Any
     return None
 
 
+def _refuse(call: Call) -> Plan:
+    """Raise the error of a call without a rule; where calls are recorded, note it and gather."""
+    error = context.refusal(call, "no rule says how it is computed on parts")
+    recorder = context.recorder.get()
+    if recorder is None:
+        raise error
+    recorder.obstacle(str(error))
+    return gather(call)
+
+
 def _in_place(call: Call) -> Any:
     """Return the plan of a function that changes its first argument: that of the function with a fresh result, in place.
 
@@ -583,10 +601,11 @@ def _in_place(call: Call) -> Any:
     """
     fresh = Call(IN_PLACE[call.function], call.args, call.kwargs, call.operands, call.grid)
     rule_of = RULES.get(fresh.function)
-    if rule_of is None and not context.gathering.get():
-        raise context.refusal(call, "no rule says how it is computed on parts")
     first = call.operands[0]
-    plan = gather(fresh) if rule_of is None else rule_of(fresh, *fresh.args, **fresh.kwargs)
+    if rule_of is None:
+        plan: Any = gather(fresh) if context.gathering.get() else _refuse(fresh)
+    else:
+        plan = rule_of(fresh, *fresh.args, **fresh.kwargs)
     if (
         type(plan) is Plan
         and plan.compute is None

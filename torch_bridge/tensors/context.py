@@ -26,12 +26,12 @@ _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
 
 
-class UnsupportedError(NotImplementedError):
+class UnsupportedError(RuntimeError):
     """A function cannot be computed on these layouts, or no rule says how. All ranks raise it.
 
     Examples
     --------
-    >>> issubclass(UnsupportedError, NotImplementedError)
+    >>> issubclass(UnsupportedError, RuntimeError)
     True
     """
 
@@ -76,17 +76,26 @@ def refusal(call: Any, reason: str) -> UnsupportedError:
 
 def _where() -> str:
     """Return the path of the innermost module that is being called, and the user's own line."""
-    module, line = "", ""
+    line = ""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not line:
+        name = frame.f_code.co_filename
+        if not name.startswith((_HOME, _TORCH)):
+            line = f"{name}, line {frame.f_lineno}: {linecache.getline(name, frame.f_lineno).strip()}"
+        frame = frame.f_back
+    module = module_path()
+    return (f"; in module {module!r}" if module else "") + (f"; at {line}" if line else "")
+
+
+def module_path() -> str:
+    """Return the path of the innermost module that is being called; an empty text outside of modules."""
     frame: Any = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_HOME, _TORCH)) and not line:
-            line = f"{name}, line {frame.f_lineno}: {linecache.getline(name, frame.f_lineno).strip()}"
         owner = frame.f_locals.get("self")
-        if not module and isinstance(owner, torch.nn.Module):
-            module = owner.__dict__.get("_distributed_path", type(owner).__name__)
+        if isinstance(owner, torch.nn.Module):
+            return str(owner.__dict__.get("_distributed_path", type(owner).__name__))
         frame = frame.f_back
-    return (f"; in module {module!r}" if module else "") + (f"; at {line}" if line else "")
+    return ""
 
 
 def assign(changed: Any, result: Any) -> Any:

@@ -21,7 +21,7 @@ Layouts = Mapping[str, Mapping[str, Role]]
 """Roles by grid axis, for patterns of names."""
 
 
-def distribute(module: M, grid: Grid, parameters: Layouts | None = None) -> M:
+def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, reshard: bool = True) -> M:
     """Lay a module's parameters and buffers out on a grid. Collective; the module is changed and returned.
 
     From then on the module takes distributed tensors. It is the same module: its code, its hooks, its names, its
@@ -38,6 +38,8 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None) -> M:
     parameters : mapping of str to mapping of str to Role, optional
         For patterns of names (as in file names: ``"layers.*.weight"``), roles by grid axis; along other axes, and for other
         names, `Replicated`. The first pattern that fits counts. Buffers are found by their names, too.
+    reshard : bool, optional
+        Whether weights that are gathered are given up after the forward pass and gathered again for the backward pass.
 
     Returns
     -------
@@ -81,11 +83,20 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None) -> M:
                 full_name = f"{path}.{name}" if path else name
                 if id(tensor) not in made:
                     made[id(tensor)] = tensor, _laid_out(tensor, _roles(full_name, layouts, grid), grid, source)
-                store[name] = made[id(tensor)][1]
+                laid_out = store[name] = made[id(tensor)][1]
+                laid_out._reshard = reshard and bool(laid_out._placement.split_axes)
     for part in module.modules():
+        part.register_state_dict_post_hook(_in_whole_tensors)
         if isinstance(part, nn.RNNBase):
             part._init_flat_weights()
     return module
+
+
+def _in_whole_tensors(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    """Make a module's state that of the sequential module: whole plain tensors, the same on every rank. Collective."""
+    for name, value in state.items():
+        if isinstance(value, DistributedTensor) and not value.requires_grad and name.startswith(prefix):
+            state[name] = value.full_tensor().to_local()
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:

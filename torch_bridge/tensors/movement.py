@@ -15,9 +15,11 @@ import functools
 from typing import Any, final
 
 import torch
+from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated
 from distdl_ops.movement.movement import movement_between
+from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
 
@@ -60,6 +62,8 @@ class Move:
         """Move numbers, whatever autograd says."""
         if self.keeps:
             return part
+        if part.is_meta:
+            return part.new_empty(self.target.local_shape)
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part.dtype == torch.complex32:
             return self.complex(part.to(torch.complex64)).to(torch.complex32)
@@ -69,6 +73,9 @@ class Move:
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted."""
+        recorder = context.recorder.get()
+        if recorder is not None:
+            recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
             return _Moved.apply(part, self)  # type: ignore[no-any-return, no-untyped-call]
         return self.run(part)
@@ -88,11 +95,13 @@ class _Moved(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
-        return ctx.move.dual(cotangent), None
+        with plain():
+            return ctx.move.dual(cotangent), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:  # type: ignore[override]
-        return ctx.move(tangent)  # type: ignore[no-any-return]
+        with plain():
+            return ctx.move(tangent)  # type: ignore[no-any-return]
 
 
 def move_between(source: Placement, target: Placement) -> Move:

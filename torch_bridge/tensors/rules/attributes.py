@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch._C import DisableTorchFunctionSubclass as plain
+from torch.autograd.graph import get_gradient_edge
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct, wrap
@@ -174,14 +175,28 @@ def _backward(x: Any, gradient: Any = None, retain_graph: Any = None, create_gra
     torch.autograd.backward(x, gradient, retain_graph, create_graph, inputs=inputs)
 
 
+def _edges(inputs: Any) -> Any:
+    """Return where gradients of tensors arrive in the graph: in place of distributed tensors, which torch would hand to us."""
+    if inputs is None:
+        return None
+    given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    with plain():
+        return [get_gradient_edge(x) if isinstance(x, DistributedTensor) else x for x in given]
+
+
+def _parts(tensors: list[Any]) -> list[Any]:
+    """Return this rank's parts. A backward pass runs outside of the guard: hooks and recomputations see distributed tensors."""
+    with plain():
+        return [x.view_as(x) if isinstance(x, DistributedTensor) else x for x in tensors]
+
+
 @direct(torch.autograd.backward)
 def _autograd_backward(
     tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: bool = False,
     grad_variables: Any = None, inputs: Any = None,
 ) -> None:
-    tensors, gradients = _cotangents(tensors, grad_tensors)
-    with plain():
-        torch.autograd.backward(tensors, gradients, retain_graph, create_graph, grad_variables, inputs)
+    tensors, gradients = _cotangents(tensors, grad_tensors if grad_variables is None else grad_variables)
+    torch.autograd.backward(_parts(tensors), _parts(gradients), retain_graph, create_graph, inputs=_edges(inputs))
 
 
 @direct(torch.autograd.grad)
@@ -193,15 +208,20 @@ def _autograd_grad(
         raise context.refused("torch.autograd.grad of distributed tensors: is_grads_batched is not supported; differentiate one by one")
     tensors, gradients = _cotangents(outputs, grad_outputs)
     sources = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
-    with plain():
-        results = torch.autograd.grad(
-            tensors, sources, gradients, retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads
-        )
-    return tuple(
-        wrap(result.view_as(result), _dual_placement(source))
-        if result is not None and isinstance(source, DistributedTensor) else result
-        for result, source in zip(results, sources, strict=True)
+    results = torch.autograd.grad(
+        _parts(tensors), _edges(sources), _parts(gradients), retain_graph, create_graph, only_inputs,
+        True if allow_unused is None and materialize_grads else allow_unused,
     )
+    return tuple(
+        _gradient(result, source, materialize_grads) for result, source in zip(results, sources, strict=True)
+    )
+
+
+def _gradient(result: Any, source: Any, materialize: bool) -> Any:
+    """Return a gradient that lies as its tensor does."""
+    if result is None:
+        return torch.zeros_like(source) if materialize else None
+    return wrap(result.view_as(result), _dual_placement(source)) if isinstance(source, DistributedTensor) else result
 
 
 def _hooked(hook: Any, x: Any) -> Any:

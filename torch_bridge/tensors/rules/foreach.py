@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct
 from torch_bridge.tensors.tensor import DistributedTensor
 
@@ -57,6 +59,40 @@ def _assigned(function: Any) -> Any:
 for _name in dir(torch):
     if _name.startswith("_foreach_"):
         direct(getattr(torch, _name))(one_by_one(_name))
+
+
+def _fused(function: Any) -> Any:
+    """Return a fused optimizer's step, which is a function of entries: each list's tensors lie as the parameters do."""
+
+    def fused(params: Any, *lists: Any, **kwargs: Any) -> None:
+        def lies_as(given: Any) -> Any:
+            if not isinstance(given, list | tuple) or len(given) != len(params):
+                return given
+            return [
+                value.redistribute(p._placement)
+                if isinstance(value, DistributedTensor) and isinstance(p, DistributedTensor) and value.shape == p.shape else value
+                for value, p in zip(given, params, strict=True)
+            ]
+
+        gradients, *states = lists
+        for given in (*states, *kwargs.values()):
+            for value, p in zip(given if isinstance(given, list | tuple) else (), params, strict=False):
+                if isinstance(p, DistributedTensor) and getattr(value, "shape", None) == p.shape and (
+                    not isinstance(value, DistributedTensor) or value._placement is not p._placement
+                ):
+                    raise context.refused(
+                        f"{function.__name__}: the optimizer's state lies in another way than its parameter ({p._placement}); "
+                        "make the optimizer after distribute, or use foreach=True"
+                    )
+        with plain():
+            function(params, lies_as(gradients), *states, **kwargs)
+
+    return fused
+
+
+for _name in ("_fused_adam_", "_fused_adamw_", "_fused_sgd_", "_fused_adagrad_"):
+    if hasattr(torch, _name):
+        direct(getattr(torch, _name))(_fused(getattr(torch, _name)))
 
 
 @direct(torch._amp_foreach_non_finite_check_and_unscale_)

@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._C import DisableTorchFunctionSubclass as plain
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import ALWAYS, Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule
 from torch_bridge.tensors.placement import place
 from torch_bridge.tensors.rules.names import known
 from torch_bridge.tensors.rules.shapes import sliced
+from torch_bridge.tensors.tensor import DistributedTensor
 
 T = torch.Tensor
 
@@ -101,17 +103,26 @@ def indexed(call: Call, x: Spec, items: list[Any]) -> Any:
 
 @rule(T.__setitem__)
 def setitem(call: Call, x: Spec, index: Any, value: Any) -> Any:
-    """The entries are set in a tensor whose indexed axes are whole, and go back to where they lie."""
+    """Slices are set where they lie; else the whole tensor is changed on every rank, and goes back to where it lies."""
+
+    def whole(given: Any) -> Any:
+        if isinstance(given, DistributedTensor):
+            return given.full_tensor()
+        if isinstance(given, list | tuple):
+            return type(given)(whole(item) for item in given)
+        return given
 
     def assigned(x: Any, index: Any, value: Any) -> None:
-        placement = x._placement
-        if placement.replicated and x.__dict__.get("_copied_view") is None and not hasattr(value, "_placement"):
-            pass
-        whole = x.full_tensor()
-        if x._placement.replicated:
-            whole = x.clone()
-        whole[index] = value
-        context.assign(x, whole)
+        if isinstance(x, DistributedTensor) and x.__dict__.get("_copied_view"):
+            raise context.refused(
+                "Tensor.__setitem__ would change a copy: this tensor is a view of a tensor that lies in another way"
+            )
+        changed = x.full_tensor().clone() if isinstance(x, DistributedTensor) else x
+        index, value = whole(index), whole(value)
+        with plain():
+            changed[index] = value
+        if changed is not x:
+            context.assign(x, changed)
 
     return assigned
 
@@ -142,6 +153,3 @@ def gather_entries(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     assignment = settle(call.grid, [(index.placement, others), (x.placement, labels)])
     targets = [assignment.placement(x.shape, labels), assignment.placement(index.shape, others)]
     return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, others)))
-
-
-ALWAYS.discard(T.__getitem__)

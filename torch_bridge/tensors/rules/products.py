@@ -18,7 +18,9 @@ import torch
 
 from torch_bridge.tensors.axes import settle
 from torch_bridge.tensors.call import Call, Plan, Spec, rule
+from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.rules.names import known, named
+from torch_bridge.tensors.rules.reductions import HALF
 
 
 def product(call: Call, labels: Sequence[Sequence[Hashable]], result: Sequence[Hashable], **plan: Any) -> Plan:
@@ -36,7 +38,16 @@ def product(call: Call, labels: Sequence[Sequence[Hashable]], result: Sequence[H
     ]
     assignment = settle(call.grid, [(spec.placement, names) for spec, names in zip(call.operands, labels, strict=True)])
     targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
-    return Plan(targets, assignment.placement(shape, result), **plan)
+    placement = assignment.placement(shape, result)
+    if not placement.partial or call.operands[0].dtype not in HALF:
+        return Plan(targets, placement, **plan)
+    add_up = move_between(placement, placement.finished())
+
+    def in_single(call: Call, *parts: torch.Tensor) -> torch.Tensor:
+        """Terms of half precision are summed in single, and rounded once, as torch's kernels do."""
+        return add_up(call.run(*(part.float() for part in parts))).to(parts[0].dtype)
+
+    return Plan(targets, placement.finished(), in_single, skip=False)
 
 
 @rule(*known("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "dot", "inner", "outer", "ger", "vdot"))
@@ -87,12 +98,13 @@ def add_product(call: Call, x: Spec, a: Spec, b: Spec, **_: Any) -> Any:
     """A multiple of a tensor and of a product."""
 
     def composed(x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1, **__: Any) -> Any:
+        dtype = x.dtype
+        if dtype in HALF:  # rounded once, as torch's kernels do
+            x, a, b = x.float(), a.float(), b.float()
         made = torch.outer(a, b) if name == "addr" else torch.matmul(a, b)
         made = made.sum(0) if name == "addbmm" else made
         made = made if alpha == 1 else made * alpha
-        if beta == 0:
-            return made + torch.zeros_like(x)
-        return made + (x if beta == 1 else x * beta)
+        return (made + (torch.zeros_like(x) if beta == 0 else x if beta == 1 else x * beta)).to(dtype)
 
     name = call.function.__name__
     call.meta()

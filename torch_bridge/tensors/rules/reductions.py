@@ -197,3 +197,10 @@ def norm(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Any:
         return size if dtype is not None or part.dtype not in HALF else size.to(part.dtype)
 
     return Plan([source], result.finished(), root, skip=False)
+
+
+@rule(*known("norm_except_dim"))
+def norm_except(call: Call, v: Spec, p: Any = 2, dim: int = 0) -> Any:
+    """The norm over all axes but one."""
+    axes = [a for a in range(v.ndim) if dim == -1 or a != v.axis(dim)]
+    return lambda v, *_, **__: torch.linalg.vector_norm(v, p, axes, keepdim=dim != -1)
