@@ -24,7 +24,7 @@ from typing import Any, TypeVar, final
 import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
-from distdl_ops import Grid
+from distdl_ops import Grid, Split
 from torch_bridge.tensors import context, sharding
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, State, replicated
@@ -521,9 +521,18 @@ def complete(plan: Any, call: Call) -> Any:
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)
-    if plan.skip and _all_empty(plan.results):
-        plan.empty = _empties(plan.results, call.meta())
+    if plan.skip and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
+        like = call.meta()  # on every rank alike: it may raise
+        if _all_empty(plan.results):
+            plan.empty = _empties(plan.results, like)
     return plan
+
+
+def _leaves_a_rank_empty(placement: Placement) -> bool:
+    """Say whether some rank may have no entry of a result; the same on every rank."""
+    return math.prod(placement.shape) == 0 or any(
+        start == stop for role in placement.roles.values() if isinstance(role, Split) for start, stop in role.intervals
+    )
 
 
 def _all_empty(results: Any) -> bool:

@@ -13,3 +13,5 @@ from torch_bridge.tensors.rules import random as random
 from torch_bridge.tensors.rules import softmax as softmax
 from torch_bridge.tensors.rules import windows as windows
 from torch_bridge.tensors.rules import norms as norms
+from torch_bridge.tensors.rules import padding as padding
+from torch_bridge.tensors.rules import resampling as resampling

@@ -110,6 +110,8 @@ def _part(parts: Sequence[torch.Tensor], k: int | None) -> torch.Tensor | None:
 def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: Any, means: Any, variances: Any,
                  training: bool, momentum: float, eps: float, cudnn: bool) -> Plan:
     """Return the plan of a batch or an instance normalisation: moments of each channel, or of each channel of each image."""
+    if x.ndim < 2:
+        return gather(call)  # torch takes an empty tensor without channels
     source = bring_together(x.placement, ())
     mean = Mean(source, axes)
     channels = {name: role for name, role in source.roles.items() if isinstance(role, Split) and role.axis == 1}
@@ -118,12 +120,11 @@ def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: A
     for k in (w, b, m, v):
         if k is not None:
             targets[k] = _beside(call, source, call.operands[k], [1])
-    if not training or not math.prod(x.shape):
-        return Plan(targets, source)
+    empty = not math.prod(x.shape)
     kept = {
         k: place(call.grid, (x.shape[1],), {name: Split(0, channels[name].intervals) if name in channels else whole
                                              for name, whole in call.operands[k].placement.whole().roles.items()})
-        for k in (m, v) if k is not None
+        for k in (m, v) if k is not None and training and not empty
     }
     for k, placement in kept.items():
         targets[k] = placement
@@ -154,7 +155,7 @@ def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: A
             _write_back(called.operands[k], parts[k], target, call.operands[k].placement)
         return y
 
-    alone = mean.local and (0 in axes or not kept or over_batch.local)
+    alone = not training or empty or mean.local and (0 in axes or not kept or over_batch.local)
     return Plan(targets, source, local if alone else compute, skip=False)
 
 
