@@ -103,7 +103,7 @@ def carried_roles(space: DistributedSpace, shape: Sequence[int]) -> dict[str, Ro
     """Return the roles of a space for tensors of other extents: where an extent is another, a split is balanced."""
 
     def carried(role: Role) -> Role:
-        if not isinstance(role, Split) or shape[role.axis] == space.global_shape[role.axis]:
+        if role.axis is None or shape[role.axis] == space.global_shape[role.axis]:
             return role
         return Split(role.axis)
 
@@ -123,8 +123,7 @@ def result_space(
     be whole. Else, or without a codomain, they are split as the domain is.
     """
     if codomain is not None and all(
-        codomain.layout.holds_once_along(name) and not (isinstance(role, Split) and role.axis in unsplit)
-        for name, role in codomain.roles.items()
+        codomain.layout.holds_once_along(name) and role.axis not in unsplit for name, role in codomain.roles.items()
     ):
         return codomain
     return DistributedSpace(domain.grid, shape, dtype, domain.field, **carried_roles(domain, shape))

@@ -257,7 +257,7 @@ def test_intervals_that_do_not_rise_are_refused(ranks: int, ends: list[tuple[int
     intervals = [*ends, *[(6, 6)] * (ranks - 2)]
 
     def main(world: World) -> str:
-        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals))
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals, gaps=True))
         with pytest.raises(SpaceError, match=r"that rise from rank to rank .* Repartition") as caught:
             DistributedCumulativeSum(S, 0)
         assert str(S) in str(caught.value)

@@ -337,7 +337,7 @@ def test_an_all_to_all_leaves_no_entry_behind(ranks: int) -> None:
         messages = []
         for intervals in (some, [(0, 4), *[(3, 4)] * (ranks - 1)] if ranks > 1 else [(-1, 4)]):
             with pytest.raises(SpaceError, match=r"AllToAll : .*intervals that divide tensor axis 1") as caught:
-                AllToAll(S, S.with_roles(rows=Split(1, intervals)))
+                AllToAll(S, S.with_roles(rows=Split(1, intervals, gaps=True)))
             messages.append(str(caught.value))
         return messages
 
