@@ -352,8 +352,8 @@ class Split(Role):
             return None
         first = next(i for i in range(extent) if not held.meeting(i, i + 1))
         return (
-            f"entry {first} of {extent} lies in no interval, so that it would be on no rank; expected intervals without "
-            f"gaps, or gaps=True"
+            f"entry {first} of {extent} lies in no interval, so that it would be on no rank; expected intervals "
+            f"without gaps, or gaps=True"
         )
 
     def filled(self, parts: int, extent: int) -> Split:

@@ -48,8 +48,8 @@ class DistributedSpace(Space):
     field : {"real", "complex"}, optional
         That of the dtype by default; ``"real"`` with a complex dtype makes a real space of complex arrays.
     **roles : Role
-        One for each axis of the grid, by its name, which may be any: a keyword whose value is a role is the role of the
-        grid axis that is called so, ``dtype=Split(0)``, too. Or all of them in one mapping, ``roles={"rows": Split(0)}``.
+        One for each axis of the grid, by its name, which may be any: a keyword whose value is a role is that of the
+        grid axis of this name, ``dtype=Split(0)``, too. Or all of them in one mapping, ``roles={"rows": Split(0)}``.
 
     Attributes
     ----------

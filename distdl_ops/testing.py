@@ -217,16 +217,18 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
 
 
 @st.composite
-def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
-    """Return the axes of a grid on at most `size` ranks: up to three of them, of any length that fits.
+def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
+    """Return the axes of a grid on at most `size` ranks: one or more of them, of any length that fits.
 
     Parameters
     ----------
     size : int
         How many ranks there are.
+    most : int, optional
+        How many axes there are at most, up to 3.
     """
     axes: dict[str, int] = {}
-    for name in draw(st.sampled_from([("rows",), ("rows", "cols"), ("rows", "cols", "depth")])):
+    for name in ("rows", "cols", "depth")[: draw(st.integers(1, most))]:
         axes[name] = draw(st.integers(1, size))
         size //= axes[name]
     return axes

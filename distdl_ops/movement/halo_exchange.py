@@ -42,16 +42,16 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
         Splits the tensor axes that get a halo.
     widths : dict
         For a tensor axis, how many entries below and above a rank's interval: a pair ``(below, above)`` for all ranks,
-        or a sequence of pairs, one for each rank of the grid axis that splits it (of several that do, one for each part,
-        in row-major order). Either may be zero or negative.
+        or a sequence of pairs, one for each rank of the grid axis that splits it,
+        or, of several that do, for each part in row-major order. Either may be zero or negative.
     boundary : {"zero", "periodic"}, optional
         What the halo holds beyond the tensor: zeros, or the entries from its other end.
 
     Raises
     ------
     SpaceError
-        When an axis is not split, or in parts of several intervals, a width is no whole number, there are not as many pairs as ranks, or the space holds
-        an entry twice.
+        When an axis is not split, or into parts of several intervals, a width is no whole number, there are not as many
+        pairs as parts, or the space holds an entry twice.
 
     Examples
     --------
@@ -103,8 +103,8 @@ def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boun
             intervals = Listed([widened(interval, *pair) for interval, pair in zip(intervals, each, strict=True)])
         else:
             raise SpaceError(
-                f"{here}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank along "
-                f"{', '.join(map(repr, names))}; found {given!r}"
+                f"{here}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
+                f"along {', '.join(map(repr, names))}; found {given!r}"
             )
         wider |= space.layout.roles_for(axis, intervals, boundary)
     return wider

@@ -167,6 +167,6 @@ def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[st
             f"vector, which cannot go on to another; Copy makes a vector of everyone's own"
         )
     raise SpaceError(
-        f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles say "
-        f"where they are afterwards"
+        f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
+        f"say where they are afterwards"
     )
