@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from distdl_ops import Copies, Split
 from distdl_ops.windows import Window
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, gather, rule
+from torch_bridge.tensors.call import Call, Plan, gather, rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.windows import Halo
@@ -225,7 +225,7 @@ def _group_norm(call: Call, input: Any, num_groups: int, weight: Any = None, bia
     mean = Mean(source, range(2, input.ndim), num_groups)
     size = input.shape[1] // num_groups
     cuts = {end % size for role in source.splits(1).values() if isinstance(role, Split) for pair in role.intervals for end in pair}
-    space = any(axis > 1 for axis in source.split_axes)
+    space = any(axis > 1 for axis in source.cut_axes)
     mean.local = not space and cuts <= {0}
     groups = source.local_shape[1] // size
     w, b = _at(call, weight), _at(call, bias)

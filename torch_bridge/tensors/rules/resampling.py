@@ -19,7 +19,7 @@ from distdl_ops import Split
 from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule_of_intervals as rule
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.extents import carried, coarse, fine
 from torch_bridge.tensors.rules.names import known
@@ -98,7 +98,7 @@ def separable(call: Call, x: Spec, sizes: dict[int, int], along: Any, rest: Any)
     for name, role in results.roles.items():
         if isinstance(role, Split) and role.axis in sizes and call.grid.axes[name] > 1:
             matrix = matrices[role.axis] = Rows(lambda combs, a=role.axis: along(a, combs), x.shape[role.axis], shape[role.axis], dtype)
-            seen[name] = Split(role.axis, [matrix.needed(interval) for interval in role.intervals])
+            seen[name] = Split(role.axis, [matrix.needed(interval) for interval in role.intervals], gaps=True)
     target = place(call.grid, tuple(x.shape), seen)
     entries, held = (p.layout.intervals_at(call.grid.world.rank) for p in (target, results))
     terms = [
