@@ -12,6 +12,7 @@ shapes, dtypes, and the gradients of all tensors that require one, on every rank
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,10 +65,9 @@ def layouts(draw: st.DrawFn, *shapes: Sequence[int], largest: int = 4, whole: Se
         For each tensor, axes that are not split.
     """
     size = draw(world_sizes(largest))
-    axes, left = {}, size
-    for name in ("rows", "cols", "more")[: draw(st.integers(1, 3))]:
-        axes[name] = draw(st.integers(1, left).filter(lambda n, left=left: left < 4 or n != 3))
-        left //= axes[name]
+    names = ("rows", "cols", "more")[: draw(st.integers(1, 3))]
+    lengths = [lengths for lengths in itertools.product(range(1, size + 1), repeat=len(names)) if math.prod(lengths) == size]
+    axes = dict(zip(names, draw(st.sampled_from(lengths)), strict=True))
     roles = []
     for k, shape in enumerate(shapes):
         free = [axis for axis in range(len(shape)) if k >= len(whole) or axis not in whole[k]]

@@ -67,7 +67,7 @@ def _constant_pad_nd(call: Call, input: Any, pad: Any, value: float = 0) -> Plan
 @rule(*known("roll"))
 def _roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Plan:  # noqa: A002
     """Along split axes, the interval that has come to each rank is brought to it, around the end."""
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
+    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if not dims or not input.numel():
         return gather(call)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from distdl_ops import At, Copies, Split
 from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
-from distdl_ops.windows import Continuation, Window, roles_seen, views_here
+from distdl_ops.windows import Continuation, View, Window, roles_seen, views_here
 from torch_bridge.tensors.axes import Labels, bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, results_of, rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
@@ -85,6 +85,9 @@ class Halo:
         seen = roles_seen(results, own, source.shape, boundary)  # type: ignore[arg-type]
         self.target = place(grid, source.shape, {**source.roles, **{name: seen[name] for name in names}})
         views = views_here(results, own, source.shape, boundary)  # type: ignore[arg-type]
+        for axis in own.keys() - self.split:  # also where a grid axis of length one splits it
+            extent, sides = source.shape[axis], own[axis].padding
+            views[axis] = View((0, extent), sides, (0, extent + sum(sides)))
         widths = [views[axis].widths if axis in own else (0, 0) for axis in reversed(range(min(own, default=0), len(source.shape)))]
         self.widths = [width for pair in widths for width in pair]
         self.crop = tuple(slice(*views[axis].crop) if axis in own else slice(None) for axis in range(len(source.shape)))
