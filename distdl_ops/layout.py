@@ -258,9 +258,7 @@ class Layout:
             rows = [intervals[k : k + parts] for k in range(0, len(intervals), parts)]
             hulls = [_hull(row) for row in rows]
             inner = [
-                (start - low, stop - low) if start < stop else (0, 0)
-                for row, (low, _) in zip(rows, hulls, strict=True)
-                for start, stop in row
+                (start - low, stop - low) for row, (low, _) in zip(rows, hulls, strict=True) for start, stop in row
             ]
             roles[name] = Split(axis, inner, gaps=True)
             intervals = hulls

@@ -174,7 +174,7 @@ def ends_of(pieces: Sequence[Sequence[Run]]) -> np.ndarray:
     >>> ends_of([[Run(0, 0, 2), Run(2, 4, 2)], [Run(0, 2, 2)]]).tolist()
     [[[0, 4], [2, 0]], [[2, 6], [4, 0]]]
     """
-    table = np.zeros((2, len(pieces), max(map(len, pieces), default=0)), np.int64)
+    table = np.zeros((2, len(pieces), max(map(len, pieces), default=1) or 1), np.int64)
     for number, each in enumerate(pieces):
         for place, (_, start, length) in enumerate(each):
             table[:, number, place] = start, start + length

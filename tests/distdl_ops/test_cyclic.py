@@ -50,7 +50,8 @@ def test_blocks_are_dealt_out_round_and_round(extent: int, block: int, parts: in
     """Block j lies on rank j + first, modulo the number of ranks; together they are the tensor."""
     layout = Layout({"p": parts}, (extent,), {"p": Cyclic(0, block, first % parts)})
     held = [
-        [start + i for _, start, length in (layout.pieces_at(k) or [[]])[0] for i in range(length)] for k in range(parts)
+        [start + i for _, start, length in (layout.pieces_at(k) or [[]])[0] for i in range(length)]
+        for k in range(parts)
     ]
     for k, mine in enumerate(held):
         assert mine == [i for i in range(extent) if (i // block + first) % parts == k]
@@ -78,10 +79,15 @@ def test_named_movements(ranks: int) -> None:
         T = S.with_roles(p=Cyclic(1))
         one, copies, same = (S.with_roles(p=role) for role in (At(0), Copies(), Replicated()))
         movements = [Gather(S, one), Scatter(one, S), AllGather(S, copies), ReduceScatter(copies, S), Slice(same, S)]
-        movements += [Repartition(S, S.with_roles(p=Split(0))), AllToAll(S, T), Shift(S, 1, "p"), Shift(S, -2, "p", False)]
+        movements += [
+            Repartition(S, S.with_roles(p=Split(0))),
+            AllToAll(S, T),
+            Shift(S, 1, "p"),
+            Shift(S, -2, "p", False),
+        ]
         for A in movements:
             assert_adjoint(A)
-        assert AllToAll(S, T).H == AllToAll(T, S)
+        assert AllToAll(T, S) == AllToAll(S, T).H
         assert Shift(S, 1, "p").codomain.roles == {"p": Cyclic(0, 2, 1 % ranks)}
 
     on_ranks(ranks, main)
