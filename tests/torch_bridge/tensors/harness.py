@@ -4,8 +4,8 @@
     def test_a_convolution_is_that_of_one_process(layout):
         agrees(layout, F.conv1d, normal(2, 3, 5), normal(4, 3, 3))
 
-`layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it is
-replicated, or split into intervals that are balanced, uneven, empty, or in another order. `agrees` compares values,
+`layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it
+is replicated, or split into intervals that are balanced, uneven, empty, or in another order. `agrees` compares values,
 shapes, dtypes, and the gradients of all tensors that require one, on every rank.
 """
 
@@ -25,7 +25,13 @@ from distdl_ops.roles import Role
 from distdl_ops.testing import on_ranks, world_sizes
 from torch_bridge.tensors import DistributedTensor, distribute_tensor
 
-TOLERANCE = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+TOLERANCE = {
+    torch.float64: 1e-12,
+    torch.complex128: 1e-12,
+    torch.float32: 1e-5,
+    torch.float16: 2e-3,
+    torch.bfloat16: 2e-2,
+}
 """How far results may be apart, by dtype, of the largest entry: sums of a few hundred terms in another order."""
 
 
@@ -66,7 +72,9 @@ def layouts(draw: st.DrawFn, *shapes: Sequence[int], largest: int = 4, whole: Se
     """
     size = draw(world_sizes(largest))
     names = ("rows", "cols", "more")[: draw(st.integers(1, 3))]
-    lengths = [lengths for lengths in itertools.product(range(1, size + 1), repeat=len(names)) if math.prod(lengths) == size]
+    lengths = [
+        lengths for lengths in itertools.product(range(1, size + 1), repeat=len(names)) if math.prod(lengths) == size
+    ]
     axes = dict(zip(names, draw(st.sampled_from(lengths)), strict=True))
     roles = []
     for k, shape in enumerate(shapes):
@@ -106,7 +114,7 @@ def agrees(
     tolerance: float | None = None,
     changed: Sequence[int] = (),
 ) -> None:
-    """Raise unless a function of tensors is the same on distributed ones: its results, and the gradients of all tensors.
+    """Raise unless a function is the same on distributed tensors: its results, and the gradients of all tensors.
 
     Parameters
     ----------
@@ -131,7 +139,9 @@ def agrees(
         ]
         results = _listed(function(*parts))
         assert len(results) == len(expected)
-        whole = [result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result for result in results]
+        whole = [
+            result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result for result in results
+        ]
         for k, (result, one) in enumerate(zip(whole, expected, strict=True)):
             _compare(f"result {k}", result, one, tolerance)
         for k in changed:
