@@ -149,12 +149,12 @@ def _interpolate(
     def one(given: Any, k: int) -> Any:
         return given[k] if isinstance(given, tuple | list | torch.Size) else given
 
-    options = {"align_corners": align_corners, "recompute_scale_factor": recompute_scale_factor}
+    options: dict[str, Any] = {"align_corners": align_corners, "recompute_scale_factor": recompute_scale_factor}
 
     def along(axis: int, combs: torch.Tensor) -> torch.Tensor:
         scale, results = one(scale_factor, axis - 2), shape[axis] if size is not None else None
         if mode == "bicubic" or antialias:  # in two dimensions only: along the other, one entry stays one
-            sizes = {
+            sizes: dict[str, Any] = {
                 "size": None if results is None else (results, 1),
                 "scale_factor": None if scale is None else (float(scale), 1.0),
             }

@@ -220,9 +220,8 @@ def _convolution(
 
     def compute(_: Call, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         if x.shape[channel] == 0:  # a sum of no terms: torch refuses it
-            return nothing(results.local_shape, x, w) + (
-                b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
-            )
+            added_here: Any = b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
+            return nothing(results.local_shape, x, w) + added_here  # type: ignore[no-any-return]
         if b is not None and not adds:
             w, b = w + b.sum(), None  # of no entries: it keeps the bias in the graph
         return convolve(halo(x), w, b, strides, paddings, dilations, local_groups)  # type: ignore[no-any-return]
@@ -299,9 +298,8 @@ def _transposed_convolution(
 
     def compute(_: Call, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         if x.shape[channel] == 0:  # a sum of no terms: torch refuses it
-            return nothing(results.local_shape, x, w) + (
-                b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
-            )
+            added_here: Any = b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
+            return nothing(results.local_shape, x, w) + added_here  # type: ignore[no-any-return]
         if b is not None and not adds:
             w, b = w + b.sum(), None
         y = spread(x, w, None if any(more) else b, strides, paddings, extras, local_groups, dilations)
