@@ -25,7 +25,7 @@ from typing import final
 
 import numpy as np
 
-from distdl_ops.flow import flow, held_by_rank
+from distdl_ops.flow import flow, held_by_rank, on_grid
 from distdl_ops.in_flight import InFlight
 from distdl_ops.layout import Layout
 from distdl_ops.local import Local
@@ -33,7 +33,6 @@ from distdl_ops.movement.collective import way
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.roles import Replicated, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, Inverse, Kron, LinearOperator, Product, Scale, Space, cost, parts
@@ -108,7 +107,7 @@ def movement_cost(source: Layout, target: Layout, itemsize: int) -> ParallelCost
     >>> movement_cost(S, T, 8)
     ParallelCost(flops=0, bytes=96000, messages=999, sent=47952)
     """
-    find = _largest if max(source.ranks, target.ranks) <= REMEMBERED else _largest.__wrapped__
+    find = _largest if max(source.places.span, target.places.span) <= REMEMBERED else _largest.__wrapped__
     flops, entries, messages, sent = find(source, target)
     return ParallelCost(flops, itemsize * entries, messages, itemsize * sent)
 
@@ -116,7 +115,7 @@ def movement_cost(source: Layout, target: Layout, itemsize: int) -> ParallelCost
 @lru_cache(maxsize=1024)
 def _largest(source: Layout, target: Layout) -> tuple[int, int, int, int]:
     """Return the largest numbers over the ranks: of additions, entries read and written, messages, and entries sent."""
-    ranks = max(source.ranks, target.ranks)
+    ranks = max(source.places.span, target.places.span)
     entries = int((held_by_rank(source, ranks) + held_by_rank(target, ranks)).max())
     if _stays(source, target):
         return 0, entries, 0, 0
@@ -140,7 +139,7 @@ def _exchange(source: Layout, target: Layout, ranks: int) -> tuple[np.ndarray, n
 def _stays(source: Layout, target: Layout) -> bool:
     """Say whether every rank has what it needs: what moves was replicated, or moves along axes of one rank."""
     return source.same_grid(target) and all(
-        isinstance(source.roles[axis], Replicated) or source.axes[axis] == 1 for axis in source.moving_axes(target)
+        source.roles[axis].replicated or source.axes[axis] == 1 for axis in source.moving_axes(target)
     )
 
 
@@ -153,11 +152,7 @@ def _collective(ranks: int, entries: int) -> tuple[int, int]:
 
 def largest_part(layout: Layout) -> int:
     """Return how many entries a rank holds, at most."""
-    extents = list(layout.shape)
-    for role in layout.roles.values():
-        if isinstance(role, Split):
-            extents[role.axis] = role.intervals.longest
-    return math.prod(extents)
+    return layout.largest_part
 
 
 @held.register
@@ -184,7 +179,7 @@ def _(operator: Start | Finish) -> Cost:
 
 def half_cost(operator: Start | Finish, source: Layout, target: Layout) -> ParallelCost:
     """Return what half of an exchange between these layouts costs: messages at the start, additions at the end."""
-    ranks = max(source.ranks, target.ranks)
+    ranks = max(source.places.span, target.places.span)
     adds, messages, sent = (int(numbers.max()) for numbers in _exchange(source, target, ranks))
     itemsize = operator.movement.domain.dtype.itemsize
     if isinstance(operator, Start):
@@ -277,13 +272,13 @@ def _(operator: Movement) -> np.ndarray:
     if how is None:
         adds, messages, sent = _exchange(source, target, ranks)
     else:
-        on_grid = np.arange(ranks) < source.ranks
+        inside = on_grid(source, ranks)
         part = np.maximum(_held_by_rank(operator.domain), _held_by_rank(operator.codomain))
         # A line of the grid shares one part of the tensor, of which those that hold nothing have the others'.
         part = _along_lines(part, source, target)
         both = np.array([_collective(how.ranks, int(n)) for n in part]).T
-        messages, sent = (both * on_grid).astype(np.int64)
-        adds = 0 * part if how.kind == "broadcast" else part * on_grid
+        messages, sent = (both * inside).astype(np.int64)
+        adds = 0 * part if how.kind == "broadcast" else part * inside
     return np.stack([adds, itemsize * entries, messages, itemsize * sent])
 
 
@@ -300,10 +295,12 @@ def _(operator: Start | Finish) -> np.ndarray:
 def _along_lines(part: np.ndarray, source: Layout, target: Layout) -> np.ndarray:
     """Return the largest number on each line of the grid along which something moves, for every rank."""
     moving = source.moving_axes(target)
-    grid = part[: source.ranks].reshape(tuple(source.axes.values()))
+    members = np.asarray(source.places.members, np.int64)
+    grid = part[members].reshape(tuple(source.axes.values()))
     along = tuple(k for k, name in enumerate(source.axes) if name in moving)
-    found = np.broadcast_to(grid.max(axis=along, keepdims=True), grid.shape).ravel()
-    return np.pad(found, (0, part.size - found.size))
+    largest = np.zeros_like(part)
+    largest[members] = np.broadcast_to(grid.max(axis=along, keepdims=True), grid.shape).ravel()
+    return largest
 
 
 def _held_by_rank(space: Space) -> np.ndarray:
@@ -366,7 +363,7 @@ def _(operator: Movement) -> list[Traffic]:
     source, target, itemsize = operator.domain.layout, operator.codomain.layout, operator.domain.dtype.itemsize
     if way(source, target) is None:
         return _exchanged(source, target, itemsize, _world_size(operator.domain))
-    return [Traffic(collectives=int(rank < source.ranks)) for rank in range(_world_size(operator.domain))]
+    return [Traffic(collectives=int(inside)) for inside in on_grid(source, _world_size(operator.domain))]
 
 
 @traffic.register
@@ -387,7 +384,7 @@ def _exchanged(source: Layout, target: Layout, itemsize: int, ranks: int) -> lis
 def _(operator: Shift) -> list[Traffic]:
     space, found = operator.domain, _nothing(_world_size(operator.domain))
     length = space.grid.axes[operator.axis]
-    for rank in range(space.grid.size if _shifts(operator, length) else 0):
+    for rank in space.grid.places.members if _shifts(operator, length) else ():
         place = space.grid.coordinates_of(rank)
         shape = space.layout.shape_at(rank)
         beyond = place is None or not 0 <= place[operator.axis] + operator.steps < length

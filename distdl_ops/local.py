@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from distdl_ops.roles import Replicated
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
@@ -272,7 +271,7 @@ def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: Linea
     if domain.grid != codomain.grid:
         raise SpaceError(f"{where}: expected one grid, found {domain.grid} and {codomain.grid}")
     for name in domain.roles:
-        if isinstance(domain.roles[name], Replicated) != isinstance(codomain.roles[name], Replicated):
+        if domain.roles[name].replicated != codomain.roles[name].replicated:
             raise SpaceError(f"{where}: along {name!r}, expected both or neither to be replicated")
     if not isinstance(operator, LinearOperator):
         raise TypeError(f"{where}: expected a linear operator, found {operator!r}")

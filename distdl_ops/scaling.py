@@ -14,14 +14,13 @@ from functools import cache, singledispatch
 from typing import Any, final
 
 from distdl_ops.cost import ParallelCost, beyond_parts, half_cost, largest_part, movement_cost, shift_cost
-from distdl_ops.intervals import balanced, halo_of
 from distdl_ops.layout import Layout
 from distdl_ops.local import Local
 from distdl_ops.machine import Machine
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.roles import At, Role, Split
+from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace
 from linop import Cost, LinearOperator, Space, SpaceError, cost, parts
 from linop.queries.cost import held
@@ -65,7 +64,7 @@ def scaling(
 
     Examples
     --------
-    >>> from distdl_ops import DistributedSpace, Grid, HaloExchange, simulate
+    >>> from distdl_ops import DistributedSpace, Grid, HaloExchange, Split, simulate
     >>> def main(world):
     ...     S = DistributedSpace(Grid(world, rows=2), (1000, 1000), rows=Split(0))
     ...     return scaling(HaloExchange(S, {0: (1, 1)}), [4, 40, 400])
@@ -190,17 +189,12 @@ def _relay(axes: dict[str, int], name: str, grow: int | None, ranks: int) -> Rel
 
 def _role(layout: Layout, name: str, shape: list[int], length: int) -> Role:
     """Return the role along a grid axis of another length, of a tensor of another shape."""
-    role, extent = layout.roles[name], layout.shape
-    if isinstance(role, Split) and length == len(role.intervals) and shape[role.axis] == extent[role.axis]:
-        return role
-    if isinstance(role, At) and role.index >= length:
-        raise SpaceError(f"scaling: {layout}: rank {role.index} along {name!r} is not among {length}")
-    if not isinstance(role, Split):
-        return role
-    halo = halo_of(role.intervals, extent[role.axis])
-    if halo is None:
-        raise SpaceError(f"scaling: {layout}: the intervals along {name!r} are no balanced ones, nor with one halo")
-    return Split(role.axis, balanced(shape[role.axis], length).widened(*halo), role.boundary)
+    role = layout.roles[name]
+    before, after = (0, 0) if role.axis is None else (layout.shape[role.axis], shape[role.axis])
+    stretched = role.stretched(layout.axes[name], before, length, after)
+    if isinstance(stretched, str):
+        raise SpaceError(f"scaling: {layout}: along {name!r}, {stretched}")
+    return stretched
 
 
 @singledispatch

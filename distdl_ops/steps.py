@@ -19,7 +19,7 @@ from distdl_ops.cost import ParallelCost, movement_cost
 from distdl_ops.layout import Layout
 from distdl_ops.movement.movement import Movement, movement_between
 from distdl_ops.multiplicity import multiplicity
-from distdl_ops.roles import Copies, Replicated, Role, Split
+from distdl_ops.roles import Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, rearranged
 from distdl_ops.words import counted
 from linop import Cost, Identity, LinearOperator, SpaceError, cost
@@ -48,6 +48,7 @@ def layouts_between(source: Layout, target: Layout, *, every: bool = False) -> I
 
     Examples
     --------
+    >>> from distdl_ops.roles import Copies
     >>> S, T = (Layout({"p": 2}, (4, 6), {"p": role}) for role in (Copies(), Replicated()))
     >>> for layout in layouts_between(S, T, every=True):
     ...     print(layout)
@@ -72,11 +73,11 @@ def _roles(source: Layout, target: Layout, name: str, *, every: bool) -> list[Ro
     ends = source.roles[name], target.roles[name]
     simple: list[Role] = []
     axes = sorted(range(len(source.shape)), key=lambda axis: -source.shape[axis])
-    if every or isinstance(ends[1], Copies):
+    if every or ends[1].copies(target.axes[name]) > 1:
         simple.append(Replicated())
     if every:
         simple += [Split(axis) for axis in sorted(axes)]
-    elif not any(isinstance(role, Split) for role in ends):
+    elif all(role.axis is None for role in ends):
         simple += [Split(axis) for axis in axes[:1]]
     return list(dict.fromkeys([*ends, *simple]))
 
@@ -86,6 +87,7 @@ def loses_nothing(layout: Layout) -> bool:
 
     Examples
     --------
+    >>> from distdl_ops.roles import Copies
     >>> loses_nothing(Layout({"p": 2}, (4,), {"p": Split(0)})), loses_nothing(Layout({"p": 2}, (4,), {"p": Copies()}))
     (True, False)
     """

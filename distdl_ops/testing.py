@@ -7,18 +7,22 @@ A property is a function of a world. `on_ranks` runs it on simulated ranks, or, 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
 
-from distdl_ops.grid import Grid
+from distdl_ops.cyclic import Cyclic
+from distdl_ops.grid import Grid, Places
 from distdl_ops.intervals import balanced
+from distdl_ops.layout import Layout
 from distdl_ops.local import Local
 from distdl_ops.movement.movement import Movement
-from distdl_ops.roles import At, Boundary, Copies, Replicated, Role, Split
+from distdl_ops.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job
@@ -32,6 +36,7 @@ __all__ = [
     "drafts_of_one_tensor",
     "grids",
     "mutant",
+    "nested_splits",
     "on_ranks",
     "recipes",
     "splits",
@@ -65,6 +70,8 @@ class Draft:
         Name of the dtype.
     roles : dict
         Roles by grid axis.
+    ranks : tuple of int, optional
+        The ranks of the grid; the first ones by default.
 
     Examples
     --------
@@ -79,10 +86,16 @@ class Draft:
     shape: tuple[int, ...]
     dtype: str
     roles: dict[str, Role]
+    ranks: tuple[int, ...] | None = None
 
     def on(self, world: World) -> DistributedSpace:
         """Return the space on a world."""
-        return DistributedSpace(Grid(world, **self.axes), self.shape, self.dtype, **self.roles)
+        return DistributedSpace(Grid(world, self.ranks, **self.axes), self.shape, self.dtype, roles=self.roles)
+
+    @property
+    def layout(self) -> Layout:
+        """Who holds what."""
+        return Layout(Places(self.axes, self.ranks), self.shape, self.roles)
 
     def embedding(self) -> np.ndarray[Any, Any]:
         """Return the matrix of the embedding ``E : V -> S``, entry by entry from the definition of the roles.
@@ -91,23 +104,25 @@ class Draft:
         """
         extent = int(np.prod(self.shape, dtype=int))
         rows = []
-        for place in itertools.product(*(range(length) for length in self.axes.values())):
-            coordinates = dict(zip(self.axes, place, strict=True))
-            indices = [list(range(n)) for n in self.shape]
-            for name, role in self.roles.items():
-                k = coordinates[name]
-                if (isinstance(role, At) and k != role.index) or (isinstance(role, Replicated) and k != 0):
+        places = itertools.product(*(range(length) for length in self.axes.values()))
+        for _, place in sorted(zip(self.ranks or itertools.count(), places, strict=False)):
+            indices: list[list[int | None]] = [list(range(n)) for n in self.shape]
+            outer = [0] * len(self.shape)
+            for k, (name, parts) in zip(place, self.axes.items(), strict=True):
+                role = self.roles[name]
+                if k not in role.holders(parts) or (role.replicated and k != 0):
                     break
-                if isinstance(role, Split):
-                    n = self.shape[role.axis]
-                    start, stop = (role.intervals or balanced(n, self.axes[name]))[k]
-                    held = range(start, stop)
-                    indices[role.axis] = [i % n if role.boundary == "periodic" else i for i in held]
+                if role.axis is not None:
+                    whole = indices[role.axis]
+                    held = role.row(outer[role.axis], parts).indices(k, parts, len(whole))
+                    indices[role.axis] = [None if i is None else whole[i] for i in held]
+                    outer[role.axis] = outer[role.axis] * parts + k
             else:
                 for index in itertools.product(*indices):
                     row = np.zeros(extent)
-                    if all(0 <= i < n for i, n in zip(index, self.shape, strict=True)):
-                        row[np.ravel_multi_index(index, self.shape) if self.shape else 0] = 1
+                    inside = tuple(i for i in index if i is not None)
+                    if len(inside) == len(self.shape):
+                        row[np.ravel_multi_index(inside, self.shape) if self.shape else 0] = 1
                     rows.append(row)
         return np.array(rows).reshape(len(rows), extent)
 
@@ -202,16 +217,18 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
 
 
 @st.composite
-def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
-    """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits.
+def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
+    """Return the axes of a grid on at most `size` ranks: one or more of them, of any length that fits.
 
     Parameters
     ----------
     size : int
         How many ranks there are.
+    most : int, optional
+        How many axes there are at most, up to 3.
     """
     axes: dict[str, int] = {}
-    for name in draw(st.sampled_from([("rows",), ("rows", "cols")])):
+    for name in ("rows", "cols", "depth")[: draw(st.integers(1, most))]:
         axes[name] = draw(st.integers(1, size))
         size //= axes[name]
     return axes
@@ -244,7 +261,7 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
         below, above = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
         return Split(axis, [(start - below, stop + above) for start, stop in balanced(extent, parts)], boundary)
     ends = [sorted(draw(st.tuples(*2 * [st.integers(-2, extent + 2)]))) for _ in range(parts)]
-    return Split(axis, ends, boundary)
+    return Split(axis, ends, boundary, gaps=True)
 
 
 @st.composite
@@ -254,8 +271,10 @@ def drafts(
     shape: tuple[int, ...],
     dtype: str,
     *,
-    roles: tuple[type[Role], ...] = (At, Split, Copies, Replicated),
+    roles: tuple[type[Role], ...] = (At, Split, Cyclic, Copies, Replicated),
     once: bool = False,
+    nested: bool = True,
+    ranks: tuple[int, ...] | None = None,
 ) -> Draft:
     """Return drafts of a tensor over a grid: any role along any axis.
 
@@ -269,20 +288,67 @@ def drafts(
         The roles to choose from.
     once : bool, optional
         Whether intervals must divide their tensor axis.
+    nested : bool, optional
+        Whether several grid axes may split one tensor axis.
+    ranks : tuple of int, optional
+        The ranks of the grid.
     """
     chosen: dict[str, Role] = {}
-    free = list(range(len(shape)))
+    sizes = [[extent] for extent in shape]  # of the parts of each tensor axis so far
     for name, length in axes.items():
-        kinds = [r for r in roles if (r is not Split or free) and (r is not At or shape)] or [Copies]
+        free = [axis for axis, parts in enumerate(sizes) if nested or (len(parts) == 1 and not _split(chosen, axis))]
+        kinds = [r for r in roles if (r not in (Split, Cyclic) or free) and (r is not At or shape)] or [Copies]
         kind = draw(st.sampled_from(kinds))
         if kind is At:
             chosen[name] = At(draw(st.integers(0, length - 1)))
-        elif kind is Split:
-            axis = free.pop(draw(st.integers(0, len(free) - 1)))
-            chosen[name] = draw(splits(axis, shape[axis], length, once=once))
+        elif kind in (Split, Cyclic):
+            whole = [axis for axis in free if not _split(chosen, axis)]
+            axis = draw(st.sampled_from(whole if whole and draw(st.integers(0, 2)) else free))
+            if kind is Cyclic:
+                role: Role = Cyclic(axis, draw(st.integers(1, 3)), draw(st.integers(0, length - 1)))
+            elif _split(chosen, axis):
+                role = draw(nested_splits(axis, sizes[axis], length, once=once))
+            else:
+                role = draw(splits(axis, shape[axis], length, once=once))
+            sizes[axis] = [
+                role.row(outer, length).length(k, length, extent)
+                for outer, extent in enumerate(sizes[axis])
+                for k in range(length)
+            ]
+            chosen[name] = role
         else:
             chosen[name] = kind()
-    return Draft(axes, shape, dtype, chosen)
+    return Draft(axes, shape, dtype, chosen, ranks)
+
+
+def _split(roles: dict[str, Role], axis: int) -> bool:
+    """Say whether some role splits a tensor axis."""
+    return any(role.axis == axis for role in roles.values())
+
+
+@st.composite
+def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, once: bool) -> Split:
+    """Return ways to split a tensor axis that other grid axes split before.
+
+    Parameters
+    ----------
+    axis : int
+        Of the tensor.
+    sizes : list of int
+        Entries of each part that the others give.
+    parts : int
+        Into how many each is split.
+    once : bool
+        Whether they must divide each part.
+    """
+    kind = draw(st.sampled_from(["balanced", "rows"] if once else ["balanced", "rows", "one row"]))
+    if kind == "balanced":
+        return Split(axis)
+    if kind == "one row":
+        role = draw(splits(axis, draw(st.sampled_from(sizes)), parts, once=False))
+        return Split(axis, role.intervals, role.boundary if all(sizes) else "zero", gaps=True)
+    rows = [draw(splits(axis, extent, parts, once=True)).intervals_over(parts, extent) for extent in sizes]
+    return Split(axis, [interval for row in rows for interval in row])
 
 
 @st.composite
@@ -302,12 +368,23 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
     axes = draw(grids(size))
     if not shape:
         axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one
-    found = []
+    ranks = draw(_ranks(axes, size))
+    chosen = []
     for _ in range(count):
-        if shape and not same_grid and draw(st.booleans()):
-            axes = draw(grids(size))
-        found.append(draw(drafts(axes, shape, dtype)))
-    return tuple(found)
+        if not same_grid and draw(st.booleans()):
+            axes = draw(grids(size)) if shape else axes
+            ranks = draw(_ranks(axes, size))
+        chosen.append(draw(drafts(axes, shape, dtype, ranks=ranks)))
+    return tuple(chosen)
+
+
+@st.composite
+def _ranks(draw: st.DrawFn, axes: dict[str, int], size: int) -> tuple[int, ...] | None:
+    """Return the ranks of a grid: the first ones, or any in any order."""
+    if draw(st.integers(0, 3)):
+        return None
+    order = draw(st.permutations(list(range(size))))
+    return tuple(order[: math.prod(axes.values())])
 
 
 Recipe = tuple[Any, ...]
@@ -371,7 +448,7 @@ def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     """
     drafts = draw(drafts_of_one_tensor(size, 3, same_grid=draw(st.booleans())))
     dtype = draw(st.sampled_from(["float64", "complex128"]))
-    drafts = tuple(Draft(draft.axes, draft.shape, dtype, draft.roles) for draft in drafts)
+    drafts = tuple(replace(draft, dtype=dtype) for draft in drafts)
     domain, codomain = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth)))
 

@@ -9,16 +9,27 @@ gradient over all ranks at once, `torch_bridge.world` runs operators on a proces
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
-from torch_bridge.tensors import DistributedTensor, UnsupportedError, distribute, distribute_tensor, replicated, rule
+from torch_bridge.tensors import (
+    DistributedTensor,
+    Explanation,
+    UnsupportedError,
+    distribute,
+    distribute_tensor,
+    explain,
+    replicated,
+    rule,
+)
 from torch_bridge.thread import tie, tied
 
 __all__ = [
     "DistributedTensor",
+    "Explanation",
     "Operator",
     "UnsupportedError",
     "as_function",
     "distribute",
     "distribute_tensor",
+    "explain",
     "replicated",
     "rule",
     "spmd_gradcheck",

@@ -76,9 +76,7 @@ def DistributedRFFT(
     (*_, last), half = found = settled(
         "DistributedRFFT", domain, build, lambda found: f"axes={found[0]}, {norm=}, {codomain=}"
     )
-    first, *others = stages(
-        *(domain.grid.axes, domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain)
-    )
+    first, *others = stages(*(domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain))
     start = staged(domain, first)
     spectra = DistributedSpace(start.grid, half, dtype, "real", **start.roles)
 

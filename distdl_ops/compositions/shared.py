@@ -100,14 +100,15 @@ def held(space: DistributedSpace) -> Euclidean:
 
 
 def carried_roles(space: DistributedSpace, shape: Sequence[int]) -> dict[str, Role]:
-    """Return the roles of a space for tensors of other extents: where an extent is another, a split is balanced."""
+    """Return the roles of a space for tensors of other extents.
 
-    def carried(role: Role) -> Role:
-        if not isinstance(role, Split) or shape[role.axis] == space.global_shape[role.axis]:
-            return role
-        return Split(role.axis)
-
-    return {name: carried(role) for name, role in space.roles.items()}
+    Where an extent is another, or ranks hold several intervals, a split is balanced.
+    """
+    roles = dict(space.roles)
+    for axis, extent in enumerate(space.global_shape):
+        if extent != shape[axis] or space.layout.intervals(axis) is None:
+            roles |= dict.fromkeys(space.split_axes(axis), Split(axis))
+    return roles
 
 
 def result_space(
@@ -117,17 +118,19 @@ def result_space(
     dtype: np.dtype[Any],
     unsplit: Sequence[int] = (),
 ) -> DistributedSpace:
-    """Return how results lie where they are computed. Collective.
+    """Return how results lie where they are computed.
 
-    They are computed where the codomain holds them, if it holds each entry once, and does not split the axes that must
-    be whole. Else, or without a codomain, they are split as the domain is.
+    They are computed where the codomain holds them, if it holds each entry once and in one interval a rank, and does
+    not split the axes that must be whole. Else, or without a codomain, they are split as the domain is.
     """
-    if codomain is not None and all(
-        codomain.layout.holds_once_along(name) and not (isinstance(role, Split) and role.axis in unsplit)
-        for name, role in codomain.roles.items()
+    if (
+        codomain is not None
+        and codomain.layout.holds_once
+        and all(codomain.layout.intervals(axis) is not None for axis in range(len(shape)))
+        and not any(map(codomain.split_axes, unsplit))
     ):
         return codomain
-    return DistributedSpace(domain.grid, shape, dtype, domain.field, **carried_roles(domain, shape))
+    return domain.like(shape=shape, dtype=dtype, field=domain.field, roles=carried_roles(domain, shape))
 
 
 # -- factors -----------------------------------------------------------------------------------------------------------

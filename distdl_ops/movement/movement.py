@@ -61,6 +61,12 @@ NAMES: dict[tuple[type[Role], type[Role]], str] = {
 """The table above."""
 
 
+def name_of_pair(source: Role, target: Role) -> str:
+    """Return what the table calls the movement from one role to another; a role that splits an axis is a `Split`."""
+    one, other = (type(role) if role.axis is None else Split for role in (source, target))
+    return NAMES[one, other]
+
+
 @final
 class Movement(LinearOperator):
     """The data movement ``M(S, T) = E_T E_S*`` between two layouts of a tensor. Collective.
@@ -185,7 +191,7 @@ def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
         return "Movement"
     names: dict[str, list[str]] = {}
     for axis in source.layout.moving_axes(target.layout):
-        name = NAMES[type(source.roles[axis]), type(target.roles[axis])]
+        name = name_of_pair(source.roles[axis], target.roles[axis])
         if name == "Repartition" and not target.layout.holds_once_along(axis):
             name = "HaloExchange"
         elif name == "Repartition" and not source.layout.holds_once_along(axis):

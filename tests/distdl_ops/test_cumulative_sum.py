@@ -87,12 +87,13 @@ def cumulative_sums(draw: st.DrawFn) -> Case:
     axes = draw(grids(size))
     shape = tuple(draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
-    found = draw(drafts(axes, shape, draw(st.sampled_from(DTYPES))))
+    kinds = (At, Split, Copies, Replicated)
+    found = draw(drafts(axes, shape, draw(st.sampled_from(DTYPES)), roles=kinds, nested=False))
     roles: dict[str, Role] = {}
     for name, role in found.roles.items():
         roles[name] = role
         if isinstance(role, Split) and role.axis == axis % len(shape):
-            roles[name] = Split(role.axis, draw(rising(shape[role.axis], axes[name])), role.boundary)
+            roles[name] = Split(role.axis, draw(rising(shape[role.axis], axes[name])), role.boundary, gaps=True)
     return Case(size, Draft(axes, shape, found.dtype, roles), axis)
 
 
@@ -257,7 +258,7 @@ def test_intervals_that_do_not_rise_are_refused(ranks: int, ends: list[tuple[int
     intervals = [*ends, *[(6, 6)] * (ranks - 2)]
 
     def main(world: World) -> str:
-        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals))
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals, gaps=True))
         with pytest.raises(SpaceError, match=r"that rise from rank to rank .* Repartition") as caught:
             DistributedCumulativeSum(S, 0)
         assert str(S) in str(caught.value)

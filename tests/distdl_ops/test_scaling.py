@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused() -> None:
             (lambda: scaling(Movement(T, T), [5]), "no multiple of 2"),
             (lambda: scaling(Movement(T, T), [4], axis="r"), "expected an axis of the grid"),
             (lambda: scaling(Movement(S, T), [8]), "no balanced ones"),
-            (lambda: scaling(Movement(T, T), [2], axis="q"), "rank 1 along 'q' is not among 1"),
+            (lambda: scaling(Movement(T, T), [2], axis="q"), "along 'q', rank 1 is not among 1"),
             (lambda: scaling(Movement(T, T), [4], grow=2), "found 2 to grow"),
             (lambda: scaling(Diagonal(np.ones(3)), [4]), "expected a distributed space"),
             (lambda: scaling(Movement(T, DistributedSpace(Grid(world, r=4), (8, 8), r=Copies())), [4]), "one grid"),

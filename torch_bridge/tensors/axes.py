@@ -39,7 +39,7 @@ class Assignment:
         By grid axis, a label and a role that splits it (the tensor axis in it means nothing).
     """
 
-    def __init__(self, grid: Grid, splits: dict[str, tuple[Hashable, Split]]) -> None:
+    def __init__(self, grid: Grid, splits: dict[str, tuple[Hashable, Role]]) -> None:
         self.grid, self.splits = grid, splits
 
     def placement(self, shape: Sequence[int], labels: Labels) -> Placement:
@@ -78,7 +78,7 @@ def settle(
     whole : collection, optional
         Labels that may not be split.
     """
-    splits: dict[str, tuple[Hashable, Split]] = {}
+    splits: dict[str, tuple[Hashable, Role]] = {}
     settled: set[Hashable] = set()
     for placement, labels in operands:
         for axis, label in enumerate(labels):
@@ -95,7 +95,7 @@ def settle(
 
 def on_axis(role: Any, axis: int) -> Role:
     """Return a role that splits another tensor axis in the same way."""
-    return role if role.axis == axis else Split(axis, role.intervals, role.boundary)
+    return role.on(axis)  # type: ignore[no-any-return]
 
 
 def bring_together(placement: Placement, axes: Collection[int]) -> Placement:
@@ -104,7 +104,7 @@ def bring_together(placement: Placement, axes: Collection[int]) -> Placement:
         placement.grid,
         placement.shape,
         {
-            name: role if isinstance(role, Split) and role.axis not in axes else Replicated()
+            name: role if role.axis is not None and role.axis not in axes else Replicated()
             for name, role in placement.roles.items()
         },
     )

@@ -24,10 +24,10 @@ from typing import Any, TypeVar, final
 import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
-from distdl_ops import Grid, Split
+from distdl_ops import Grid
 from torch_bridge.tensors import context, sharding
 from torch_bridge.tensors.movement import move_between
-from torch_bridge.tensors.placement import Placement, State, replicated
+from torch_bridge.tensors.placement import Placement, replicated
 
 F = TypeVar("F", bound=Callable[..., Any])
 Rule = Callable[..., Any]
@@ -219,6 +219,23 @@ def rule(*functions: Any) -> Callable[[F], F]:
     return register
 
 
+def rule_of_intervals(*functions: Any) -> Callable[[F], F]:
+    """Register a rule that wants each rank to hold one interval of each axis, cut by one grid axis. A decorator.
+
+    Operands that lie in another way (`Cyclic`, several grid axes on one tensor axis) are moved first.
+    """
+
+    def register(function: F) -> F:
+        OF_INTERVALS.add(function)
+        return rule(*functions)(function)
+
+    return register
+
+
+OF_INTERVALS: set[Any] = set()
+"""Rules for which `rule_of_intervals` was used."""
+
+
 def direct(*functions: Any) -> Callable[[F], F]:
     """Register what is called in place of functions, with their arguments as they are. A decorator."""
 
@@ -346,10 +363,14 @@ def _wrapped(result: Any, placement: Any, plan: Plan, function: Any) -> Any:
         return part
     if placement is None:
         return result
-    wrapped = [_wrapped(item, p, plan, function) for item, p in zip(result, placement, strict=True)]
-    if isinstance(result, list):
-        return wrapped
-    return type(result)(wrapped) if hasattr(result, "n_fields") else tuple(wrapped)
+    return _as(result, [_wrapped(item, p, plan, function) for item, p in zip(result, placement, strict=True)])
+
+
+def _as(given: Any, items: list[Any]) -> Any:
+    """Return items as a list, a tuple, or one of torch's named tuples, as what is given."""
+    if isinstance(given, list):
+        return items
+    return type(given)(items) if hasattr(given, "n_fields") else tuple(items)
 
 
 def _tensor(part: Any, placement: Placement, function: Any) -> Any:
@@ -383,7 +404,7 @@ def wrap(part: torch.Tensor, placement: Placement) -> Any:
 def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
     """Return empty results that keep the operands' place in the graph, so that no rank is missing in a backward pass."""
     if isinstance(shapes, list | tuple):
-        return [_connected(shape, parts) for shape in shapes]
+        return _as(shapes, [_connected(shape, parts) for shape in shapes])
     if shapes is None:
         return None
     shape, dtype = shapes.shape, shapes.dtype
@@ -465,10 +486,10 @@ def _decide(
     found = RULES.get(function)
     try:
         if found is not None:
-            plan = found(call, *call.args, **call.kwargs)
+            plan = _asked(found, call)
         elif function in IN_PLACE:
             plan = _in_place(call)
-        elif context.gathering.get() or getattr(function, "namespace", "") in ("aten", "prims", "torch_nn"):
+        elif context.gathering.get() or _namespace(function) in ("aten", "prims", "torch_nn"):
             plan = gather(call)
         else:
             plan = context.composite(function)
@@ -477,6 +498,21 @@ def _decide(
         return complete(plan, call)
     except _UnknownShapeError:
         return complete(gather(call), call)
+
+
+def _namespace(function: Any) -> str:
+    """Return the namespace of one of torch's registered operators; an empty text of other functions."""
+    name = getattr(function, "_qualified_op_name", "")
+    return str(getattr(function, "namespace", name.partition("::")[0]))
+
+
+def _asked(rule: Rule, call: Call) -> Any:
+    """Return what a rule says of a call."""
+    if rule in OF_INTERVALS and any(spec.placement.flat is not spec.placement for spec in call.operands):
+        specs = [Spec(spec.placement.flat, spec.dtype, spec.distributed) for spec in call.operands]
+        rest = iter(specs)
+        call = Call(call.function, *(_replaced(given, rest) for given in (call.args, call.kwargs)), specs, call.grid)
+    return rule(call, *call.args, **call.kwargs)
 
 
 ALWAYS: set[Any] = set()
@@ -504,11 +540,8 @@ class AsItIs:
             elif not any(result is value for value in values):
                 wrap(result, placement)
             return result
-        if isinstance(result, list):
-            return [self.wrapped(item, values, moved) for item in result]
-        if isinstance(result, tuple):
-            items = [self.wrapped(item, values, moved) for item in result]
-            return type(result)(items) if hasattr(result, "n_fields") else tuple(items)
+        if isinstance(result, list | tuple):
+            return _as(result, [self.wrapped(item, values, moved) for item in result])
         return result
 
 
@@ -530,9 +563,7 @@ def complete(plan: Any, call: Call) -> Any:
 
 def _leaves_a_rank_empty(placement: Placement) -> bool:
     """Say whether some rank may have no entry of a result; the same on every rank."""
-    return math.prod(placement.shape) == 0 or any(
-        start == stop for role in placement.roles.values() if isinstance(role, Split) for start, stop in role.intervals
-    )
+    return any(not placement.layout.sizes(axis).all() for axis in range(len(placement.shape)))
 
 
 def _all_empty(results: Any) -> bool:
@@ -546,7 +577,7 @@ def _empties(results: Any, like: Any) -> Any:
     """Return the empty parts of results, on the meta device."""
     if type(results) is Placement:
         return torch.empty(results.local_shape, dtype=like.dtype, device="meta", requires_grad=like.requires_grad)
-    return [_empties(result, item) for result, item in zip(results, like, strict=True)]
+    return _as(like, [_empties(result, item) for result, item in zip(results, like, strict=True)])
 
 
 def _grid(function: Any, placements: list[Any]) -> Grid:
@@ -605,7 +636,7 @@ def _in_place(call: Call) -> Any:
     if rule_of is None:
         plan: Any = gather(fresh) if context.gathering.get() else _refuse(fresh)
     else:
-        plan = rule_of(fresh, *fresh.args, **fresh.kwargs)
+        plan = _asked(rule_of, fresh)
     if (
         type(plan) is Plan
         and plan.compute is None

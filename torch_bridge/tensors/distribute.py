@@ -84,7 +84,7 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                 if id(tensor) not in made:
                     made[id(tensor)] = tensor, _laid_out(tensor, _roles(full_name, layouts, grid), grid, source)
                 laid_out = store[name] = made[id(tensor)][1]
-                laid_out._reshard = reshard and bool(laid_out._placement.split_axes)
+                laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
     for part in module.modules():
         part.register_state_dict_post_hook(_in_whole_tensors)
         if isinstance(part, nn.RNNBase):

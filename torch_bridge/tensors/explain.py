@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from distdl_ops import Copies, Movement, Replicated, Split
+from distdl_ops import Movement
 from distdl_ops.cost import ParallelCost, movement_cost
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import function_name
@@ -122,7 +122,7 @@ class Recorder:
             self.steps.append(Step(context.module_path(), "redistribute", str(move.target)))
         source, target = move.source.layout, move.target.layout
         gathers = any(
-            isinstance(role, Split) and isinstance(move.target.roles[name], Copies | Replicated)
+            role.axis is not None and move.target.roles[name].axis is None
             for name, role in move.source.roles.items()
         )
         backward = movement_cost(target, source, itemsize) if wanted else ParallelCost()

@@ -71,7 +71,7 @@ class Placement:
         self.grid, self.layout, self.state = grid, layout, state
         self.shape, self.roles = layout.shape, layout.roles
         self.local_shape = layout.shape_at(grid.world.rank)
-        self.replicated = all(isinstance(role, Replicated) for role in self.roles.values())
+        self.replicated = all(role.replicated for role in self.roles.values())
         self.size = torch.Size(self.shape)
         self._moves: dict[Placement, Any] = {}
         self._spaces: dict[str, DistributedSpace] = {}
@@ -83,15 +83,30 @@ class Placement:
 
     def splits(self, axis: int) -> dict[str, Role]:
         """Return the roles that split a tensor axis, by grid axis, in order."""
-        return {name: role for name, role in self.roles.items() if isinstance(role, Split) and role.axis == axis}
+        return {name: self.roles[name] for name in self.layout.split_axes(axis)}
 
     @functools.cached_property
-    def split_axes(self) -> frozenset[int]:
+    def cut_axes(self) -> frozenset[int]:
         """Tensor axes that are split between ranks."""
         lengths = self.grid.axes
         return frozenset(
-            role.axis for name, role in self.roles.items() if isinstance(role, Split) and lengths[name] > 1
+            role.axis for name, role in self.roles.items() if role.axis is not None and lengths[name] > 1
         )
+
+    def split_axes(self, axis: int) -> tuple[str, ...]:
+        """Return the grid axes that split a tensor axis, in order."""
+        return self.layout.split_axes(axis)
+
+    @functools.cached_property
+    def flat(self) -> Placement:
+        """The placement, or one like it in which each rank holds one interval of each axis, cut by one grid axis."""
+        roles = dict(self.roles)
+        for axis in range(len(self.shape)):
+            names = self.layout.split_axes(axis)
+            if len(names) > 1 or (names and self.layout.intervals(axis) is None):
+                longest = max(names, key=self.grid.axes.__getitem__)
+                roles.update({name: Split(axis) if name == longest else Replicated() for name in names})
+        return self if roles == self.roles else place(self.grid, self.shape, roles)
 
     def space(self, dtype: str) -> DistributedSpace:
         """Return the space of tensors that lie like this, in a dtype of NumPy's."""
@@ -123,7 +138,7 @@ def place(grid: Grid, shape: tuple[int, ...], roles: Mapping[str, Role]) -> Plac
     key = (grid, shape, tuple(roles[name] for name in grid.axes))
     placement = state.placements.get(key)
     if placement is None:
-        layout = Layout(grid.axes, shape, roles)
+        layout = Layout(grid.places, shape, roles)
         bound = (grid, shape, tuple(layout.roles.values()))
         placement = state.placements.get(bound)
         if placement is None:

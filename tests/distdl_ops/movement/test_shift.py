@@ -24,7 +24,7 @@ from distdl_ops import (
     Split,
     World,
 )
-from distdl_ops.grid import coordinates_of, rank_at
+from distdl_ops.grid import coordinates_of, place_at
 from distdl_ops.layout import Layout
 from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
 from linop import Identity, LinearOperator, SpaceError, check, check_adjoint, claims, matrix
@@ -55,7 +55,7 @@ class Case:
         def on(rank: int, steps: int) -> int:
             here = coordinates_of(layout.axes, rank)
             assert here is not None
-            return rank_at(layout.axes, {**here, self.axis: (here[self.axis] + steps) % length})
+            return place_at(layout.axes, {**here, self.axis: (here[self.axis] + steps) % length})
 
         columns = np.cumsum([0, *(sizes[rank] for rank in counted)])
         rows = np.cumsum([0, *(sizes[on(rank, -self.steps)] for rank in counted)])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from torch_bridge.tensors.axes import settle
-from torch_bridge.tensors.call import Call, Plan, Spec, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, rule_of_intervals as rule
 from torch_bridge.tensors.random import uniform
 from torch_bridge.tensors.rules.names import known
 

@@ -10,7 +10,7 @@ from torch._C import DisableTorchFunctionSubclass as plain
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
 from torch_bridge.tensors.placement import place
 from torch_bridge.tensors.rules.names import known
 from torch_bridge.tensors.rules.shapes import sliced
@@ -38,7 +38,7 @@ def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
     return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, [*names, "f"])))
 
 
-@rule(T.__getitem__)
+@rule_of_intervals(T.__getitem__)
 def getitem(call: Call, x: Spec, index: Any) -> Any:
     """Slices keep every entry on its rank; along an axis that is indexed otherwise, entries are brought together."""
     items = list(index) if isinstance(index, tuple) else [index]

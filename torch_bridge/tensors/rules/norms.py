@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from distdl_ops import Copies, Split
 from distdl_ops.windows import Window
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, gather, rule
+from torch_bridge.tensors.call import Call, Plan, gather
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.windows import Halo
@@ -315,7 +316,7 @@ def _group_norm(
         for pair in role.intervals
         for end in pair
     }
-    space = any(axis > 1 for axis in source.split_axes)
+    space = any(axis > 1 for axis in source.cut_axes)
     mean.local = not space and cuts <= {0}
     groups = source.local_shape[1] // size
     w, b = _at(call, weight), _at(call, bias)

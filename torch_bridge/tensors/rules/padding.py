@@ -16,7 +16,8 @@ from distdl_ops import Split
 from distdl_ops.roles import Role
 from distdl_ops.windows import Continuation, Window
 from torch_bridge.tensors.axes import bring_together
-from torch_bridge.tensors.call import Call, Plan, gather, rule
+from torch_bridge.tensors.call import Call, Plan, gather
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.placement import place
 from torch_bridge.tensors.rules.names import known
 from torch_bridge.tensors.rules.windows import Halo, carried_along
@@ -45,10 +46,10 @@ def padded(call: Call, x: Any, pad: Sequence[int], mode: str, value: float | Non
     if not x.numel():
         return gather(call)
     results = carried_along(source, shape, windows)
-    if not source.split_axes & set(windows):
+    if not source.cut_axes & set(windows):
         return Plan([source], results)
     constant = (0.0 if value is None else value) if mode == "constant" else None
-    split = {axis: window for axis, window in windows.items() if axis in results.split_axes}
+    split = {axis: window for axis, window in windows.items() if axis in results.cut_axes}
     halo = Halo(source, results, split, BOUNDARIES[mode], constant)
     rest = [0 if x.ndim - 1 - k in split else end for k, pair in enumerate(sides) for end in pair]
     if mode != "constant":
@@ -92,7 +93,7 @@ def _roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Plan:
         else role
         for name, role in source.roles.items()
     }
-    rest = {axis: shift for axis, shift in steps.items() if shift and axis not in source.split_axes}
+    rest = {axis: shift for axis, shift in steps.items() if shift and axis not in source.cut_axes}
 
     def compute(_: Call, part: torch.Tensor) -> torch.Tensor:
         return torch.roll(part, list(rest.values()), list(rest)) if rest else part

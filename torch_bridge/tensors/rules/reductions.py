@@ -74,7 +74,7 @@ def along(call: Call, x: Spec, axes: Sequence[int], keepdim: bool) -> Plan:
 
 
 def _splits(x: Spec, axes: Sequence[int]) -> bool:
-    return bool(x.placement.split_axes.intersection(axes)) or x.placement.partial
+    return bool(x.placement.cut_axes.intersection(axes)) or x.placement.partial
 
 
 @rule(*known("var", "std", "var_mean", "std_mean"))

@@ -19,7 +19,8 @@ from distdl_ops import Split
 from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.extents import carried, coarse, fine, held_here
 from torch_bridge.tensors.rules.names import known
@@ -100,7 +101,7 @@ def separable(call: Call, x: Spec, sizes: dict[int, int], along: Any, rest: Any)
             matrix = matrices[role.axis] = Rows(
                 lambda combs, a=role.axis: along(a, combs), x.shape[role.axis], shape[role.axis], dtype
             )
-            seen[name] = Split(role.axis, [matrix.needed(interval) for interval in role.intervals])
+            seen[name] = Split(role.axis, [matrix.needed(interval) for interval in role.intervals], gaps=True)
     target = place(call.grid, tuple(x.shape), seen)
     entries, held = held_here(target), held_here(results)
     terms = [

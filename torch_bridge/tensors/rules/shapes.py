@@ -10,7 +10,7 @@ import torch
 
 from distdl_ops import Split
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import VIEWS, Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors.call import VIEWS, Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.names import known
 
@@ -185,7 +185,7 @@ def view_plan(call: Call, x: Spec, shape: Sequence[int]) -> Plan:
     return Plan([source, *(spec.placement for spec in call.operands[1:])], target, seen)
 
 
-@rule(*known("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias"))
+@rule_of_intervals(*known("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias"))
 def view(call: Call, x: Spec, *shape: Any, **_: Any) -> Any:
     """The same entries in another shape."""
     shown = call.meta()
@@ -196,7 +196,7 @@ def view(call: Call, x: Spec, *shape: Any, **_: Any) -> Any:
     return view_plan(call, x, tuple(shown.shape))
 
 
-@rule(*known("flatten", "unflatten", "ravel", "reshape_as", "view_as", "squeeze_copy", "unsqueeze_copy"))
+@rule_of_intervals(*known("flatten", "unflatten", "ravel", "reshape_as", "view_as", "squeeze_copy", "unsqueeze_copy"))
 def reshaped(call: Call, x: Spec, *_: Any, **__: Any) -> Any:
     """The same entries in the shape that torch gives them."""
     return view_plan(call, x, tuple(call.meta().shape))
@@ -214,7 +214,7 @@ def complex_view(call: Call, x: Spec) -> Plan:
 # -- sizes -------------------------------------------------------------------------------------------------------------
 
 
-@rule(*known("expand", "expand_as", "broadcast_to", "expand_copy"))
+@rule_of_intervals(*known("expand", "expand_as", "broadcast_to", "expand_copy"))
 def expand(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
     """Axes of one entry, whole on each rank, are repeated."""
     shape = tuple(call.meta().shape)

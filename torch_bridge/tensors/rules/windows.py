@@ -22,7 +22,8 @@ from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
 from distdl_ops.windows import Continuation, View, Window, roles_seen, views_here
 from torch_bridge.tensors.axes import Labels, bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, results_of, rule
+from torch_bridge.tensors.call import Call, Plan, results_of
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.extents import carried, coarse, fine, held_here
@@ -275,7 +276,9 @@ def _transposed_convolution(
     for name, role in results.roles.items():
         if isinstance(role, Split) and role.axis in windows and call.grid.axes[name] > 1:
             moved[role.axis] = windows[role.axis]
-            seen[name] = Split(role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals])
+            seen[name] = Split(
+                role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals], gaps=True
+            )
     target = place(call.grid, tuple(input.shape), seen)
     entries, held = held_here(target), held_here(results)
     crop, widths = [slice(None)] * input.ndim, [(0, 0)] * input.ndim
@@ -346,7 +349,7 @@ class _Local:
 
 def _only_split(windows: dict[int, Window], results: Placement) -> dict[int, Window]:
     """Return the windows along axes that are split: along others torch's own padding and `ceil_mode` serve."""
-    return {axis: window for axis, window in windows.items() if axis in results.split_axes}
+    return {axis: window for axis, window in windows.items() if axis in results.cut_axes}
 
 
 def _least(dtype: torch.dtype) -> float:
@@ -466,7 +469,9 @@ def _adaptive(
     }
     for axis, name in along.items():
         role: Any = results.roles[name]
-        roles[name] = Split(axis, [_seen(held, input.shape[axis], results.shape[axis]) for held in role.intervals])
+        roles[name] = Split(
+            axis, [_seen(held, input.shape[axis], results.shape[axis]) for held in role.intervals], gaps=True
+        )
     target = place(call.grid, tuple(input.shape), roles)
     entries, held = held_here(target), held_here(results)
     return target, {
