@@ -5,8 +5,8 @@
         agrees(layout, F.conv1d, normal(2, 3, 5), normal(4, 3, 3))
 
 `layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it
-is replicated, or split into intervals that are balanced, uneven, empty, or in another order. `agrees` compares values,
-shapes, dtypes, and the gradients of all tensors that require one, on every rank.
+is replicated, or split into intervals that are balanced, uneven, empty, in another order, nested, or into cyclic blocks.
+`agrees` compares values, shapes, dtypes, and the gradients of all tensors that require one, on every rank.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import hypothesis.strategies as st
 import torch
 
-from distdl_ops import Grid, Replicated, Split, World
+from distdl_ops import Cyclic, Grid, Replicated, Split, World
 from distdl_ops.roles import Role
 from distdl_ops.testing import on_ranks, world_sizes
 from torch_bridge.tensors import DistributedTensor, distribute_tensor
@@ -80,20 +80,26 @@ def layouts(draw: st.DrawFn, *shapes: Sequence[int], largest: int = 4, whole: Se
     for k, shape in enumerate(shapes):
         free = [axis for axis in range(len(shape)) if k >= len(whole) or axis not in whole[k]]
         chosen: dict[str, Role] = {}
+        taken: list[int] = []
         for name, length in axes.items():
             if not free or not draw(st.sampled_from([True, True, False])):
                 chosen[name] = Replicated()
                 continue
-            axis = free.pop(draw(st.integers(0, len(free) - 1)))
-            chosen[name] = draw(_splits(axis, shape[axis], length))
+            if taken and draw(st.integers(0, 4)) == 0:
+                chosen[name] = Split(draw(st.sampled_from(taken)))  # nested: parts of parts
+                continue
+            taken.append(free.pop(draw(st.integers(0, len(free) - 1))))
+            chosen[name] = draw(_splits(taken[-1], shape[taken[-1]], length))
         roles.append(chosen)
     return Layouts(size, axes, tuple(roles))
 
 
 @st.composite
-def _splits(draw: st.DrawFn, axis: int, extent: int, parts: int) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven, with empty parts, in another order."""
-    kind = draw(st.sampled_from(["balanced", "balanced", "uneven", "permuted"]))
+def _splits(draw: st.DrawFn, axis: int, extent: int, parts: int) -> Role:
+    """Return ways to split a tensor axis: balanced, uneven, with empty parts, in another order, in cyclic blocks."""
+    kind = draw(st.sampled_from(["balanced", "balanced", "uneven", "uneven", "permuted", "cyclic"]))
+    if kind == "cyclic":
+        return Cyclic(axis, draw(st.integers(1, 2)))
     if kind == "balanced":
         return Split(axis)
     cuts = sorted(draw(st.lists(st.integers(0, extent), min_size=parts - 1, max_size=parts - 1)))

@@ -185,31 +185,25 @@ def _channelwise(
         else:
             y = _scaled(parts[0], names[0], names[1], x.ndim - 2, parts[0].dtype)
         for k, target in kept.items():
-            _write_back(called.operands[k], parts[k], target, call.operands[k].placement)
+            _write_back(called.operands[k], parts[k], target)
         return y
 
     alone = not training or empty or (mean.local and (0 in axes or not kept or over_batch.local))
     return Plan(targets, source, local if alone else compute, skip=False)
 
 
-def _update(
-    value: torch.Tensor,
-    part: torch.Tensor,
-    statistic: torch.Tensor,
-    momentum: float,
-    target: Placement,
-    source: Placement,
-) -> None:
+def _update(value: Any, part: torch.Tensor, statistic: torch.Tensor, momentum: float, target: Placement) -> None:
     """Let a statistic of this batch enter a running one."""
     part.mul_(1 - momentum).add_(statistic.to(part.dtype), alpha=momentum)
-    _write_back(value, part, target, source)
+    _write_back(value, part, target)
 
 
-def _write_back(value: torch.Tensor, part: torch.Tensor, target: Placement, source: Placement) -> None:
-    """Move a running statistic, changed where it was used, to where it is kept."""
-    if target is not source:
+def _write_back(value: Any, part: torch.Tensor, target: Placement) -> None:
+    """Move a running statistic, changed where it was used, to where it is kept; a plain tensor is kept on every rank."""
+    kept = getattr(value, "_placement", None) or target.whole()
+    if target is not kept:
         with torch.no_grad():
-            value.copy_(move_between(target, source)(part.detach()))
+            value.copy_(move_between(target, kept)(part.detach()))
 
 
 @rule(torch.batch_norm)
@@ -387,14 +381,13 @@ def _weight_norm(call: Call, v: Any, g: Any, dim: int = 0) -> Any:
 def _together(call: Call, *_: Any, **__: Any) -> Plan:
     """What also returns moments, and changes running statistics, is computed on every rank."""
     plan = gather(call)
-    placements = [spec.placement for spec in call.operands]
 
     def compute(called: Call, *parts: torch.Tensor) -> Any:
         before = [part._version for part in parts]
         result = called.run(*parts)
         for k, part in enumerate(parts):
             if k and (part._version != before[k] or not part.requires_grad):
-                _write_back(called.operands[k], part, placements[k].whole(), placements[k])
+                _write_back(called.operands[k], part, plan.targets[k])
         return result
 
     plan.compute, plan.skip = compute, False

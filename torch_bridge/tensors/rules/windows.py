@@ -312,6 +312,40 @@ def _transposed_convolution(
     return Plan([target, used, *([added] if added is not None else [])], results, compute)
 
 
+@rule(torch.convolution)
+def _any_convolution(call: Call, *_: Any, **__: Any) -> Any:
+    """A composition: one of the above."""
+
+    def composed(
+        input: Any,
+        weight: Any,
+        bias: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Any:
+        if transposed:
+            spread = getattr(torch, f"conv_transpose{weight.ndim - 2}d")
+            return spread(input, weight, bias, stride, padding, output_padding, groups, dilation)
+        return getattr(torch, f"conv{weight.ndim - 2}d")(input, weight, bias, stride, padding, dilation, groups)
+
+    return composed
+
+
+@rule(torch.conv_tbc)
+def _convolution_of_time_first(call: Call, *_: Any, **__: Any) -> Any:
+    """A composition: time, batch, channels in another order."""
+
+    def composed(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+        y = torch.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+        return y.permute(2, 0, 1)
+
+    return composed
+
+
 # -- poolings ----------------------------------------------------------------------------------------------------------
 
 
