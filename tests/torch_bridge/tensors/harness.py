@@ -4,9 +4,9 @@
     def test_a_convolution_is_that_of_one_process(layout):
         agrees(layout, F.conv1d, normal(2, 3, 5), normal(4, 3, 3))
 
-`layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it is
-replicated, or split into intervals that are balanced, uneven, empty, or in another order. `agrees` compares values,
-shapes, dtypes, and the gradients of all tensors that require one, on every rank.
+`layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it
+is replicated, or split into intervals that are balanced, uneven, empty, in another order, nested, or into cyclic blocks.
+`agrees` compares values, shapes, dtypes, and the gradients of all tensors that require one, on every rank.
 """
 
 from __future__ import annotations
@@ -20,12 +20,18 @@ from typing import Any
 import hypothesis.strategies as st
 import torch
 
-from distdl_ops import Grid, Replicated, Split, World
+from distdl_ops import Cyclic, Grid, Replicated, Split, World
 from distdl_ops.roles import Role
 from distdl_ops.testing import on_ranks, world_sizes
 from torch_bridge.tensors import DistributedTensor, distribute_tensor
 
-TOLERANCE = {torch.float64: 1e-12, torch.complex128: 1e-12, torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+TOLERANCE = {
+    torch.float64: 1e-12,
+    torch.complex128: 1e-12,
+    torch.float32: 1e-5,
+    torch.float16: 2e-3,
+    torch.bfloat16: 2e-2,
+}
 """How far results may be apart, by dtype, of the largest entry: sums of a few hundred terms in another order."""
 
 
@@ -66,26 +72,34 @@ def layouts(draw: st.DrawFn, *shapes: Sequence[int], largest: int = 4, whole: Se
     """
     size = draw(world_sizes(largest))
     names = ("rows", "cols", "more")[: draw(st.integers(1, 3))]
-    lengths = [lengths for lengths in itertools.product(range(1, size + 1), repeat=len(names)) if math.prod(lengths) == size]
+    lengths = [
+        lengths for lengths in itertools.product(range(1, size + 1), repeat=len(names)) if math.prod(lengths) == size
+    ]
     axes = dict(zip(names, draw(st.sampled_from(lengths)), strict=True))
     roles = []
     for k, shape in enumerate(shapes):
         free = [axis for axis in range(len(shape)) if k >= len(whole) or axis not in whole[k]]
         chosen: dict[str, Role] = {}
+        taken: list[int] = []
         for name, length in axes.items():
             if not free or not draw(st.sampled_from([True, True, False])):
                 chosen[name] = Replicated()
                 continue
-            axis = free.pop(draw(st.integers(0, len(free) - 1)))
-            chosen[name] = draw(_splits(axis, shape[axis], length))
+            if taken and draw(st.integers(0, 4)) == 0:
+                chosen[name] = Split(draw(st.sampled_from(taken)))  # nested: parts of parts
+                continue
+            taken.append(free.pop(draw(st.integers(0, len(free) - 1))))
+            chosen[name] = draw(_splits(taken[-1], shape[taken[-1]], length))
         roles.append(chosen)
     return Layouts(size, axes, tuple(roles))
 
 
 @st.composite
-def _splits(draw: st.DrawFn, axis: int, extent: int, parts: int) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven, with empty parts, in another order."""
-    kind = draw(st.sampled_from(["balanced", "balanced", "uneven", "permuted"]))
+def _splits(draw: st.DrawFn, axis: int, extent: int, parts: int) -> Role:
+    """Return ways to split a tensor axis: balanced, uneven, with empty parts, in another order, in cyclic blocks."""
+    kind = draw(st.sampled_from(["balanced", "balanced", "uneven", "uneven", "permuted", "cyclic"]))
+    if kind == "cyclic":
+        return Cyclic(axis, draw(st.integers(1, 2)))
     if kind == "balanced":
         return Split(axis)
     cuts = sorted(draw(st.lists(st.integers(0, extent), min_size=parts - 1, max_size=parts - 1)))
@@ -106,7 +120,7 @@ def agrees(
     tolerance: float | None = None,
     changed: Sequence[int] = (),
 ) -> None:
-    """Raise unless a function of tensors is the same on distributed ones: its results, and the gradients of all tensors.
+    """Raise unless a function is the same on distributed tensors: its results, and the gradients of all tensors.
 
     Parameters
     ----------
@@ -131,7 +145,9 @@ def agrees(
         ]
         results = _listed(function(*parts))
         assert len(results) == len(expected)
-        whole = [result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result for result in results]
+        whole = [
+            result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result for result in results
+        ]
         for k, (result, one) in enumerate(zip(whole, expected, strict=True)):
             _compare(f"result {k}", result, one, tolerance)
         for k in changed:

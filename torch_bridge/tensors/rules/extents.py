@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distdl_ops import Split
-from distdl_ops.intervals import balanced
+from distdl_ops.intervals import Interval, balanced
 from distdl_ops.roles import Role
 from torch_bridge.tensors.axes import on_axis
 from torch_bridge.tensors.placement import Placement, place
+
+
+def held_here(placement: Placement) -> tuple[Interval, ...]:
+    """Return the interval of every axis that this rank holds; empty ones outside the grid."""
+    return placement.layout.intervals_at(placement.grid.world.rank) or ((0, 0),) * len(placement.shape)
 
 
 def carried(role: Split, axis: int, extent: int, results: int, cut: Callable[[int], int] | None = None) -> Role:

@@ -3,8 +3,8 @@ r"""Normalisations: by moments over axes that may be split.
 .. math:: y = \frac{x - m}{\sqrt{v + \epsilon}}\, C w + C b, \quad m = \mathrm{mean}(x),\ v = \mathrm{mean}((x - m)^2)
 
 A mean is a sum on each rank, and the sum of these few numbers over the ranks that have a share in it: from copies to
-copies, which is its own adjoint, so that the gradients of m and v follow. Where nothing is split that a mean is over, each
-rank calls torch's own function.
+copies, which is its own adjoint, so that the gradients of m and v follow. Where nothing is split that a mean is over,
+each rank calls torch's own function.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from distdl_ops import Copies, Split
 from distdl_ops.windows import Window
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, gather, rule_of_intervals as rule
+from torch_bridge.tensors.call import Call, Plan, gather
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.windows import Halo
@@ -52,7 +53,9 @@ class Mean:
         over = {*axes, 1} if groups else set(axes)
         if groups:
             shape[1] = groups
-        summed = {name: Copies() if isinstance(role, Split) and role.axis in over else role for name, role in x.roles.items()}
+        summed = {
+            name: Copies() if isinstance(role, Split) and role.axis in over else role for name, role in x.roles.items()
+        }
         self.sums = place(x.grid, tuple(shape), summed)
         self.axes = tuple(axes)
         self.count = math.prod(x.shape) // max(1, math.prod(shape))
@@ -75,8 +78,10 @@ class Mean:
 
 
 def standardized(part: torch.Tensor, mean: Mean, eps: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return a part less its mean and over its deviation, with mean and variance: in two passes, so that a large mean does
-    not matter."""
+    """Return a part less its mean, over its deviation; the mean; and the variance.
+
+    It takes two passes, so that a large mean does not matter.
+    """
     wide = part.to(WIDE.get(part.dtype, part.dtype))
     average = mean(wide)
     centered = wide - average
@@ -84,7 +89,9 @@ def standardized(part: torch.Tensor, mean: Mean, eps: float) -> tuple[torch.Tens
     return centered * torch.rsqrt(variance + eps), average, variance
 
 
-def _scaled(y: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, ones: int, dtype: torch.dtype) -> torch.Tensor:
+def _scaled(
+    y: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, ones: int, dtype: torch.dtype
+) -> torch.Tensor:
     """Return numbers times a weight plus a bias, which have so many axes less at the end."""
     if weight is not None:
         y = y * weight.reshape(*weight.shape, *[1] * ones)
@@ -107,9 +114,20 @@ def _part(parts: Sequence[torch.Tensor], k: int | None) -> torch.Tensor | None:
     return None if k is None else parts[k]
 
 
-def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: Any, means: Any, variances: Any,
-                 training: bool, momentum: float, eps: float, cudnn: bool) -> Plan:
-    """Return the plan of a batch or an instance normalisation: moments of each channel, or of each channel of each image."""
+def _channelwise(
+    call: Call,
+    axes: Collection[int],
+    x: Any,
+    weight: Any,
+    bias: Any,
+    means: Any,
+    variances: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> Plan:
+    """Return the plan of a batch or an instance normalisation: moments of channels, or of each image's channels."""
     if x.ndim < 2:
         return gather(call)  # torch takes an empty tensor without channels
     source = bring_together(x.placement, ())
@@ -122,14 +140,27 @@ def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: A
             targets[k] = _beside(call, source, call.operands[k], [1])
     empty = not math.prod(x.shape)
     kept = {
-        k: place(call.grid, (x.shape[1],), {name: Split(0, channels[name].intervals) if name in channels else whole
-                                             for name, whole in call.operands[k].placement.whole().roles.items()})
-        for k in (m, v) if k is not None and training and not empty
+        k: place(
+            call.grid,
+            (x.shape[1],),
+            {
+                name: Split(0, channels[name].intervals) if name in channels else whole
+                for name, whole in call.operands[k].placement.whole().roles.items()
+            },
+        )
+        for k in (m, v)
+        if k is not None and training and not empty
     }
     for k, placement in kept.items():
         targets[k] = placement
-    batches = place(call.grid, (x.shape[0], x.shape[1]), {name: r if isinstance(r, Split) and r.axis < 2 else kept_role
-                    for (name, r), kept_role in zip(source.roles.items(), source.whole().roles.values(), strict=True)})
+    batches = place(
+        call.grid,
+        (x.shape[0], x.shape[1]),
+        {
+            name: r if isinstance(r, Split) and r.axis < 2 else kept_role
+            for (name, r), kept_role in zip(source.roles.items(), source.whole().roles.values(), strict=True)
+        },
+    )
     over_batch = Mean(batches, [0])
     unbiased = mean.count / (mean.count - 1) if mean.count > 1 else math.nan
 
@@ -142,7 +173,9 @@ def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: A
                 statistic = statistic.flatten(1)
                 if 0 not in axes:
                     statistic = over_batch(statistic.reshape(batches.local_shape))
-                _update(called.operands[k], parts[k], statistic.reshape(-1), momentum, target, call.operands[k].placement)
+                _update(
+                    called.operands[k], parts[k], statistic.reshape(-1), momentum, target, call.operands[k].placement
+                )
         return _scaled(y, _part(parts, w), _part(parts, b), x.ndim - 2, part.dtype)
 
     def local(called: Call, *parts: torch.Tensor) -> torch.Tensor:
@@ -152,49 +185,87 @@ def _channelwise(call: Call, axes: Collection[int], x: Any, weight: Any, bias: A
         else:
             y = _scaled(parts[0], names[0], names[1], x.ndim - 2, parts[0].dtype)
         for k, target in kept.items():
-            _write_back(called.operands[k], parts[k], target, call.operands[k].placement)
+            _write_back(called.operands[k], parts[k], target)
         return y
 
-    alone = not training or empty or mean.local and (0 in axes or not kept or over_batch.local)
+    alone = not training or empty or (mean.local and (0 in axes or not kept or over_batch.local))
     return Plan(targets, source, local if alone else compute, skip=False)
 
 
-def _update(
-    value: torch.Tensor, part: torch.Tensor, statistic: torch.Tensor, momentum: float, target: Placement, source: Placement
-) -> None:
+def _update(value: Any, part: torch.Tensor, statistic: torch.Tensor, momentum: float, target: Placement) -> None:
     """Let a statistic of this batch enter a running one."""
     part.mul_(1 - momentum).add_(statistic.to(part.dtype), alpha=momentum)
-    _write_back(value, part, target, source)
+    _write_back(value, part, target)
 
 
-def _write_back(value: torch.Tensor, part: torch.Tensor, target: Placement, source: Placement) -> None:
-    """Move a running statistic, changed where it was used, to where it is kept."""
-    if target is not source:
+def _write_back(value: Any, part: torch.Tensor, target: Placement) -> None:
+    """Move a running statistic, changed where it was used, to where it is kept; a plain tensor is kept on every rank."""
+    kept = getattr(value, "_placement", None) or target.whole()
+    if target is not kept:
         with torch.no_grad():
-            value.copy_(move_between(target, source)(part.detach()))
+            value.copy_(move_between(target, kept)(part.detach()))
 
 
 @rule(torch.batch_norm)
 def _batch_norm(
-    call: Call, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float,  # noqa: A002
-    eps: float, cudnn_enabled: bool,
+    call: Call,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
 ) -> Plan:
     """Moments over everything but channels."""
     axes = [axis for axis in range(input.ndim) if axis != 1]
-    return _channelwise(call, axes, input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
+    return _channelwise(
+        call, axes, input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled
+    )
 
 
 @rule(torch.instance_norm)
 def _instance_norm(
-    call: Call, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: bool,  # noqa: A002
-    momentum: float, eps: float, cudnn_enabled: bool,
+    call: Call,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
 ) -> Plan:
     """Moments of each channel of each image."""
-    return _channelwise(call, range(2, input.ndim), input, weight, bias, running_mean, running_var, use_input_stats,
-                        momentum, eps, cudnn_enabled)
+    return _channelwise(
+        call,
+        range(2, input.ndim),
+        input,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        use_input_stats,
+        momentum,
+        eps,
+        cudnn_enabled,
+    )
 
 
-def _normalized(call: Call, mean: Mean, source: Placement, weight: Any, bias: Any, axes: Sequence[int], eps: float, centers: bool, local: Any = None) -> Plan:
+def _normalized(
+    call: Call,
+    mean: Mean,
+    source: Placement,
+    weight: Any,
+    bias: Any,
+    axes: Sequence[int],
+    eps: float,
+    centers: bool,
+    local: Any = None,
+) -> Plan:
     """Return the plan of a normalisation whose weight and bias lie along some axes of the tensor."""
     targets: list[Any] = [source] * len(call.operands)
     w, b = _at(call, weight), _at(call, bias)
@@ -218,13 +289,27 @@ def _normalized(call: Call, mean: Mean, source: Placement, weight: Any, bias: An
 
 
 @rule(torch.group_norm)
-def _group_norm(call: Call, input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enabled: bool = True) -> Plan:  # noqa: A002, ARG001
+def _group_norm(
+    call: Call,
+    input: Any,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Plan:
     """Moments of each group of channels of each image; a group may lie on several ranks."""
     call.meta()
     source = bring_together(input.placement, ())
     mean = Mean(source, range(2, input.ndim), num_groups)
     size = input.shape[1] // num_groups
-    cuts = {end % size for role in source.splits(1).values() if isinstance(role, Split) for pair in role.intervals for end in pair}
+    cuts = {
+        end % size
+        for role in source.splits(1).values()
+        if isinstance(role, Split)
+        for pair in role.intervals
+        for end in pair
+    }
     space = any(axis > 1 for axis in source.cut_axes)
     mean.local = not space and cuts <= {0}
     groups = source.local_shape[1] // size
@@ -237,7 +322,15 @@ def _group_norm(call: Call, input: Any, num_groups: int, weight: Any = None, bia
 
 
 @rule(torch.layer_norm)
-def _layer_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enable: bool = True) -> Plan:  # noqa: A002, ARG001
+def _layer_norm(
+    call: Call,
+    input: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Plan:
     """Moments over the last axes."""
     call.meta()
     source = bring_together(input.placement, ())
@@ -246,7 +339,7 @@ def _layer_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = Non
 
 
 @rule(torch.rms_norm)
-def _rms_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Plan:  # noqa: A002
+def _rms_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Plan:
     """Mean squares over the last axes."""
     call.meta()
     source = bring_together(input.placement, ())
@@ -256,7 +349,9 @@ def _rms_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None,
 
 
 @rule(F.local_response_norm)
-def _local_response_norm(call: Call, input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Plan:  # noqa: A002
+def _local_response_norm(
+    call: Call, input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Plan:
     """Each channel sees some channels on either side: a halo of them."""
     call.meta()
     source = bring_together(input.placement, ())
@@ -273,7 +368,7 @@ def _local_response_norm(call: Call, input: Any, size: int, alpha: float = 1e-4,
 
 
 @rule(torch._weight_norm)
-def _weight_norm(call: Call, v: Any, g: Any, dim: int = 0) -> Any:  # noqa: ARG001
+def _weight_norm(call: Call, v: Any, g: Any, dim: int = 0) -> Any:
     """A composition: the norm over all axes but one."""
 
     def composed(v: Any, g: Any, dim: int = 0) -> Any:
@@ -286,14 +381,13 @@ def _weight_norm(call: Call, v: Any, g: Any, dim: int = 0) -> Any:  # noqa: ARG0
 def _together(call: Call, *_: Any, **__: Any) -> Plan:
     """What also returns moments, and changes running statistics, is computed on every rank."""
     plan = gather(call)
-    placements = [spec.placement for spec in call.operands]
 
     def compute(called: Call, *parts: torch.Tensor) -> Any:
         before = [part._version for part in parts]
         result = called.run(*parts)
         for k, part in enumerate(parts):
             if k and (part._version != before[k] or not part.requires_grad):
-                _write_back(called.operands[k], part, placements[k].whole(), placements[k])
+                _write_back(called.operands[k], part, plan.targets[k])
         return result
 
     plan.compute, plan.skip = compute, False

@@ -16,12 +16,18 @@ from distdl_ops import Split
 from distdl_ops.roles import Role
 from distdl_ops.windows import Continuation, Window
 from torch_bridge.tensors.axes import bring_together
-from torch_bridge.tensors.call import Call, Plan, gather, rule_of_intervals as rule
+from torch_bridge.tensors.call import Call, Plan, gather
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.placement import place
 from torch_bridge.tensors.rules.names import known
 from torch_bridge.tensors.rules.windows import Halo, carried_along
 
-BOUNDARIES: dict[str, Continuation] = {"constant": "edge", "reflect": "reflect", "replicate": "edge", "circular": "periodic"}
+BOUNDARIES: dict[str, Continuation] = {
+    "constant": "edge",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "periodic",
+}
 """What torch's modes of padding are called here; constants stand in place of the entry at the end."""
 
 
@@ -29,7 +35,11 @@ def padded(call: Call, x: Any, pad: Sequence[int], mode: str, value: float | Non
     """Return the plan of a padding: a rank at the end holds what is beyond it."""
     shape = tuple(call.meta().shape)
     sides = list(zip(pad[::2], pad[1::2], strict=True))
-    windows = {x.ndim - 1 - k: Window(1, 1, (int(below), int(above))) for k, (below, above) in enumerate(sides) if below or above}
+    windows = {
+        x.ndim - 1 - k: Window(1, 1, (int(below), int(above)))
+        for k, (below, above) in enumerate(sides)
+        if below or above
+    }
     source = bring_together(x.placement, ())
     if mode != "constant" and min(pad, default=0) < 0:
         source = bring_together(source, windows)
@@ -53,19 +63,19 @@ def padded(call: Call, x: Any, pad: Sequence[int], mode: str, value: float | Non
 
 
 @rule(F.pad, torch._C._nn.pad)
-def _pad(call: Call, input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Plan:  # noqa: A002
+def _pad(call: Call, input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Plan:
     """In torch's modes."""
     return padded(call, input, tuple(pad), mode, value)
 
 
 @rule(torch.constant_pad_nd)
-def _constant_pad_nd(call: Call, input: Any, pad: Any, value: float = 0) -> Plan:  # noqa: A002
+def _constant_pad_nd(call: Call, input: Any, pad: Any, value: float = 0) -> Plan:
     """With a number."""
     return padded(call, input, tuple(pad), "constant", value)
 
 
 @rule(*known("roll"))
-def _roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Plan:  # noqa: A002
+def _roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Plan:
     """Along split axes, the interval that has come to each rank is brought to it, around the end."""
     dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
@@ -79,7 +89,8 @@ def _roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Plan:  # noqa:
         steps[axis] = (steps.get(axis, 0) + shift) % input.shape[axis]
     roles: dict[str, Role] = {
         name: Split(role.axis, role.intervals.widened(steps[role.axis], -steps[role.axis]), "periodic")
-        if isinstance(role, Split) and steps.get(role.axis) and call.grid.axes[name] > 1 else role
+        if isinstance(role, Split) and steps.get(role.axis) and call.grid.axes[name] > 1
+        else role
         for name, role in source.roles.items()
     }
     rest = {axis: shift for axis, shift in steps.items() if shift and axis not in source.cut_axes}
@@ -94,15 +105,20 @@ def _flipped(call: Call, x: Any, axes: Sequence[int]) -> Plan:
     """Return the plan of a flip: each rank needs the mirror image of its interval."""
     source = bring_together(x.placement, ())
     roles: dict[str, Role] = {
-        name: Split(role.axis, [(x.shape[role.axis] - stop, x.shape[role.axis] - start) for start, stop in role.intervals])
-        if isinstance(role, Split) and role.axis in axes else role
+        name: Split(
+            role.axis, [(x.shape[role.axis] - stop, x.shape[role.axis] - start) for start, stop in role.intervals]
+        )
+        if isinstance(role, Split) and role.axis in axes
+        else role
         for name, role in source.roles.items()
     }
-    return Plan([place(call.grid, tuple(x.shape), roles)], source, lambda _, part: torch.flip(part, tuple(axes)), skip=False)
+    return Plan(
+        [place(call.grid, tuple(x.shape), roles)], source, lambda _, part: torch.flip(part, tuple(axes)), skip=False
+    )
 
 
 @rule(*known("flip"))
-def _flip(call: Call, input: Any, *dims: Any, **named: Any) -> Plan:  # noqa: A002
+def _flip(call: Call, input: Any, *dims: Any, **named: Any) -> Plan:
     """Along any axes."""
     call.meta()
     given = named.get("dims", dims[0] if len(dims) == 1 else dims)
@@ -110,14 +126,14 @@ def _flip(call: Call, input: Any, *dims: Any, **named: Any) -> Plan:  # noqa: A0
 
 
 @rule(*known("fliplr"))
-def _fliplr(call: Call, input: Any) -> Plan:  # noqa: A002
+def _fliplr(call: Call, input: Any) -> Plan:
     """Along the second axis."""
     call.meta()
     return _flipped(call, input, [1])
 
 
 @rule(*known("flipud"))
-def _flipud(call: Call, input: Any) -> Plan:  # noqa: A002
+def _flipud(call: Call, input: Any) -> Plan:
     """Along the first axis."""
     call.meta()
     return _flipped(call, input, [0])

@@ -19,9 +19,10 @@ from distdl_ops import Split
 from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule_of_intervals as rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.placement import Placement, place
-from torch_bridge.tensors.rules.extents import carried, coarse, fine
+from torch_bridge.tensors.rules.extents import carried, coarse, fine, held_here
 from torch_bridge.tensors.rules.names import known
 
 C = torch._C._nn
@@ -97,14 +98,20 @@ def separable(call: Call, x: Spec, sizes: dict[int, int], along: Any, rest: Any)
     dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
     for name, role in results.roles.items():
         if isinstance(role, Split) and role.axis in sizes and call.grid.axes[name] > 1:
-            matrix = matrices[role.axis] = Rows(lambda combs, a=role.axis: along(a, combs), x.shape[role.axis], shape[role.axis], dtype)
+            matrix = matrices[role.axis] = Rows(
+                lambda combs, a=role.axis: along(a, combs), x.shape[role.axis], shape[role.axis], dtype
+            )
             seen[name] = Split(role.axis, [matrix.needed(interval) for interval in role.intervals], gaps=True)
     target = place(call.grid, tuple(x.shape), seen)
-    entries, held = (p.layout.intervals_at(call.grid.world.rank) for p in (target, results))
+    entries, held = held_here(target), held_here(results)
     terms = [
-        (axis, (matrix.index[slice(*held[axis])] - entries[axis][0]).unbind(1), matrix.weight[slice(*held[axis])].unbind(1))
+        (
+            axis,
+            (matrix.index[slice(*held[axis])] - entries[axis][0]).unbind(1),
+            matrix.weight[slice(*held[axis])].unbind(1),
+        )
         for axis, matrix in matrices.items()
-    ] if entries and held else []
+    ]
     unsplit = {axis: size for axis, size in sizes.items() if axis not in matrices}
     if not matrices:
         return Plan([source], results)
@@ -114,19 +121,25 @@ def separable(call: Call, x: Spec, sizes: dict[int, int], along: Any, rest: Any)
         part = part.to(dtype)
         for axis, indices, weights in terms:
             beside = (-1, *(1,) * (part.ndim - 1 - axis))
-            part = sum(  # type: ignore[assignment]
+            part = sum(
                 part.index_select(axis, index.to(part.device)) * weight.to(part).reshape(beside)
                 for index, weight in zip(indices, weights, strict=True)
             )
-        return (rest(part, unsplit) if unsplit else part).to(given)  # type: ignore[no-any-return]
+        return (rest(part, unsplit) if unsplit else part).to(given)
 
     return Plan([target], results, compute)
 
 
 @rule(F.interpolate)
 def _interpolate(
-    call: Call, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",  # noqa: A002
-    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+    call: Call,
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Plan:
     """All modes; each axis is interpolated as torch interpolates it alone."""
     shape = tuple(call.meta().shape)
@@ -137,32 +150,37 @@ def _interpolate(
     def one(given: Any, k: int) -> Any:
         return given[k] if isinstance(given, tuple | list | torch.Size) else given
 
-    options = {"align_corners": align_corners, "recompute_scale_factor": recompute_scale_factor}
+    options: dict[str, Any] = {"align_corners": align_corners, "recompute_scale_factor": recompute_scale_factor}
 
     def along(axis: int, combs: torch.Tensor) -> torch.Tensor:
         scale, results = one(scale_factor, axis - 2), shape[axis] if size is not None else None
         if mode == "bicubic" or antialias:  # in two dimensions only: along the other, one entry stays one
-            sizes = {"size": None if results is None else (results, 1), "scale_factor": None if scale is None else (float(scale), 1.0)}
-            return F.interpolate(combs[..., None], mode=mode, antialias=antialias, **sizes, **options)[..., 0]  # type: ignore[arg-type]
+            sizes: dict[str, Any] = {
+                "size": None if results is None else (results, 1),
+                "scale_factor": None if scale is None else (float(scale), 1.0),
+            }
+            return F.interpolate(combs[..., None], mode=mode, antialias=antialias, **sizes, **options)[..., 0]
         linear = "linear" if mode in ("bilinear", "trilinear") else mode
-        return F.interpolate(combs, results, scale, linear, **options)  # type: ignore[arg-type]
+        return F.interpolate(combs, results, scale, linear, **options)
 
     def rest(part: torch.Tensor, unsplit: dict[int, int]) -> torch.Tensor:
         if size is not None:
             sizes = [unsplit.get(axis, part.shape[axis]) for axis in range(2, 2 + axes)]
-            return F.interpolate(part, sizes, None, mode, antialias=antialias, **options)  # type: ignore[arg-type]
+            return F.interpolate(part, sizes, None, mode, antialias=antialias, **options)
         scales = [float(one(scale_factor, axis - 2)) if axis in unsplit else 1.0 for axis in range(2, 2 + axes)]
-        return F.interpolate(part, None, scales, mode, antialias=antialias, **options)  # type: ignore[arg-type]
+        return F.interpolate(part, None, scales, mode, antialias=antialias, **options)
 
     return separable(call, input, {axis: shape[axis] for axis in range(2, 2 + axes)}, along, rest)
 
 
 @rule(torch.grid_sampler, torch.grid_sampler_2d, torch.grid_sampler_3d, F.grid_sample)
-def _grid_sample(call: Call, input: Any, grid: Any, *_: Any, **__: Any) -> Plan:  # noqa: A002
+def _grid_sample(call: Call, input: Any, grid: Any, *_: Any, **__: Any) -> Plan:
     """A sample may see any entry of its image: images are whole, samples may be split."""
     space: list[Any] = [f"out {k}" for k in range(input.ndim - 2)]
     names = [["n", "c", *[None] * (input.ndim - 2)], ["n", *space, None]]
-    assignment = settle(call.grid, [(spec.placement, labels) for spec, labels in zip((input, grid), names, strict=True)])
+    assignment = settle(
+        call.grid, [(spec.placement, labels) for spec, labels in zip((input, grid), names, strict=True)]
+    )
     targets = [assignment.placement(spec.shape, labels) for spec, labels in zip((input, grid), names, strict=True)]
     if call.operands[0] is not input:
         targets.reverse()
@@ -179,7 +197,7 @@ def _affine_grid(call: Call, theta: Any, size: Any, align_corners: bool | None =
 
 
 @rule(*known("pixel_shuffle"))
-def _pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Plan:  # noqa: A002
+def _pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Plan:
     """Each entry becomes a block: intervals of space are as many times longer; blocks of channels stay together."""
     shape, channel = tuple(call.meta().shape), input.ndim - 3
     middle = coarse(bring_together(input.placement, ()), channel, upscale_factor**2)
@@ -189,7 +207,7 @@ def _pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Plan:  # noqa
 
 
 @rule(*known("pixel_unshuffle"))
-def _pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Plan:  # noqa: A002
+def _pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Plan:
     """Each block becomes an entry: blocks stay together."""
     shape, channel = tuple(call.meta().shape), input.ndim - 3
     middle = bring_together(input.placement, ())
@@ -202,7 +220,7 @@ def _pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Plan:  # 
 
 
 @rule(*known("channel_shuffle", "native_channel_shuffle"))
-def _channel_shuffle(call: Call, input: Any, groups: int) -> Plan:  # noqa: A002, ARG001
+def _channel_shuffle(call: Call, input: Any, groups: int) -> Plan:
     """Channels are whole."""
     source = bring_together(input.placement, [1])
     return Plan([source], results_of(call, lambda _: source))

@@ -3,12 +3,13 @@ r"""Convolutions, poolings, unfoldings: each result sees a window of the tensor.
 .. math:: y = R\,\mathrm{conv}(H x,\; C w)
 
 H brings each rank what the windows of its results see: one movement, the halo exchange. C gives each rank the weights
-that it uses; where input channels are split, R adds up the terms of all ranks, later, when the sum is needed. One formula
-serves all dimensions. Along axes that are not split, torch's own padding serves.
+that it uses; where input channels are split, R adds up the terms of all ranks, later, when the sum is needed. One
+formula serves all dimensions. Along axes that are not split, torch's own padding serves.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, final
@@ -21,10 +22,11 @@ from distdl_ops.intervals import Interval
 from distdl_ops.roles import Role
 from distdl_ops.windows import Continuation, View, Window, roles_seen, views_here
 from torch_bridge.tensors.axes import Labels, bring_together, settle
-from torch_bridge.tensors.call import Call, Plan, results_of, rule_of_intervals as rule
+from torch_bridge.tensors.call import Call, Plan, results_of
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, place
-from torch_bridge.tensors.rules.extents import carried, coarse, fine
+from torch_bridge.tensors.rules.extents import carried, coarse, fine, held_here
 
 C = torch._C._nn
 
@@ -33,8 +35,8 @@ MODES: dict[str, str] = {"zero": "constant", "periodic": "circular", "reflect": 
 
 def each(sizes: Any, axes: int) -> tuple[int, ...]:
     """Return a size for each axis, from what torch takes: one number, or one for each, or one for all in a list."""
-    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
-    return sizes * axes if len(sizes) == 1 else sizes
+    given: tuple[int, ...] = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    return given * axes if len(given) == 1 else given
 
 
 @final
@@ -61,8 +63,8 @@ class Halo:
     target : Placement
         How the tensor must lie.
     split : set of int
-        The axes whose windows this brings. Along the others, the tensor is whole, and continued where the padding is not
-        the same on both sides.
+        The axes whose windows this brings. Along the others, the tensor is whole, and continued where the padding is
+        not the same on both sides.
     """
 
     def __init__(
@@ -88,7 +90,10 @@ class Halo:
         for axis in own.keys() - self.split:  # also where a grid axis of length one splits it
             extent, sides = source.shape[axis], own[axis].padding
             views[axis] = View((0, extent), sides, (0, extent + sum(sides)))
-        widths = [views[axis].widths if axis in own else (0, 0) for axis in reversed(range(min(own, default=0), len(source.shape)))]
+        widths = [
+            views[axis].widths if axis in own else (0, 0)
+            for axis in reversed(range(min(own, default=0), len(source.shape)))
+        ]
         self.widths = [width for pair in widths for width in pair]
         self.crop = tuple(slice(*views[axis].crop) if axis in own else slice(None) for axis in range(len(source.shape)))
         self.crops = any(
@@ -148,7 +153,8 @@ def _laid_out(
         "y": channels // groups if grouped else 1,
     }
     operands: list[tuple[Placement, Labels]] = [
-        (coarse(x.placement, channel, units["x"]), x_names), (coarse(weight.placement, 0, units["w"]), names)
+        (coarse(x.placement, channel, units["x"]), x_names),
+        (coarse(weight.placement, 0, units["w"]), names),
     ]
     if bias is not None:
         operands.append((coarse(bias.placement, 0, units["y"]), y_names[channel : channel + 1]))
@@ -188,7 +194,14 @@ def _windows(x: Any, weight: Any, stride: Any, padding: Any, dilation: Any) -> d
 
 @rule(torch.conv1d, torch.conv2d, torch.conv3d)
 def _convolution(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1  # noqa: A002
+    call: Call,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Plan:
     """Batch and space are split as those of the images; channels as those of images or weight."""
     shape = tuple(call.meta().shape)
@@ -200,16 +213,26 @@ def _convolution(
     local_groups = max(1, results.local_shape[channel] // (shape[channel] // groups)) if groups > 1 else 1
     convolve = getattr(torch, f"conv{weight.ndim - 2}d")
     ones = (1,) * (weight.ndim - 2)
-    paddings, strides, dilations = tuple(halo.padding.values()), each(stride, weight.ndim - 2), each(dilation, weight.ndim - 2)
+    paddings, strides, dilations = (
+        tuple(halo.padding.values()),
+        each(stride, weight.ndim - 2),
+        each(dilation, weight.ndim - 2),
+    )
 
     def compute(_: Call, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         if x.shape[channel] == 0:  # a sum of no terms: torch refuses it
-            return nothing(results.local_shape, x, w) + (b.reshape(-1, *ones) if adds and b is not None else nothing((), b))
+            added_here: Any = b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
+            return nothing(results.local_shape, x, w) + added_here  # type: ignore[no-any-return]
         if b is not None and not adds:
             w, b = w + b.sum(), None  # of no entries: it keeps the bias in the graph
         return convolve(halo(x), w, b, strides, paddings, dilations, local_groups)  # type: ignore[no-any-return]
 
     return Plan([halo.target, used, *([added] if added is not None else [])], results, compute, skip=True)
+
+
+def _middle(window: Window, entry: int) -> int:
+    """Return a result in the middle of those that an entry is spread over."""
+    return entry * window.stride - window.padding[0] + (window.reach + 1 - window.stride) // 2
 
 
 def _spread_into(window: Window, results: Interval) -> Interval:
@@ -222,8 +245,15 @@ def _spread_into(window: Window, results: Interval) -> Interval:
 
 @rule(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
 def _transposed_convolution(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,  # noqa: A002
-    groups: int = 1, dilation: Any = 1,
+    call: Call,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Plan:
     """Entry i is spread over the results s i - p + d [0, k): each rank needs what is spread into its results."""
     shape = tuple(call.meta().shape)
@@ -235,26 +265,34 @@ def _transposed_convolution(
         if isinstance(role, Split) and role.axis in windows:
             window = windows[role.axis]
             roles[name] = carried(
-                role, role.axis, input.shape[role.axis], shape[role.axis],
-                lambda entry, w=window: entry * w.stride - w.padding[0] + (w.reach + 1 - w.stride) // 2,
+                role,
+                role.axis,
+                input.shape[role.axis],
+                shape[role.axis],
+                functools.partial(_middle, window),
             )
     results = place(call.grid, shape, roles)
     moved = {}
     for name, role in results.roles.items():
         if isinstance(role, Split) and role.axis in windows and call.grid.axes[name] > 1:
             moved[role.axis] = windows[role.axis]
-            seen[name] = Split(role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals], gaps=True)
+            seen[name] = Split(
+                role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals], gaps=True
+            )
     target = place(call.grid, tuple(input.shape), seen)
-    entries, held = (p.layout.intervals_at(call.grid.world.rank) for p in (target, results))
+    entries, held = held_here(target), held_here(results)
     crop, widths = [slice(None)] * input.ndim, [(0, 0)] * input.ndim
-    for axis, window in moved.items() if entries and held else ():
+    for axis, window in moved.items():
         first = entries[axis][0] * window.stride - window.padding[0]
         last = (entries[axis][1] - 1) * window.stride - window.padding[0] + window.reach + 1
         below = max(0, first - held[axis][0])
         crop[axis] = slice(held[axis][0] - first + below, held[axis][1] - first + below)
         widths[axis] = (below, max(0, held[axis][1] - last))
     more = [width for pair in reversed(widths) for width in pair]
-    sides = [(0, 0) if axis in moved else (w.padding[0], p) for (axis, w), p in zip(windows.items(), each(output_padding, axes), strict=True)]
+    sides = [
+        (0, 0) if axis in moved else (w.padding[0], p)
+        for (axis, w), p in zip(windows.items(), each(output_padding, axes), strict=True)
+    ]
     channel, ones = input.ndim - axes - 1, (1,) * axes
     local_groups = max(1, results.local_shape[channel] // (shape[channel] // groups)) if groups > 1 else 1
     spread = getattr(torch, f"conv_transpose{axes}d")
@@ -263,14 +301,49 @@ def _transposed_convolution(
 
     def compute(_: Call, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         if x.shape[channel] == 0:  # a sum of no terms: torch refuses it
-            return nothing(results.local_shape, x, w) + (b.reshape(-1, *ones) if adds and b is not None else nothing((), b))
+            added_here: Any = b.reshape(-1, *ones) if adds and b is not None else nothing((), b)
+            return nothing(results.local_shape, x, w) + added_here  # type: ignore[no-any-return]
         if b is not None and not adds:
             w, b = w + b.sum(), None
         y = spread(x, w, None if any(more) else b, strides, paddings, extras, local_groups, dilations)
         y = (F.pad(y, more) if any(more) else y)[tuple(crop)] if moved else y
-        return y if b is None or not any(more) else y + b.reshape(-1, *ones)  # type: ignore[no-any-return]
+        return y if b is None or not any(more) else y + b.reshape(-1, *ones)
 
     return Plan([target, used, *([added] if added is not None else [])], results, compute)
+
+
+@rule(torch.convolution)
+def _any_convolution(call: Call, *_: Any, **__: Any) -> Any:
+    """A composition: one of the above."""
+
+    def composed(
+        input: Any,
+        weight: Any,
+        bias: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Any:
+        if transposed:
+            spread = getattr(torch, f"conv_transpose{weight.ndim - 2}d")
+            return spread(input, weight, bias, stride, padding, output_padding, groups, dilation)
+        return getattr(torch, f"conv{weight.ndim - 2}d")(input, weight, bias, stride, padding, dilation, groups)
+
+    return composed
+
+
+@rule(torch.conv_tbc)
+def _convolution_of_time_first(call: Call, *_: Any, **__: Any) -> Any:
+    """A composition: time, batch, channels in another order."""
+
+    def composed(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+        y = torch.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+        return y.permute(2, 0, 1)
+
+    return composed
 
 
 # -- poolings ----------------------------------------------------------------------------------------------------------
@@ -291,9 +364,7 @@ def _pooling(
     strides = kernels if stride is None or stride == () or stride == [] else each(stride, axes)
     sizes = zip(kernels, strides, each(padding, axes), each(dilation, axes), strict=True)
     first = x.ndim - axes
-    windows = {
-        first + k: pooling_window(*along, x.shape[first + k], shape[first + k]) for k, along in enumerate(sizes)
-    }
+    windows = {first + k: pooling_window(*along, x.shape[first + k], shape[first + k]) for k, along in enumerate(sizes)}
     source = bring_together(x.placement, ())
     return windows, source, carried_along(source, shape, windows)
 
@@ -323,8 +394,14 @@ def _max_pooling(axes: int, with_indices: bool) -> Any:
     """Return the rule of a max pooling; beyond the ends is minus infinity."""
 
     def pooling(
-        call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,  # noqa: A002
-        ceil_mode: bool = False, return_indices: bool = False,
+        call: Call,
+        input: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
     ) -> Plan:
         pooled = call.meta()
         shape = tuple((pooled[0] if isinstance(pooled, tuple) else pooled).shape)
@@ -334,8 +411,8 @@ def _max_pooling(axes: int, with_indices: bool) -> Any:
         local = _Local(windows, halo, padding)
         indices = with_indices or return_indices
         pool = getattr(F, f"max_pool{axes}d")
-        held = results.layout.intervals_at(call.grid.world.rank)
-        starts = [split[axis].needed(held[axis])[0] if axis in split and held else 0 for axis in windows]
+        held = held_here(results)
+        starts = [split[axis].needed(held[axis])[0] if axis in split else 0 for axis in windows]
         extents = tuple(input.shape[axis] for axis in windows)
 
         def compute(_: Call, x: torch.Tensor) -> Any:
@@ -346,9 +423,9 @@ def _max_pooling(axes: int, with_indices: bool) -> Any:
             flat = torch.zeros_like(y[1])
             coordinates = torch.unravel_index(y[1], x.shape[x.ndim - axes :])
             for along, start, extent, window in zip(coordinates, starts, extents, windows.values(), strict=True):
-                along = along + start
-                along = torch.where(along < 0, along % window.dilation, along)  # all of this window is minus infinity
-                flat = flat * extent + along
+                entry = along + start
+                entry = torch.where(entry < 0, entry % window.dilation, entry)  # all of this window is minus infinity
+                flat = flat * extent + entry
             return y[0], flat
 
         return Plan([halo.target], (results, results) if indices else results, compute)
@@ -360,18 +437,24 @@ def _average_pooling(axes: int) -> Any:
     """Return the rule of an average pooling: torch's own, times what its count is too large."""
 
     def pooling(
-        call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,  # noqa: A002
-        count_include_pad: bool = True, divisor_override: int | None = None,
+        call: Call,
+        input: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> Plan:
         shape = tuple(call.meta().shape)
         windows, source, results = _pooling(input, axes, shape, kernel_size, stride, padding)
         split = _only_split(windows, results)
         halo = Halo(source, results, split)
         local = _Local(windows, halo, padding)
-        held = results.layout.intervals_at(call.grid.world.rank)
+        held = held_here(results)
         sides = dict(zip(windows, each(padding, axes), strict=True))
         factor = torch.ones((), dtype=torch.float64)
-        for axis, window in split.items() if held and divisor_override is None else ():
+        for axis, window in split.items() if divisor_override is None else ():
             edge = sides[axis] if count_include_pad else 0
             first = torch.arange(*held[axis], dtype=torch.float64) * window.stride - sides[axis]
             counts = (first + window.kernel).clamp(max=input.shape[axis] + edge) - first.clamp(min=-edge)
@@ -382,7 +465,9 @@ def _average_pooling(axes: int) -> Any:
         more = () if axes == 1 else (divisor_override,)
 
         def compute(_: Call, x: torch.Tensor) -> torch.Tensor:
-            y: torch.Tensor = pool(halo(x), local.kernel, local.stride, local.padding, ceil_mode, count_include_pad, *more)
+            y: torch.Tensor = pool(
+                halo(x), local.kernel, local.stride, local.padding, ceil_mode, count_include_pad, *more
+            )
             return y * factor.to(y) if scales else y
 
         return Plan([halo.target], results, compute)
@@ -393,9 +478,10 @@ def _average_pooling(axes: int) -> Any:
 for _n in (1, 2, 3):
     rule(getattr(F, f"avg_pool{_n}d"))(_average_pooling(_n))
     rule(getattr(F, f"max_pool{_n}d"), getattr(torch, f"max_pool{_n}d"))(_max_pooling(_n, False))
-    rule(getattr(F, f"max_pool{_n}d_with_indices"), getattr(C, f"max_pool{_n}d_with_indices", None) or torch.max_pool1d_with_indices)(
-        _max_pooling(_n, True)
-    )
+    rule(
+        getattr(F, f"max_pool{_n}d_with_indices"),
+        getattr(C, f"max_pool{_n}d_with_indices", None) or torch.max_pool1d_with_indices,
+    )(_max_pooling(_n, True))
 
 
 def _seen(results: Interval, extent: int, count: int) -> Interval:
@@ -404,22 +490,29 @@ def _seen(results: Interval, extent: int, count: int) -> Interval:
     return (first, first) if results[0] == results[1] else (first, last)
 
 
-def _adaptive(call: Call, input: Any, source: Placement, results: Placement, axes: int) -> tuple[Placement, dict[int, list[Interval]]]:  # noqa: A002
+def _adaptive(
+    call: Call, input: Any, source: Placement, results: Placement, axes: int
+) -> tuple[Placement, dict[int, list[Interval]]]:
     """Return how the tensor must lie, and along split axes, what each result of this rank sees of its part."""
     roles: dict[str, Role] = dict(source.roles)
     first = input.ndim - axes
-    along = {r.axis: name for name, r in results.roles.items() if isinstance(r, Split) and r.axis >= first and call.grid.axes[name] > 1}
+    along = {
+        r.axis: name
+        for name, r in results.roles.items()
+        if isinstance(r, Split) and r.axis >= first and call.grid.axes[name] > 1
+    }
     for axis, name in along.items():
         role: Any = results.roles[name]
-        roles[name] = Split(axis, [_seen(held, input.shape[axis], results.shape[axis]) for held in role.intervals], gaps=True)
+        roles[name] = Split(
+            axis, [_seen(held, input.shape[axis], results.shape[axis]) for held in role.intervals], gaps=True
+        )
     target = place(call.grid, tuple(input.shape), roles)
-    entries, held = (p.layout.intervals_at(call.grid.world.rank) for p in (target, results))
+    entries, held = held_here(target), held_here(results)
     return target, {
         axis: [
             tuple(end - entries[axis][0] for end in _seen((o, o + 1), input.shape[axis], results.shape[axis]))  # type: ignore[misc]
             for o in range(*held[axis])
         ]
-        if entries and held else []
         for axis in along
     }
 
@@ -438,32 +531,42 @@ def _adaptive_average(axes: int) -> Any:
     Where there are fewer results than ranks, no image moves: each rank has a term of every mean.
     """
 
-    def pooling(call: Call, input: Any, output_size: Any) -> Plan:  # noqa: A002
+    def pooling(call: Call, input: Any, output_size: Any) -> Plan:
         shape = tuple(call.meta().shape)
         first = input.ndim - axes
         source = bring_together(input.placement, ())
         few = {
-            name: r.axis for name, r in source.roles.items()
-            if isinstance(r, Split) and r.axis >= first and shape[r.axis] < len(r.intervals) and shape[r.axis] != input.shape[r.axis]
+            name: r.axis
+            for name, r in source.roles.items()
+            if isinstance(r, Split)
+            and r.axis >= first
+            and shape[r.axis] < len(r.intervals)
+            and shape[r.axis] != input.shape[r.axis]
         }
         if any(not math.prod(shape) for _ in few):
             few = {}
         spread = [name for name in source.roles if name in few]
-        kept = place(call.grid, shape, {
-            name: carried(role, role.axis, input.shape[role.axis], shape[role.axis]) if isinstance(role, Split) else role
-            for name, role in bring_together(source, set(few.values())).roles.items()
-        })
+        kept = place(
+            call.grid,
+            shape,
+            {
+                name: carried(role, role.axis, input.shape[role.axis], shape[role.axis])
+                if isinstance(role, Split)
+                else role
+                for name, role in bring_together(source, set(few.values())).roles.items()
+            },
+        )
         target, windows = _adaptive(call, input, source, kept, axes)
         target = target.having({name: source.roles[name] for name in spread})
         partial = kept.having({name: Copies() for name in spread})
-        entries = target.layout.intervals_at(call.grid.world.rank)
+        entries = held_here(target)
         terms = {}
         for axis in few.values():
             whole = torch.zeros(shape[axis], input.shape[axis], dtype=torch.float64)
             for o, row in enumerate(whole):
                 start, stop = _seen((o, o + 1), input.shape[axis], shape[axis])
                 row[start:stop] = 1 / (stop - start)
-            terms[axis] = whole[:, slice(*entries[axis])] if entries else whole[:, :0]
+            terms[axis] = whole[:, slice(*entries[axis])]
         pool = getattr(F, f"adaptive_avg_pool{axes}d")
         sizes = tuple(partial.local_shape[first:])
         rest = any(axis not in windows and axis not in terms for axis in range(first, input.ndim))
@@ -488,17 +591,23 @@ def _adaptive_average(axes: int) -> Any:
 def _adaptive_maximum(axes: int, with_indices: bool) -> Any:
     """Return the rule of an adaptive max pooling; with indices, images are brought together."""
 
-    def pooling(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Plan:  # noqa: A002
+    def pooling(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Plan:
         first = input.ndim - axes
         if with_indices or return_indices:
             source = bring_together(input.placement, range(first, input.ndim))
             return Plan([source], results_of(call, lambda shape: place(call.grid, shape, source.roles)))
         shape = tuple(call.meta().shape)
         source = bring_together(input.placement, ())
-        results = place(call.grid, shape, {
-            name: carried(role, role.axis, input.shape[role.axis], shape[role.axis]) if isinstance(role, Split) else role
-            for name, role in source.roles.items()
-        })
+        results = place(
+            call.grid,
+            shape,
+            {
+                name: carried(role, role.axis, input.shape[role.axis], shape[role.axis])
+                if isinstance(role, Split)
+                else role
+                for name, role in source.roles.items()
+            },
+        )
         target, windows = _adaptive(call, input, source, results, axes)
         pool = getattr(F, f"adaptive_max_pool{axes}d")
         sizes = tuple(results.local_shape[first:])
@@ -506,9 +615,11 @@ def _adaptive_maximum(axes: int, with_indices: bool) -> Any:
         def compute(_: Call, x: torch.Tensor) -> torch.Tensor:
             for axis, inner in windows.items():
                 longest = max(stop - start for start, stop in inner)
-                index = torch.tensor([[min(start + k, stop - 1) for k in range(longest)] for start, stop in inner], device=x.device)
+                index = torch.tensor(
+                    [[min(start + k, stop - 1) for k in range(longest)] for start, stop in inner], device=x.device
+                )
                 x = x.index_select(axis, index.flatten()).unflatten(axis, index.shape).max(axis + 1).values
-            return x if len(windows) == axes else pool(x, sizes)  # type: ignore[no-any-return]
+            return x if len(windows) == axes else pool(x, sizes)
 
         return Plan([target], results, compute)
 
@@ -520,16 +631,17 @@ for _n in (2, 3):
     rule(getattr(F, f"adaptive_avg_pool{_n}d"), getattr(C, f"adaptive_avg_pool{_n}d"))(_adaptive_average(_n))
 for _n in (1, 2, 3):
     rule(getattr(F, f"adaptive_max_pool{_n}d"))(_adaptive_maximum(_n, False))
-    rule(getattr(F, f"adaptive_max_pool{_n}d_with_indices"), getattr(C, f"adaptive_max_pool{_n}d", None) or torch.adaptive_max_pool1d)(
-        _adaptive_maximum(_n, True)
-    )
+    rule(
+        getattr(F, f"adaptive_max_pool{_n}d_with_indices"),
+        getattr(C, f"adaptive_max_pool{_n}d", None) or torch.adaptive_max_pool1d,
+    )(_adaptive_maximum(_n, True))
 
 
 # -- unfolding ---------------------------------------------------------------------------------------------------------
 
 
 @rule(F.unfold, C.im2col)
-def _unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Plan:  # noqa: A002
+def _unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Plan:
     """Rows of windows follow one another in the last axis: it is split as the images' rows are."""
     shape = tuple(call.meta().shape)
     kernels, channel, rows = each(kernel_size, 2), input.ndim - 3, input.ndim - 2
@@ -541,7 +653,11 @@ def _unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding
     halo = Halo(source, images, windows)
     strides, dilations = each(stride, 2), each(dilation, 2)
     paddings = tuple(halo.padding.values())
-    results = fine(fine(place(call.grid, (*images.shape[:rows], count[0]), images.roles), rows, count[1]), channel, math.prod(kernels))
+    results = fine(
+        fine(place(call.grid, (*images.shape[:rows], count[0]), images.roles), rows, count[1]),
+        channel,
+        math.prod(kernels),
+    )
     assert results.shape == shape
 
     def compute(_: Call, x: torch.Tensor) -> torch.Tensor:
@@ -552,7 +668,7 @@ def _unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding
 
 @rule(F.fold, C.col2im)
 def _fold(
-    call: Call, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1  # noqa: A002
+    call: Call, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Plan:
     """Batch and channels stay split; the windows of an image are brought together."""
     channel, entries = input.ndim - 2, math.prod(each(kernel_size, 2))
@@ -564,7 +680,7 @@ def _fold(
 def _unpooling(axes: int) -> Any:
     """Return the rule of an unpooling: a maximum may go anywhere in its image, which is brought together."""
 
-    def unpooling(call: Call, input: Any, *_: Any, **__: Any) -> Plan:  # noqa: A002
+    def unpooling(call: Call, input: Any, *_: Any, **__: Any) -> Plan:
         source = bring_together(input.placement, range(input.ndim - axes, input.ndim))
         return Plan([source] * 2, results_of(call, lambda shape: place(call.grid, shape, source.roles)))
 

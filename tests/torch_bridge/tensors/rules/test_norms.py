@@ -42,7 +42,16 @@ def test_an_instance_normalisation_is_that_of_one_process(data: st.DataObject) -
         statistics = (mean, variance) if tracked else (None, None)
         return F.instance_norm(x, *statistics, w, b, True, 0.3, 1e-3)
 
-    agrees(layout, normalised, normal(*shape), normal(*channel, seed=2), normal(*channel, seed=3), *running, changed=(3, 4), tolerance=1e-11)
+    agrees(
+        layout,
+        normalised,
+        normal(*shape),
+        normal(*channel, seed=2),
+        normal(*channel, seed=3),
+        *running,
+        changed=(3, 4),
+        tolerance=1e-11,
+    )
 
 
 @given(st.data())
@@ -50,7 +59,14 @@ def test_a_group_normalisation_is_that_of_one_process(data: st.DataObject) -> No
     """A group of channels may lie on several ranks, and a rank have several groups."""
     shape, groups = data.draw(st.sampled_from(SHAPES)), data.draw(st.sampled_from([1, 2, 3, 6]))
     layout = data.draw(layouts(shape, (6,), (6,)))
-    agrees(layout, lambda x, w, b: F.group_norm(x, groups, w, b, 1e-3), normal(*shape), normal(6), normal(6, seed=1), tolerance=1e-11)
+    agrees(
+        layout,
+        lambda x, w, b: F.group_norm(x, groups, w, b, 1e-3),
+        normal(*shape),
+        normal(6),
+        normal(6, seed=1),
+        tolerance=1e-11,
+    )
 
 
 @given(st.data())
@@ -59,10 +75,20 @@ def test_a_layer_normalisation_is_that_of_one_process(data: st.DataObject) -> No
     shape = data.draw(st.sampled_from(SHAPES))
     last = shape[len(shape) - data.draw(st.integers(1, min(2, len(shape) - 1))) :]
     layout = data.draw(layouts(shape, last, last))
-    agrees(layout, lambda x, w, b: F.layer_norm(x, last, w, b, 1e-3), normal(*shape), normal(*last), normal(*last, seed=1), tolerance=1e-11)
     agrees(
-        Layouts(layout.size, layout.axes, layout.roles[:2]), lambda x, w: F.rms_norm(x, last, w, 1e-3),
-        normal(*shape), normal(*last), tolerance=1e-11,
+        layout,
+        lambda x, w, b: F.layer_norm(x, last, w, b, 1e-3),
+        normal(*shape),
+        normal(*last),
+        normal(*last, seed=1),
+        tolerance=1e-11,
+    )
+    agrees(
+        Layouts(layout.size, layout.axes, layout.roles[:2]),
+        lambda x, w: F.rms_norm(x, last, w, 1e-3),
+        normal(*shape),
+        normal(*last),
+        tolerance=1e-11,
     )
 
 
@@ -85,7 +111,7 @@ def test_a_vector_normalisation_is_that_of_one_process(data: st.DataObject) -> N
 
 @pytest.mark.parametrize("axis", [0, 2])
 def test_a_large_mean_does_not_matter(axis: int) -> None:
-    """Variances are of what is left when the mean is taken away: with a mean of 1e6, nothing is lost but its rounding."""
+    """Variances are of what is left when the mean is taken away: of a mean of 1e6, its rounding alone is seen."""
     x = normal(4, 3, 8, grad=False) + 1e6
     expected = F.batch_norm(x - 1e6, None, None, training=True)
 
@@ -105,7 +131,11 @@ def test_half_precision_is_summed_in_single_precision(dtype: torch.dtype) -> Non
     def main(world: Any) -> float:
         part = distribute_tensor(x, Grid(world, p=4), p=Split(2))
         worst = 0.0
-        for function in (lambda t: F.group_norm(t, 2), lambda t: F.layer_norm(t, (512,)), lambda t: F.rms_norm(t, (512,))):
+        for function in (
+            lambda t: F.group_norm(t, 2),
+            lambda t: F.layer_norm(t, (512,)),
+            lambda t: F.rms_norm(t, (512,)),
+        ):
             result, expected = function(part).full_tensor().to_local(), function(x)
             worst = max(worst, float((result.float() - expected.float()).abs().max() / torch.finfo(dtype).eps))
             assert result.dtype == dtype

@@ -8,8 +8,11 @@ import torch.nn.functional as F
 from harness import agrees, layouts, normal
 from hypothesis import given
 
-MODES = {1: ["nearest", "nearest-exact", "area", "linear"], 2: ["nearest", "nearest-exact", "area", "bilinear", "bicubic"],
-         3: ["nearest", "nearest-exact", "area", "trilinear"]}
+MODES = {
+    1: ["nearest", "nearest-exact", "area", "linear"],
+    2: ["nearest", "nearest-exact", "area", "bilinear", "bicubic"],
+    3: ["nearest", "nearest-exact", "area", "trilinear"],
+}
 EXTENTS = {1: (9,), 2: (7, 6), 3: (5, 4, 6)}
 
 
@@ -44,10 +47,18 @@ def test_a_long_axis_is_interpolated_as_a_short_one(data: st.DataObject) -> None
 def test_sampling_on_a_grid_is_that_of_one_process(data: st.DataObject) -> None:
     """Samples may be split in any way; images are brought together in space."""
     images, samples = (2, 3, 5, 4), (2, 4, 3, 2)
-    arguments = {"mode": data.draw(st.sampled_from(["bilinear", "nearest"])), "padding_mode": "border", "align_corners": False}
+    arguments = {
+        "mode": data.draw(st.sampled_from(["bilinear", "nearest"])),
+        "padding_mode": "border",
+        "align_corners": False,
+    }
     layout = data.draw(layouts(images, samples))
     agrees(layout, lambda x, grid: F.grid_sample(x, grid, **arguments), normal(*images), normal(*samples))
-    agrees(data.draw(layouts((3, 2, 3))), lambda theta: F.affine_grid(theta, [3, 1, 4, 5], align_corners=True), normal(3, 2, 3))
+    agrees(
+        data.draw(layouts((3, 2, 3))),
+        lambda theta: F.affine_grid(theta, [3, 1, 4, 5], align_corners=True),
+        normal(3, 2, 3),
+    )
 
 
 @given(st.data())

@@ -6,10 +6,10 @@ import hypothesis.strategies as st
 import pytest
 import torch
 import torch.nn.functional as F
+from harness import agrees, layouts, normal
 from hypothesis import given
 
 from distdl_ops import Grid, Replicated, Split, simulate
-from harness import agrees, layouts, normal
 from torch_bridge.tensors import distribute_tensor
 
 EXTENTS = {1: (9,), 2: (7, 6), 3: (5, 5, 6)}
@@ -17,7 +17,7 @@ EXTENTS = {1: (9,), 2: (7, 6), 3: (5, 5, 6)}
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, ...], tuple[int, ...], int]:
-    """Return the arguments of a convolution, the shapes of images and weight, and how many output channels there are."""
+    """Return the arguments of a convolution, the shapes of images and weight, and the number of output channels."""
     axes = draw(st.integers(1, 3))
     groups = draw(st.sampled_from([1, 1, 2, 4]))
     kernel = tuple(draw(st.integers(1, 3)) for _ in range(axes))
@@ -32,8 +32,7 @@ def convolutions(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, ...], tupl
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @given(st.data())
 def test_a_convolution_is_that_of_one_process(data: st.DataObject) -> None:
-    """A convolution is that of one process, whatever its stride, padding, dilation and groups, and however images, weight
-    and bias lie."""
+    """A convolution is that of one process, whatever its arguments, and however images, weight and bias lie."""
     arguments, images, weights, channels = data.draw(convolutions())
     convolve = getattr(F, f"conv{len(weights) - 2}d")
     layout = data.draw(layouts(images, weights, (channels,)))
@@ -46,7 +45,10 @@ def test_a_transposed_convolution_is_that_of_one_process(data: st.DataObject) ->
     axes = data.draw(st.integers(1, 3))
     groups, stride = data.draw(st.sampled_from([1, 2])), data.draw(st.integers(1, 3))
     arguments = {
-        "stride": stride, "padding": data.draw(st.integers(0, 1)), "groups": groups, "dilation": data.draw(st.integers(1, 2)),
+        "stride": stride,
+        "padding": data.draw(st.integers(0, 1)),
+        "groups": groups,
+        "dilation": data.draw(st.integers(1, 2)),
         "output_padding": data.draw(st.integers(0, stride - 1)),
     }
     images = (*data.draw(st.sampled_from([(), (0,), (1,), (2,)])), 4, *EXTENTS[axes])
@@ -62,8 +64,10 @@ def poolings(draw: st.DrawFn) -> tuple[int, tuple[int, ...], dict[str, Any]]:
     axes = draw(st.integers(1, 3))
     kernel = tuple(draw(st.integers(1, 3)) for _ in range(axes))
     arguments = {
-        "kernel_size": kernel, "stride": draw(st.sampled_from([None, 1, 2, 3])),
-        "padding": tuple(draw(st.integers(0, k // 2)) for k in kernel), "ceil_mode": draw(st.booleans()),
+        "kernel_size": kernel,
+        "stride": draw(st.sampled_from([None, 1, 2, 3])),
+        "padding": tuple(draw(st.integers(0, k // 2)) for k in kernel),
+        "ceil_mode": draw(st.booleans()),
     }
     return axes, (*draw(st.sampled_from([(), (1,), (3,)])), 3, *EXTENTS[axes]), arguments
 
@@ -141,7 +145,9 @@ def test_windows_of_minus_infinity_have_the_first_index_in_the_image() -> None:
     assert simulate(2, main) == [True, True]
 
 
-@pytest.mark.parametrize("function", [lambda x: F.conv2d(x, torch.ones(2, 3, 3, 3), padding=1), lambda x: F.max_pool2d(x, 3, 1, 1)])
+@pytest.mark.parametrize(
+    "function", [lambda x: F.conv2d(x, torch.ones(2, 3, 3, 3), padding=1), lambda x: F.max_pool2d(x, 3, 1, 1)]
+)
 def test_results_that_keep_their_extent_keep_their_intervals(function: Any) -> None:
     """Where an extent is kept, results lie as the images do, so that they can be added to them without movement."""
 
