@@ -303,7 +303,8 @@ def drafts(
             chosen[name] = At(draw(st.integers(0, length - 1)))
         elif kind in (Split, Cyclic):
             whole = [axis for axis in free if not _split(chosen, axis)]
-            axis = draw(st.sampled_from(whole if whole and draw(st.integers(0, 2)) else free))
+            again = draw(st.integers(0, 2)) == 0
+            axis = draw(st.sampled_from(free if again or not whole else whole))
             if kind is Cyclic:
                 role: Role = Cyclic(axis, draw(st.integers(1, 3)), draw(st.integers(0, length - 1)))
             elif _split(chosen, axis):

@@ -137,7 +137,7 @@ def _role_used(role: Role, axes: Mapping[int, int]) -> Role:
     """Return the role of a parameter where it is used, from that of the tensor it acts on."""
     if not isinstance(role, Split):
         return role
-    return Split(axes[role.axis], role.intervals) if role.axis in axes else Copies()
+    return Split(axes[role.axis], role.intervals, gaps=True) if role.axis in axes else Copies()
 
 
 def nothing(shape: tuple[int, ...], *depends_on: torch.Tensor) -> torch.Tensor:
