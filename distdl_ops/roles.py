@@ -70,25 +70,59 @@ class Role:
         return 1
 
     def rolled(self, steps: int, parts: int) -> Role | None:  # noqa: ARG002
-        """Return the role in which coordinate ``k + steps`` holds what k holds here, around; None without such one."""
+        """Return the role in which coordinate ``k + steps`` holds what k holds here, around; None without such one.
+
+        Parameters
+        ----------
+        steps : int
+            How far, upwards.
+        parts : int
+            Length of the grid axis.
+        """
         return self
 
     # -- along the tensor axis ----------------------------------------------------------------------------------------
 
     def fault(self, parts: int, extent: int) -> str | None:  # noqa: ARG002
-        """Return what keeps this role from dividing so many entries among so many parts; None where nothing does."""
+        """Return what keeps this role from dividing so many entries among so many parts; None where nothing does.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return None
 
     def filled(self, parts: int, extent: int) -> Role:  # noqa: ARG002
-        """Return the role with everything that follows from these numbers filled in."""
+        """Return the role with everything that follows from these numbers filled in.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return self
 
     def nested(self, parts: int, outer: int) -> Role | str:  # noqa: ARG002
-        """Return the role as one that divides each of so many parts; or why it cannot."""
+        """Return the role as one that divides each of so many parts; or why it cannot.
+
+        Parameters
+        ----------
+        parts : int
+            Length of the grid axis.
+        outer : int
+            How many parts there are before.
+        """
         return self
 
     def is_default(self, parts: int, extent: int) -> bool:  # noqa: ARG002
-        """Say whether the division is what `plain` makes."""
+        """Say whether the division is what `plain` makes.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return False
 
     def plain(self) -> Role:
@@ -100,45 +134,114 @@ class Role:
         return 1
 
     def row(self, outer: int, parts: int) -> Role:  # noqa: ARG002
-        """Return the division of the part with this number among those that grid axes before this one give."""
+        """Return the division of the part with this number among those that grid axes before this one give.
+
+        Parameters
+        ----------
+        outer : int
+            Number of the part.
+        parts : int
+            Length of the grid axis.
+        """
         return self
 
     def length(self, k: int, parts: int, extent: int) -> int:  # noqa: ARG002
-        """Return how many entries a coordinate holds."""
+        """Return how many entries a coordinate holds.
+
+        Parameters
+        ----------
+        k : int
+            Coordinate on the grid axis.
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return extent
 
     def lengths(self, parts: int, extent: int) -> Mapping[int, int]:
-        """Return how many coordinates hold each number of entries."""
+        """Return how many coordinates hold each number of entries.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return Counter(self.length(k, parts, extent) for k in range(parts))
 
     def sizes(self, parts: int, extent: int) -> np.ndarray:
-        """Return how many entries each coordinate holds: integers of shape (parts,)."""
+        """Return how many entries each coordinate holds: integers of shape (parts,).
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return np.array([self.length(k, parts, extent) for k in range(parts)], np.int64)
 
     def runs(self, k: int, parts: int, extent: int) -> list[Run]:  # noqa: ARG002
-        """Return which entries a coordinate holds, in the order of its array; what lies beyond the ends is left out."""
+        """Return which entries a coordinate holds, in the order of its array; what lies beyond the ends is left out.
+
+        Parameters
+        ----------
+        k : int
+            Coordinate on the grid axis.
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return [Run(0, 0, extent)] if extent else []
 
     def ends(self, parts: int, extent: int) -> np.ndarray:
-        """Return where the runs of all coordinates begin and end: integers of shape (2, parts, runs), some empty."""
+        """Return where the runs of all coordinates begin and end: integers of shape (2, parts, runs), some empty.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return ends_of([self.runs(k, parts, extent) for k in range(parts)])
 
     def meeting(self, pieces: Sequence[Run], parts: int, extent: int) -> Sequence[int]:  # noqa: ARG002
-        """Return the coordinates, in order, that hold entries of some runs."""
+        """Return the coordinates, in order, that hold entries of some runs.
+
+        Parameters
+        ----------
+        pieces : sequence of Run
+            In places of what is divided.
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return range(parts) if pieces else ()
 
     def holds_once(self, parts: int, extent: int) -> bool:  # noqa: ARG002
-        """Say whether every held entry stands for one entry of its own: no coordinates hold the same, or more."""
+        """Say whether every held entry stands for one entry of its own: no coordinates hold the same, or more.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return True
 
     def intervals_over(self, parts: int, extent: int) -> Intervals | None:
-        """Return the interval of each coordinate; None where some hold several, so that they are no intervals."""
+        """Return the interval of each coordinate; None where some hold several, so that they are no intervals.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return Listed([(0, extent)] * parts)
 
     def indices(self, k: int, parts: int, extent: int) -> list[int | None]:
         """Return the entries that a coordinate holds one by one, None for a zero beyond the ends: the definition.
 
         Dense embeddings are made of it, against which everything else is tested; so it is written down by itself.
+
+        Parameters
+        ----------
+        k : int
+            Coordinate on the grid axis.
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
         """
         del k, parts
         return list(range(extent))
@@ -154,15 +257,35 @@ class Role:
     # -- in words, and on other grids ---------------------------------------------------------------------------------
 
     def show(self, parts: int, extent: int) -> str:  # noqa: ARG002
-        """Return the role as it is written; what goes without saying is left out."""
+        """Return the role as it is written; what goes without saying is left out.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return repr(self)
 
     def describe(self, parts: int, extent: int) -> str:
-        """Return the role in words."""
+        """Return the role in words.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        """
         return self.show(parts, extent)
 
     def stretched(self, parts: int, extent: int, to_parts: int, to_extent: int) -> Role | str:  # noqa: ARG002
-        """Return the same role on a longer or shorter grid axis, of more or fewer entries; or why there is none."""
+        """Return the same role on a longer or shorter grid axis, of more or fewer entries; or why there is none.
+
+        Parameters
+        ----------
+        parts, extent : int
+            Length of the grid axis, and how many entries are divided.
+        to_parts, to_extent : int
+            The same afterwards.
+        """
         return self
 
 
@@ -324,7 +447,7 @@ class Split(Role):
     intervals: Intervals
     boundary: Boundary = "zero"
     gaps: bool = field(default=False, compare=False)
-    by_default: bool = field(default=False, compare=False)
+    by_default: bool = field(default=False, compare=False, init=False)
 
     def __init__(
         self,

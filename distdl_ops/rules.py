@@ -28,7 +28,7 @@ from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace, rearranged
-from distdl_ops.steps import in_steps
+from distdl_ops.steps import in_steps, loses_nothing
 from linop import (
     Compose,
     Cost,
@@ -133,7 +133,8 @@ def _swapped(left: Movement, right: Movement) -> tuple[Movement, Movement] | Non
         return None
     roles = {name: (left.codomain if name in moved else right.domain).roles[name] for name in left.domain.roles}
     between = _space(right.domain, roles)
-    if between is None:
+    # ``M(B, T) M(S, B) = M(S, T) = M(X, T) M(S, X)``, whatever splits what: B and X lose nothing, and hold it once.
+    if between is None or not (loses_nothing(between.layout) and loses_nothing(left.domain.layout)):
         return None
     return movement_between(between, left.codomain), movement_between(right.domain, between)
 
@@ -145,7 +146,7 @@ def _axes(movement: Movement) -> set[str]:
 
 
 def _space(space: DistributedSpace, roles: dict[str, Role]) -> DistributedSpace | None:
-    """Return a space with other roles; None where a tensor axis would be split twice."""
+    """Return a space with other roles; None where they do not fit together: intervals of parts, say, without these."""
     try:
         return rearranged(space, roles)
     except SpaceError:

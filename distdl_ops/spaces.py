@@ -278,7 +278,15 @@ class DistributedSpace(Space):
         return DistributedSpace(grid, self.global_shape, self.dtype, self.field, ranks=Replicated())
 
     def with_roles(self, roles: Mapping[str, Role] | None = None, /, **more: Role) -> DistributedSpace:
-        """Return the same space with other roles along some grid axes, as a mapping or by name. Collective."""
+        """Return the same space with other roles along some grid axes. Collective.
+
+        Parameters
+        ----------
+        roles : mapping of str to Role, optional
+            By grid axis.
+        **more : Role
+            The same by name.
+        """
         roles = {**self.roles, **(roles or {}), **more}
         return DistributedSpace(self.grid, self.global_shape, self.dtype, self.field, roles=roles)
 

@@ -62,7 +62,7 @@ def layouts_between(source: Layout, target: Layout, *, every: bool = False) -> I
     for roles in itertools.product(*choices):
         try:
             layout = Layout(source.axes, source.shape, {**source.roles, **dict(zip(moving, roles, strict=True))})
-        except SpaceError:  # a tensor axis would be split twice
+        except SpaceError:  # roles that do not fit together: intervals of parts, say, without these
             continue
         if layout not in (source, target) and loses_nothing(layout):
             yield layout

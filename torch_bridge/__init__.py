@@ -9,6 +9,7 @@ gradient over all ranks at once, `torch_bridge.world` runs operators on a proces
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
+from torch_bridge.spectral_conv import SpectralConv
 from torch_bridge.tensors import (
     DistributedTensor,
     Explanation,
@@ -25,6 +26,7 @@ __all__ = [
     "DistributedTensor",
     "Explanation",
     "Operator",
+    "SpectralConv",
     "UnsupportedError",
     "as_function",
     "distribute",

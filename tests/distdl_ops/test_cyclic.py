@@ -37,6 +37,7 @@ from distdl_ops import (
     draw,
     explain,
     scaling,
+    simulate,
     traffic,
 )
 from distdl_ops.layout import Layout
@@ -45,6 +46,7 @@ from distdl_ops.testing import on_ranks
 from linop import LinearOperator, SpaceError, assert_adjoint, cost, matrix, simplify
 
 
+@pytest.mark.serial
 @given(st.integers(0, 40), st.integers(1, 5), st.integers(1, 6), st.integers(0, 5))
 def test_blocks_are_dealt_out_round_and_round(extent: int, block: int, parts: int, first: int) -> None:
     """Block j lies on rank j + first, modulo the number of ranks; together they are the tensor."""
@@ -61,6 +63,7 @@ def test_blocks_are_dealt_out_round_and_round(extent: int, block: int, parts: in
     assert layout.size == extent
 
 
+@pytest.mark.serial
 def test_a_block_has_entries_and_the_first_a_place() -> None:
     """What is no block, and no coordinate, is refused in words."""
     with pytest.raises(ValueError, match="one entry or more"):
@@ -136,6 +139,7 @@ def _sums(x: np.ndarray) -> np.ndarray:
     return padded[:-2] + padded[1:-1] + padded[2:]
 
 
+@pytest.mark.serial
 def test_two_grid_axes_make_scalapacks_matrix() -> None:
     """On a grid of 2 x 2 ranks, entry (i, j) lies on the rank of its blocks: the users' guide, figure 4.6."""
 
@@ -143,7 +147,7 @@ def test_two_grid_axes_make_scalapacks_matrix() -> None:
         S = DistributedSpace(Grid(world, rows=2, cols=2), (9, 9), rows=Cyclic(0, 2), cols=Cyclic(1, 2))
         return S.to_global(S.zeros() + world.rank)
 
-    owners = on_ranks(4, main)[0]
+    owners = simulate(4, main)[0]
     i, j = np.indices((9, 9))
     np.testing.assert_array_equal(owners, 2 * (i // 2 % 2) + j // 2 % 2)
 
@@ -163,6 +167,7 @@ def test_nested_in_a_split_and_around_one(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
+@pytest.mark.serial
 def test_costs_pictures_and_words() -> None:
     """What is counted is what is planned; pictures, explanations, advice and scaling know it, too."""
 
@@ -183,9 +188,10 @@ def test_costs_pictures_and_words() -> None:
         cells = [p for p in figure.axes[0].patches if p.get_height() > 0]
         assert len(cells) > 4 * 3  # a box for each block
 
-    on_ranks(4, main)
+    simulate(4, main)
 
 
+@pytest.mark.serial
 def test_a_plan_of_many_blocks_is_small() -> None:
     """A million blocks that go to few ranks are few boxes."""
     source = Layout({"p": 4}, (100_000,), {"p": Cyclic(0)})

@@ -88,5 +88,7 @@ def test_what_ranks_hold(layouts: tuple[Layout, Layout]) -> None:
     source, target = layouts
     ranks = max(source.places.span, target.places.span)
     for layout in (source, target):
-        expected = [math.prod(layout.shape_at(rank)) if layout.coordinates_of(rank) else 0 for rank in range(ranks)]
+        expected = [
+            math.prod(layout.shape_at(rank)) if layout.coordinates_of(rank) is not None else 0 for rank in range(ranks)
+        ]
         assert held_by_rank(layout, ranks).tolist() == expected

@@ -58,6 +58,7 @@ def nested_drafts(draw: st.DrawFn) -> Draft:
     return Draft(axes, shape, "float64", roles)
 
 
+@pytest.mark.serial
 @given(nested_drafts())
 def test_each_splits_what_those_before_it_give(draft: Draft) -> None:
     """Runs, shapes and sizes are those of the embedding, entry by entry; where ranks hold intervals, these say so."""
@@ -81,6 +82,7 @@ def test_each_splits_what_those_before_it_give(draft: Draft) -> None:
     assert layout.divides(0)
 
 
+@pytest.mark.serial
 @given(nested_drafts())
 def test_intervals_make_the_same_roles_again(draft: Draft) -> None:
     """What `intervals` says, `roles_for` writes down: one layout, one way to write it."""
@@ -94,6 +96,7 @@ def test_intervals_make_the_same_roles_again(draft: Draft) -> None:
         ]
 
 
+@pytest.mark.serial
 def test_balanced_parts_of_balanced_parts() -> None:
     """As torch's [Shard(0), Shard(0)]: uneven and empty parts included."""
     layout = Layout({"p": 2, "q": 3}, (7,), {"p": Split(0), "q": Split(0)})
@@ -105,6 +108,7 @@ def test_balanced_parts_of_balanced_parts() -> None:
     assert list(few.intervals(0) or ()) == [(0, 1), (1, 1), (1, 1), (1, 2), (2, 2), (2, 2)]
 
 
+@pytest.mark.serial
 def test_a_default_is_one_wherever_it_comes() -> None:
     """A split that was filled in for the whole axis divides parts anew when another axis comes before it, and back."""
 
@@ -119,6 +123,7 @@ def test_a_default_is_one_wherever_it_comes() -> None:
     simulate(4, main)
 
 
+@pytest.mark.serial
 @given(nested_drafts(), nested_drafts(), st.permutations(range(30)))
 def test_counts_are_those_of_plans(s: Draft, t: Draft, order: list[int]) -> None:
     """What costs say of every rank is what its plan does, also on grids over other ranks in another order."""
@@ -132,6 +137,7 @@ def test_counts_are_those_of_plans(s: Draft, t: Draft, order: list[int]) -> None
         assert out.messages_in.tolist() == [sum(other != p.rank for other, _ in p.receives) for p in plans]
 
 
+@pytest.mark.serial
 @settings(max_examples=settings().max_examples // 3 + 1)
 @given(st.integers(1, 12), st.tuples(st.integers(-1, 2), st.integers(-1, 2)), st.sampled_from(["zero", "periodic"]))
 def test_halos_of_parts_of_parts(extent: int, widths: tuple[int, int], boundary: str) -> None:
@@ -155,6 +161,7 @@ def test_halos_of_parts_of_parts(extent: int, widths: tuple[int, int], boundary:
     simulate(4, main)
 
 
+@pytest.mark.serial
 def test_operators_on_parts_of_parts() -> None:
     """Products, windows, transforms, slices and shifts: those of one process."""
     generator = np.random.default_rng(2)
@@ -199,6 +206,7 @@ def test_operators_on_parts_of_parts() -> None:
     simulate(4, main)
 
 
+@pytest.mark.serial
 def test_shifts_move_parts_whole() -> None:
     """Along either grid axis, a rank has what another one had, uneven parts included."""
 
@@ -218,6 +226,7 @@ def test_shifts_move_parts_whole() -> None:
 # -- grids over any ranks ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_a_grid_over_some_ranks() -> None:
     """Ranks stand in the order in which they are given; the others hold nothing; two grids may share no rank."""
 
@@ -243,6 +252,7 @@ def test_a_grid_over_some_ranks() -> None:
     ]
 
 
+@pytest.mark.serial
 def test_collectives_on_reordered_ranks() -> None:
     """Broadcasts and sums on many ranks, where they are the library's: the root is the one at the coordinate."""
 
@@ -258,6 +268,7 @@ def test_collectives_on_reordered_ranks() -> None:
     assert simulate(7, main) == [[], *[[6.0, 6.0]] * 6]
 
 
+@pytest.mark.serial
 def test_ranks_of_a_grid_are_no_axis_and_an_axis_may_be_called_ranks() -> None:
     """A sequence says which ranks, a number is the length of an axis; both at once, the ranks come by place."""
 
@@ -274,6 +285,7 @@ def test_ranks_of_a_grid_are_no_axis_and_an_axis_may_be_called_ranks() -> None:
     assert simulate(2, main) == [expected] * 2
 
 
+@pytest.mark.serial
 @given(st.permutations(range(8)), st.integers(0, 8))
 def test_places(order: list[int], count: int) -> None:
     """Where a rank stands and who stands there are inverse to each other; consecutive ranks take no memory."""

@@ -108,3 +108,19 @@ def bring_together(placement: Placement, axes: Collection[int]) -> Placement:
             for name, role in placement.roles.items()
         },
     )
+
+
+def elsewhere(placement: Placement, axes: Collection[int]) -> Placement:
+    """Return a placement in which some tensor axes are whole because others are split in their place, where there are any.
+
+    Moving to it is an all-to-all, in which each rank keeps its share of the tensor.
+    """
+    roles = dict(bring_together(placement, axes).roles)
+    for name, role in placement.roles.items():
+        parts = placement.grid.axes[name]
+        if role.axis in axes and parts > 1:
+            taken = {other.axis for other in roles.values()}
+            free = [a for a, extent in enumerate(placement.shape) if a not in axes and a not in taken and extent >= parts]
+            if free:
+                roles[name] = Split(max(free, key=placement.shape.__getitem__))
+    return place(placement.grid, placement.shape, roles)

@@ -252,6 +252,9 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     instead = DIRECT.get(function)
     if instead is not None:
         return instead(*args, **kwargs)
+    if type(function) is torch._ops.OpOverload and _excluded(torch._C.DispatchKey.AutogradFunctionality):
+        with plain():  # below autograd, under a mode of the user's (which counts memory, say): this rank's part
+            return function(*args, **kwargs)
     with plain():
         values: list[Any] = []
         placements: list[Any] = []
@@ -301,6 +304,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 _packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
+_excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 _autocast = torch.is_autocast_enabled
 
 

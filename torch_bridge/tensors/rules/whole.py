@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from torch_bridge.tensors.axes import settle
+from torch_bridge.tensors.axes import elsewhere, settle
 from torch_bridge.tensors.call import Call, Plan, Spec, as_it_is, gather, results_of, rule
 from torch_bridge.tensors.rules.names import known
 
@@ -141,7 +141,7 @@ FOURIER = "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 f
 
 @rule(*[getattr(torch.fft, name) for name in FOURIER])
 def fourier(call: Call, x: Any, s: Any = None, dim: Any = "unset", *_: Any, **kwargs: Any) -> Plan:
-    """Along axes that are whole on each rank."""
+    """Along axes that are whole on each rank, because others are split in their place."""
     name = call.function.__name__.removeprefix("fft_")
     shift = name.endswith("shift")
     if shift:
@@ -161,5 +161,5 @@ def fourier(call: Call, x: Any, s: Any = None, dim: Any = "unset", *_: Any, **kw
             axes = [given] if isinstance(given, int) else given
     whole = {x.axis(a) for a in axes}
     labels = [None if a in whole else a for a in range(x.ndim)]
-    assignment = settle(call.grid, [(x.placement, labels)])
+    assignment = settle(call.grid, [(elsewhere(x.placement, whole), labels)])
     return Plan([assignment.placement(x.shape, labels)], results_of(call, lambda shape: assignment.placement(shape, labels)))
