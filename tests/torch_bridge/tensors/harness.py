@@ -5,8 +5,8 @@
         agrees(layout, F.conv1d, normal(2, 3, 5), normal(4, 3, 3))
 
 `layouts` draws how many ranks there are, a grid of up to three axes, and for each tensor one role along each axis: it
-is replicated, or split into intervals that are balanced, uneven, empty, in another order, nested, or into cyclic blocks.
-`agrees` compares values, shapes, dtypes, and the gradients of all tensors that require one, on every rank.
+is replicated, or split into intervals that are balanced, uneven, empty, in another order, nested, or into cyclic
+blocks. `agrees` compares values, shapes, dtypes, and the gradients of all tensors that require one.
 """
 
 from __future__ import annotations

@@ -173,9 +173,7 @@ def _channelwise(
                 statistic = statistic.flatten(1)
                 if 0 not in axes:
                     statistic = over_batch(statistic.reshape(batches.local_shape))
-                _update(
-                    called.operands[k], parts[k], statistic.reshape(-1), momentum, target, call.operands[k].placement
-                )
+                _update(called.operands[k], parts[k], statistic.reshape(-1), momentum, target)
         return _scaled(y, _part(parts, w), _part(parts, b), x.ndim - 2, part.dtype)
 
     def local(called: Call, *parts: torch.Tensor) -> torch.Tensor:
@@ -199,7 +197,7 @@ def _update(value: Any, part: torch.Tensor, statistic: torch.Tensor, momentum: f
 
 
 def _write_back(value: Any, part: torch.Tensor, target: Placement) -> None:
-    """Move a running statistic, changed where it was used, to where it is kept; a plain tensor is kept on every rank."""
+    """Move a running statistic, changed where it was used, to where it is kept: of a plain tensor, on every rank."""
     kept = getattr(value, "_placement", None) or target.whole()
     if target is not kept:
         with torch.no_grad():
