@@ -83,7 +83,9 @@ class GPT(nn.Module):
 ROWS = {"weight": {"model": Split(0)}, "bias": {"model": Split(0)}}
 COLUMNS = {"weight": {"model": Split(1)}}
 TENSOR_PARALLEL = {
-    **{f"blocks.*.{layer}.{name}": roles for layer in ("query", "key", "value", "rise") for name, roles in ROWS.items()},
+    **{
+        f"blocks.*.{layer}.{name}": roles for layer in ("query", "key", "value", "rise") for name, roles in ROWS.items()
+    },
     **{f"blocks.*.{layer}.{name}": roles for layer in ("out", "fall") for name, roles in COLUMNS.items()},
 }
 """How weights lie along ``model``: heads and hidden features are split, so the sums over them are over the ranks."""

@@ -5,10 +5,10 @@ Run it on simulated ranks, or on MPI's::
     python examples/lenet5.py --ranks 4
     mpiexec -n 4 python examples/lenet5.py
 
-The network is torch's own, unchanged; its layout is that of Hewett and Grady (arXiv 2006.03108). The images are split over a
-2 x 2 grid; convolution and pooling exchange halos. Then the split of space becomes one of features. The weights of the
-linear layers lie on the 2 x 2 grid as well; where one layer's outputs lie along the rows of the grid, so do the next
-one's inputs. Every data movement is a linear operator, and its adjoint is checked before training begins.
+The network is torch's own, unchanged; its layout is that of Hewett and Grady (arXiv 2006.03108). The images are split
+over a 2 x 2 grid; convolution and pooling exchange halos. Then the split of space becomes one of features. The weights
+of the linear layers lie on the 2 x 2 grid as well; where one layer's outputs lie along the rows of the grid, so do the
+next one's inputs. Every data movement is a linear operator, and its adjoint is checked before training begins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import nn
 
 from distdl_ops import Grid, Replicated, Split, World
 from distdl_ops.worlds.agreement import agreed
-from torch_bridge import distribute, distribute_tensor, explain
+from torch_bridge import DistributedTensor, distribute, distribute_tensor, explain
 
 
 def lenet5() -> nn.Sequential:
@@ -62,10 +62,10 @@ def distributed(model: nn.Sequential, grid: Grid) -> nn.Sequential:
     weights = {f"{layer}.{name}": roles for layer, names in LINEAR.items() for name, roles in names.items()}
     distribute(model, grid, weights)
 
-    def by_channels(_: nn.Module, images: tuple[torch.Tensor]) -> torch.Tensor:
+    def by_channels(_: nn.Module, images: tuple[DistributedTensor]) -> DistributedTensor:
         return images[0].redistribute(rows=Replicated(), cols=Split(1))
 
-    model.flatten.register_forward_pre_hook(by_channels)
+    model.get_submodule("flatten").register_forward_pre_hook(by_channels)
     return model
 
 
@@ -158,8 +158,9 @@ def run(world: World, options: Options, prepared: tuple[tuple[datasets.Digits, d
     alone = lenet5().to(getattr(torch, options.dtype))
     model = distributed(copy.deepcopy(alone), grid)
 
-    def scores(images: torch.Tensor) -> torch.Tensor:
-        return model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+    def scores(images: torch.Tensor) -> DistributedTensor:
+        result: DistributedTensor = model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+        return result
 
     def loss(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(scores(images), labels)

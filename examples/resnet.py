@@ -5,9 +5,9 @@ Run it on simulated ranks, or on MPI's::
     python examples/resnet.py --ranks 4
     mpiexec -n 4 python examples/resnet.py
 
-The network is written for one process. `distribute` lays its weights out, and `distribute_tensor` the images: convolutions
-exchange halos, the statistics of batch normalisation are summed over all parts of the images, and what is added by a
-shortcut lies where the block's result does. It is trained beside the sequential network.
+The network is written for one process. `distribute` lays its weights out, and `distribute_tensor` the images:
+convolutions exchange halos, the statistics of batch normalisation are summed over all parts of the images, and what is
+added by a shortcut lies where the block's result does. It is trained beside the sequential network.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def run(world: World, options: Options, prepared: tuple[Grid, Data]) -> int:
     model = distribute(copy.deepcopy(alone), grid)
 
     def scores(images: torch.Tensor) -> torch.Tensor:
-        return model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+        result: torch.Tensor = model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+        return result
 
     def loss(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(scores(images), labels)
@@ -123,13 +124,14 @@ def run(world: World, options: Options, prepared: tuple[Grid, Data]) -> int:
 
     samples = batches(digits, options)
     plan = explain(loss, *samples[0])
-    say(f"Residual network of {sum(p.numel() for p in model.parameters())} parameters on {grid!r}, {options.dtype}\n\n{plan}\n")
+    say(
+        f"Residual network of {sum(p.numel() for p in model.parameters())} parameters on {grid!r}, {options.dtype}\n\n"
+        f"{plan}\n"
+    )
     model.load_state_dict(alone.state_dict())  # explaining took a step of the running statistics
     sequential = training.Network(alone, lambda x, labels: nn.functional.cross_entropy(alone(x), labels))
     title = f"Residual network, {options.dtype}"
-    return training.train_both(
-        world, training.Network(model, loss), sequential, samples, plan, options, title, outcome
-    )
+    return training.train_both(world, training.Network(model, loss), sequential, samples, plan, options, title, outcome)
 
 
 def main(arguments: list[str] | None = None) -> int:

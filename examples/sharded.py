@@ -6,9 +6,10 @@ Run it on simulated ranks, or on MPI's::
     mpiexec -n 4 python examples/sharded.py
 
 The network and the optimizer are torch's own. Each rank has samples of its own, and a part of the weights, of their
-gradients and of Adam's state. Where a layer is applied, its weight is `Split -> Copies`: an all-gather, whose adjoint, a reduce-scatter, sums the gradients. What was
-gathered is given up at once, and gathered once more in the backward pass, so that no rank ever has more than one whole
-weight and its gradient. The training is that of the sequential network.
+gradients and of Adam's state. Where a layer is applied, its weight is `Split -> Copies`: an all-gather, whose adjoint,
+a reduce-scatter, sums the gradients. What was gathered is given up at once, and gathered once more in the backward
+pass, so that no rank ever has more than one whole weight and its gradient. The training is that of the sequential
+network.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ r"""Spectral convolutions, the layers of Fourier neural operators: a matrix of i
 F is the real Fourier transform along all spatial axes, and P keeps its low modes: of the last axis the frequencies 0 to
 m - 1, of every other one -m to m - 1.
 
-The module is made of torch's functions alone, so it runs on plain tensors and, unchanged, on distributed ones: where space
-is split, an all-to-all brings each axis together, with channels or samples split in its place.
+The module is made of torch's functions alone, so it runs on plain tensors and, unchanged, on distributed ones: where
+space is split, an all-to-all brings each axis together, with channels or samples split in its place.
 
-Source: Z. Li et al., *Fourier Neural Operator for Parametric Partial Differential Equations*, ICLR 2021, arXiv:2010.08895.
+Source: Z. Li et al., *Fourier Neural Operator for Parametric Partial Differential Equations*, ICLR 2021,
+arXiv:2010.08895.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class SpectralConv(torch.nn.Module):
         d = len(self.modes)
         extents = x.shape[-d:]
         if any(m > n // 2 for m, n in zip(self.modes, extents, strict=True)):
-            raise ValueError(f"SpectralConv: expected extents of at least twice the modes {self.modes}, found {tuple(extents)}")
+            raise ValueError(
+                f"SpectralConv: expected extents of at least twice the modes {self.modes}, found {tuple(extents)}"
+            )
         spectrum = torch.fft.rfftn(x, dim=tuple(range(-d, 0)))[..., : self.modes[-1]]
         for axis, m in enumerate(self.modes[:-1], -d):
             size = spectrum.shape[axis]
@@ -81,4 +84,5 @@ class SpectralConv(torch.nn.Module):
             missing = list(y.shape)
             missing[axis] = n - 2 * m
             y = torch.cat([y.narrow(axis, 0, m), y.new_zeros(missing), y.narrow(axis, m, m)], axis)
-        return torch.fft.irfftn(y, s=extents, dim=tuple(range(-d, 0)))
+        result: torch.Tensor = torch.fft.irfftn(y, s=extents, dim=tuple(range(-d, 0)))
+        return result

@@ -1,7 +1,7 @@
 """Which axes of a call's tensors belong together, and how they are split.
 
-A rule *labels* the axes of each operand and of the result, as ``einsum`` does with letters: axes with the same label run
-together. Along each grid axis, one label is split, or none. Then everything else follows:
+A rule *labels* the axes of each operand and of the result, as ``einsum`` does with letters: axes with the same label
+run together. Along each grid axis, one label is split, or none. Then everything else follows:
 
 =================================================  =================================================
 along a grid axis that splits a label, a tensor
@@ -111,7 +111,7 @@ def bring_together(placement: Placement, axes: Collection[int]) -> Placement:
 
 
 def elsewhere(placement: Placement, axes: Collection[int]) -> Placement:
-    """Return a placement in which some tensor axes are whole because others are split in their place, where there are any.
+    """Return a placement in which some tensor axes are whole because others, where there are any, are split instead.
 
     Moving to it is an all-to-all, in which each rank keeps its share of the tensor.
     """
@@ -120,7 +120,9 @@ def elsewhere(placement: Placement, axes: Collection[int]) -> Placement:
         parts = placement.grid.axes[name]
         if role.axis in axes and parts > 1:
             taken = {other.axis for other in roles.values()}
-            free = [a for a, extent in enumerate(placement.shape) if a not in axes and a not in taken and extent >= parts]
+            free = [
+                a for a, extent in enumerate(placement.shape) if a not in axes and a not in taken and extent >= parts
+            ]
             if free:
                 roles[name] = Split(max(free, key=placement.shape.__getitem__))
     return place(placement.grid, placement.shape, roles)

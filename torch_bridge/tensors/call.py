@@ -1,11 +1,12 @@
 """How a function of torch is called on distributed tensors: move the arguments, call on the parts, wrap the result.
 
-A *rule* says this for one function. It sees the call with a `Spec` in place of each tensor (how it lies, its dtype, never
-its numbers), and returns a `Plan`: which placement each tensor argument must have, what each rank computes on its parts
-(torch's own function, unless the rule says otherwise), and how the result lies. What is computed from what a rule cannot
-see cannot be kept, so a plan is kept for the next call with the same function, placements and other arguments.
+A *rule* says this for one function. It sees the call with a `Spec` in place of each tensor (how it lies, its dtype,
+never its numbers), and returns a `Plan`: which placement each tensor argument must have, what each rank computes on its
+parts (torch's own function, unless the rule says otherwise), and how the result lies. What is computed from what a rule
+cannot see cannot be kept, so a plan is kept for the next call with the same function, placements and other arguments.
 
-A rule may return a function of the call's own arguments instead: the call is then a composition of functions that have rules.
+A rule may return a function of the call's own arguments instead: the call is then a composition of functions that have
+rules.
 
 ============================  ==========================================================================
 `rule`                        registers a rule for functions of torch
@@ -121,13 +122,17 @@ class Call:
         return self.function(*args, **kwargs)
 
     def meta(self) -> Any:
-        """Return what the function returns for whole tensors, without numbers: shapes and dtypes, on torch's meta device.
+        """Return what the function returns for whole tensors, on torch's meta device: shapes and dtypes, no numbers.
 
-        Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are gathered.
+        Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are
+        gathered.
         """
         parts = [
             torch.empty(
-                spec.shape, dtype=spec.dtype, device="meta", requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex
+                spec.shape,
+                dtype=spec.dtype,
+                device="meta",
+                requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex,
             ).clone()
             for spec in self.operands
         ]
@@ -195,8 +200,8 @@ def rule(*functions: Any) -> Callable[[F], F]:
     Returns
     -------
     callable
-        Takes a rule: a function of a `Call` and the call's arguments, with a `Spec` in place of each tensor, that returns
-        a `Plan`, or a function of the call's own arguments that is called in its place.
+        Takes a rule: a function of a `Call` and the call's arguments, with a `Spec` in place of each tensor, that
+        returns a `Plan`, or a function of the call's own arguments that is called in its place.
 
     Examples
     --------
@@ -298,7 +303,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             parts = [value.view_as(value) if type(value) is _class else value for value in values]
             return plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
         if type(plan) is Plan:
-            return _carry_out(plan, function, args, kwargs, values, placements)
+            return _carry_out(plan, function, args, kwargs, values)
     return plan(*args, **kwargs)
 
 
@@ -308,14 +313,12 @@ _excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 _autocast = torch.is_autocast_enabled
 
 
-def _carry_out(
-    plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], placements: list[Any]
-) -> Any:
+def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
     """Move the operands, compute, and wrap the result."""
     if plan.changes and "_copied_view" in values[0].__dict__:
         raise context.refused(
-            f"{function_name(function)} would change a copy: this tensor is a view of a tensor that lies in another way, and "
-            "its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
+            f"{function_name(function)} would change a copy: this tensor is a view of one that lies in another way, "
+            "and its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
         )
     packed = _packing(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
@@ -406,7 +409,7 @@ def wrap(part: torch.Tensor, placement: Placement) -> Any:
 
 
 def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
-    """Return empty results that keep the operands' place in the graph, so that no rank is missing in a backward pass."""
+    """Return empty results that keep the operands' place in the graph: no rank is missing in a backward pass."""
     if isinstance(shapes, list | tuple):
         return _as(shapes, [_connected(shape, parts) for shape in shapes])
     if shapes is None:
@@ -480,11 +483,13 @@ def _decide(
     """Return the plan of a call, or what is to be called in its place."""
     grid = _grid(function, placements)
     specs = [
-        Spec(replicated(grid, tuple(value.shape)) if placement is None else placement, value.dtype, placement is not None)
+        Spec(
+            replicated(grid, tuple(value.shape)) if placement is None else placement, value.dtype, placement is not None
+        )
         for value, placement in zip(values, placements, strict=True)
     ]
     rest = iter(specs)
-    call = Call(function, *(_replaced(given, rest) for given in (tuple(args), kwargs)), specs, grid)
+    call = Call(function, _replaced(tuple(args), rest), _replaced(kwargs, rest), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
         return AsItIs(grid)
     found = RULES.get(function)
@@ -515,7 +520,7 @@ def _asked(rule: Rule, call: Call) -> Any:
     if rule in OF_INTERVALS and any(spec.placement.flat is not spec.placement for spec in call.operands):
         specs = [Spec(spec.placement.flat, spec.dtype, spec.distributed) for spec in call.operands]
         rest = iter(specs)
-        call = Call(call.function, *(_replaced(given, rest) for given in (call.args, call.kwargs)), specs, call.grid)
+        call = Call(call.function, _replaced(call.args, rest), _replaced(call.kwargs, rest), specs, call.grid)
     return rule(call, *call.args, **call.kwargs)
 
 
@@ -630,7 +635,7 @@ def _refuse(call: Call) -> Plan:
 
 
 def _in_place(call: Call) -> Any:
-    """Return the plan of a function that changes its first argument: that of the function with a fresh result, in place.
+    """Return the plan of a function that changes its first argument: that of the one with a fresh result, in place.
 
     Where the result would lie in another way than the argument, it is computed afresh, moved and copied into it.
     """

@@ -1,4 +1,4 @@
-"""What surrounds a call: whether calls are recorded, whether what has no rule is gathered, and how a refusal is said."""
+"""What surrounds a call: whether it is recorded, whether what has no rule is gathered, and how a refusal is said."""
 
 from __future__ import annotations
 
@@ -124,9 +124,7 @@ def composite(function: Any) -> Any:
     inner = dict(function.__globals__)
     for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
         inner[name] = _no
-    copy = types.FunctionType(
-        function.__code__, inner, function.__name__, function.__defaults__, function.__closure__
-    )
+    copy = types.FunctionType(function.__code__, inner, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 

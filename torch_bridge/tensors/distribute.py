@@ -12,8 +12,9 @@ from torch import nn
 
 from distdl_ops import Grid, Replicated
 from distdl_ops.roles import Role
+from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.placement import Placement, place
-from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor, wrap
+from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -25,19 +26,20 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
     """Lay a module's parameters and buffers out on a grid. Collective; the module is changed and returned.
 
     From then on the module takes distributed tensors. It is the same module: its code, its hooks, its names, its
-    ``state_dict``. A parameter that is `Split` along an axis along which the data is split as well is gathered where it is
-    used (sharded data parallelism); one that is split along another axis is multiplied in blocks (tensor parallelism).
+    ``state_dict``. A parameter that is `Split` along an axis along which the data is split as well is gathered where it
+    is used (sharded data parallelism); one that is split along another axis is multiplied in blocks (tensor
+    parallelism).
 
     Parameters
     ----------
     module : torch.nn.Module
-        Any module. Where ranks have other weights, those of rank 0 are taken. Parameters on the ``meta`` device stay there,
-        each rank's part of its own shape, until ``to_empty`` or a checkpoint gives them numbers.
+        Any module. Where ranks have other weights, those of rank 0 are taken. Parameters on the ``meta`` device stay
+        there, each rank's part of its own shape, until ``to_empty`` or a checkpoint gives them numbers.
     grid : Grid
         The ranks.
     parameters : mapping of str to mapping of str to Role, optional
-        For patterns of names (as in file names: ``"layers.*.weight"``), roles by grid axis; along other axes, and for other
-        names, `Replicated`. The first pattern that fits counts. Buffers are found by their names, too.
+        For patterns of names (as in file names: ``"layers.*.weight"``), roles by grid axis; along other axes, and for
+        other names, `Replicated`. The first pattern that fits counts. Buffers are found by their names, too.
     reshard : bool, optional
         Whether weights that are gathered are given up after the forward pass and gathered again for the backward pass.
 
@@ -71,7 +73,9 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
     names = [name for name, _ in _tensors(module)]
     for pattern in layouts:
         if not fnmatch.filter(names, pattern):
-            raise ValueError(f"distribute: no parameter or buffer is called {pattern!r}; the names are {', '.join(names)}")
+            raise ValueError(
+                f"distribute: no parameter or buffer is called {pattern!r}; the names are {', '.join(names)}"
+            )
     source = _source(module, grid)
     made: dict[int, Any] = {}
     for path, part in module.named_modules():

@@ -44,7 +44,7 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     >>> print("\n".join(line[:70].rstrip() for line in simulate(2, main)[0].splitlines()))
          forward          backward
     messages   bytes  messages   bytes  call
-                                        Conv2d: torch.nn.functional.conv2
+                                        Conv2d: torch.nn.functional.conv2d
            1      32         0       0    HaloExchange(rows)
            0       0         1      36    Copy(rows)
            1      32         1      36  together
@@ -122,8 +122,7 @@ class Recorder:
             self.steps.append(Step(context.module_path(), "redistribute", str(move.target)))
         source, target = move.source.layout, move.target.layout
         gathers = any(
-            role.axis is not None and move.target.roles[name].axis is None
-            for name, role in move.source.roles.items()
+            role.axis is not None and move.target.roles[name].axis is None for name, role in move.source.roles.items()
         )
         backward = movement_cost(target, source, itemsize) if wanted else ParallelCost()
         self.steps[-1].moved.append(Moved(move.real, movement_cost(source, target, itemsize), backward, gathers))
@@ -164,10 +163,16 @@ class Explanation:
         for step in self.steps:
             if step.moved:
                 lines.append(f"{'':36}{step.module + ': ' if step.module else ''}{step.function} -> {step.layout}")
-                lines += [_line(m.forward, m.backward, f"  {m.operator}{', gathered' if m.gathers else ''}") for m in step.moved]
-        total = [sum((part for part in parts), ParallelCost()) for parts in zip(*((m.forward, m.backward) for m in self.moved), strict=True)]
-        if total:
-            lines.append(_line(*total, "together"))
+                lines += [
+                    _line(m.forward, m.backward, f"  {m.operator}{', gathered' if m.gathers else ''}")
+                    for m in step.moved
+                ]
+        moved = list(self.moved)
+        if moved:
+            forward, backward = (
+                sum(costs, ParallelCost()) for costs in ([m.forward for m in moved], [m.backward for m in moved])
+            )
+            lines.append(_line(forward, backward, "together"))
         else:
             lines.append(f"{'':36}nothing is sent")
         return "\n".join([*lines, *(f"obstacle: {message}" for message in self.obstacles)])

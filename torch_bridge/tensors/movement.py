@@ -38,8 +38,8 @@ class Move:
     def __init__(self, source: Placement, target: Placement) -> None:
         self.source, self.target = source, target
         self.keeps = all(
-            role == target.roles[name] and not isinstance(role, Copies)
-            or isinstance(role, Replicated) and isinstance(target.roles[name], Copies)
+            (role == target.roles[name] and not isinstance(role, Copies))
+            or (isinstance(role, Replicated) and isinstance(target.roles[name], Copies))
             for name, role in source.roles.items()
         )
 
@@ -65,11 +65,14 @@ class Move:
         if part.is_meta:
             return part.new_empty(self.target.local_shape)
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+        moved: torch.Tensor
         if part.dtype == torch.complex32:
-            return self.complex(part.to(torch.complex64)).to(torch.complex32)
-        if part.dtype == torch.bool:
-            return self.real(part.view(torch.uint8)).view(torch.bool)
-        return self.complex(part) if part.is_complex() else self.real(part)
+            moved = self.complex(part.to(torch.complex64)).to(torch.complex32)
+        elif part.dtype == torch.bool:
+            moved = self.real(part.view(torch.uint8)).view(torch.bool)
+        else:
+            moved = self.complex(part) if part.is_complex() else self.real(part)
+        return moved
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted."""
@@ -94,12 +97,12 @@ class _Moved(torch.autograd.Function):
         ctx.move = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:
         with plain():
             return ctx.move.dual(cotangent), None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
         with plain():
             return ctx.move(tangent)  # type: ignore[no-any-return]
 
@@ -109,4 +112,4 @@ def move_between(source: Placement, target: Placement) -> Move:
     move = source._moves.get(target)
     if move is None:
         move = source._moves[target] = Move(source, target)
-    return move  # type: ignore[no-any-return]
+    return move

@@ -1,10 +1,11 @@
 """How a whole tensor lies on the ranks of a grid, without its dtype.
 
-A `distdl_ops.DistributedSpace` has a dtype; a tensor of torch may change its own in place (``model.to(bfloat16)``). So a
-distributed tensor keeps its *placement*, the grid, the shape and the roles, and its space is made of both when somebody asks.
+A `distdl_ops.DistributedSpace` has a dtype; a tensor of torch may change its own in place (``model.to(bfloat16)``). So
+a distributed tensor keeps its *placement*, the grid, the shape and the roles, and its space is made of both when
+somebody asks.
 
-A placement is made once for a grid, a shape and roles. Two placements of a rank are equal when they are the same object:
-what is decided for one call is found again for the next in a dictionary.
+A placement is made once for a grid, a shape and roles. Two placements of a rank are equal when they are the same
+object: what is decided for one call is found again for the next in a dictionary.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -89,9 +90,7 @@ class Placement:
     def cut_axes(self) -> frozenset[int]:
         """Tensor axes that are split between ranks."""
         lengths = self.grid.axes
-        return frozenset(
-            role.axis for name, role in self.roles.items() if role.axis is not None and lengths[name] > 1
-        )
+        return frozenset(role.axis for name, role in self.roles.items() if role.axis is not None and lengths[name] > 1)
 
     def split_axes(self, axis: int) -> tuple[str, ...]:
         """Return the grid axes that split a tensor axis, in order."""
@@ -131,7 +130,7 @@ class Placement:
         return str(self.layout)
 
 
-def place(grid: Grid, shape: tuple[int, ...], roles: Mapping[str, Role]) -> Placement:
+def place(grid: Grid, shape: Sequence[int], roles: Mapping[str, Role]) -> Placement:
     """Return the placement of a tensor of some shape on a grid, one role for each grid axis. No communication."""
     state = state_of(grid.world)
     shape = tuple(shape)

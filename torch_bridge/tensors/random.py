@@ -1,8 +1,8 @@
 """Random numbers that do not depend on the layout.
 
-Each function draws one number from torch's default generator, which is in the same state on all ranks; with it, the number
-at an entry is a function of the entry's place in the whole tensor. So each rank makes its part alone, and a recomputation,
-a resumption, or any other layout gives the same numbers.
+Each function draws one number from torch's default generator, which is in the same state on all ranks; with it, the
+number at an entry is a function of the entry's place in the whole tensor. So each rank makes its part alone, and a
+recomputation, a resumption, or any other layout gives the same numbers.
 
 The function is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
 which passes the statistical tests of BigCrush as a counter-based generator.
@@ -30,7 +30,11 @@ def places(placement: Placement) -> torch.Tensor:
     step = 1
     for axis in reversed(range(len(placement.shape))):
         runs = [] if pieces is None else pieces[axis]
-        numbers = torch.cat([torch.arange(run.start, run.start + run.length) for run in runs]) if runs else torch.zeros(0, dtype=torch.int64)
+        numbers = (
+            torch.cat([torch.arange(run.start, run.start + run.length) for run in runs])
+            if runs
+            else torch.zeros(0, dtype=torch.int64)
+        )
         shape = [1] * len(placement.shape)
         shape[axis] = -1
         index = index + numbers.reshape(shape) * step if index.numel() else index

@@ -54,7 +54,8 @@ def _hooks(gathered: list[tuple[Any, Any, torch.Tensor]]) -> Any:
         value, move, version, shape, stride, offset = packed
         if value._version != version:
             raise RuntimeError(
-                "a sharded weight was changed in place between the forward and the backward pass, which gathers it again"
+                "a sharded weight was changed in place between the forward pass and the backward pass, "
+                "which gathers it again"
             )
         with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
             return move.run(value).as_strided(shape, stride, offset)  # type: ignore[no-any-return]

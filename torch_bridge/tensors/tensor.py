@@ -31,7 +31,7 @@ SPACE_DTYPES = {
 
 @final
 class DistributedTensor(torch.Tensor):
-    """This rank's part of a tensor, with the layout of the whole. Made by `distribute_tensor` or `from_local`.
+    """A rank's part of a tensor, with the layout of the whole. Made by `distribute_tensor` or `from_local`.
 
     Attributes
     ----------
@@ -52,13 +52,15 @@ class DistributedTensor(torch.Tensor):
     _placement: Placement
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG003
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return call.dispatch(func, args, kwargs or {})
 
     @property
     def space(self) -> DistributedSpace:
         """The space of the whole tensor."""
-        return self._placement.space(SPACE_DTYPES.get(self.dtype) or ("float32" if self.dtype.is_floating_point else "float64"))
+        return self._placement.space(
+            SPACE_DTYPES.get(self.dtype) or ("float32" if self.dtype.is_floating_point else "float64")
+        )
 
     @staticmethod
     def from_local(part: torch.Tensor, space: DistributedSpace) -> DistributedTensor:
@@ -107,7 +109,7 @@ class DistributedTensor(torch.Tensor):
         """Return the whole tensor on every rank, `Replicated`; differentiable."""
         return self.redistribute(self._placement.whole())
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # noqa: ARG002
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"DistributedTensor({self._placement}, dtype={self.dtype}, part={self.to_local()!r})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -116,7 +118,8 @@ class DistributedTensor(torch.Tensor):
                 f"pickling a distributed tensor ({self._placement}) would save one rank's part; save x.full_tensor() "
                 "or use torch_bridge.save_checkpoint"
             )
-        return self.detach().to_local().requires_grad_(self.requires_grad).__reduce_ex__(protocol)
+        part: Any = self.detach()
+        return part.to_local().requires_grad_(self.requires_grad).__reduce_ex__(protocol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if id(self) in memo:
@@ -180,11 +183,13 @@ def distribute_tensor(
     else:
         target = placement_of(layout)
         if tuple(tensor.shape) != target.shape:
-            raise ValueError(f"distribute_tensor: expected a tensor of shape {target.shape}, found {tuple(tensor.shape)}")
+            raise ValueError(
+                f"distribute_tensor: expected a tensor of shape {target.shape}, found {tuple(tensor.shape)}"
+            )
     if not target.layout.holds_once:
         raise context.refused(
-            f"distribute_tensor: the layout {target} holds entries more than once; give a tensor whose parts are known to "
-            "DistributedTensor.from_local, or use Replicated() in place of Copies()"
+            f"distribute_tensor: the layout {target} holds entries more than once; give a tensor whose parts are "
+            "known to DistributedTensor.from_local, or use Replicated() in place of Copies()"
         )
     if isinstance(tensor, DistributedTensor):
         return tensor.redistribute(target)

@@ -8,15 +8,23 @@ import torch
 import torch.nn.functional as F
 
 from torch_bridge.tensors.axes import settle
-from torch_bridge.tensors.call import Call, Plan, Spec, rule_of_intervals as rule
+from torch_bridge.tensors.call import Call, Plan, Spec
+from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.random import uniform
 from torch_bridge.tensors.rules.names import known
 
 
 @rule(*known("scaled_dot_product_attention"))
 def attention(
-    call: Call, query: Spec, key: Spec, value: Spec, attn_mask: Spec | None = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+    call: Call,
+    query: Spec,
+    key: Spec,
+    value: Spec,
+    attn_mask: Spec | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Any:
     """Each rank attends for its queries: keys and values are brought together along the sequence."""
     if dropout_p > 0:
@@ -33,7 +41,11 @@ def attention(
                 names[k] = None
         return names
 
-    operands = [(query, labels(query, ["q", None])), (key, labels(key, [None, None])), (value, labels(value, [None, None]))]
+    operands = [
+        (query, labels(query, ["q", None])),
+        (key, labels(key, [None, None])),
+        (value, labels(value, [None, None])),
+    ]
     if attn_mask is not None:
         operands.append((attn_mask, labels(attn_mask, ["q" if attn_mask.shape[-2] == shape[-2] else None, None])))
     whole = [batch[-1]] if enable_gqa and batch else []
@@ -54,8 +66,14 @@ def attention(
 
 
 def _written_out(
-    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
-    scale: float | None = None, enable_gqa: bool = False,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Any:
     """Attention as its formula, with a mask of dropout that is the same on any layout."""
     if enable_gqa:

@@ -13,7 +13,7 @@ from torch_bridge.tensors.call import direct, wrap
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.tensor import DistributedTensor
 
-T = torch.Tensor
+T: Any = torch.Tensor
 
 PASSED = (
     "stride storage_offset untyped_storage data_ptr element_size get_device requires_grad_ retain_grad "
@@ -35,17 +35,30 @@ def _part(function: Any) -> Any:
 WHOLE = {"shape", "ndim", "T", "H", "mT", "mH", "real", "imag", "grad", "data", "nbytes", "grad_fn"}
 
 for _name in dir(torch._C.TensorBase):
-    _attribute = getattr(torch._C.TensorBase, _name, None)
+    _attribute: Any = getattr(torch._C.TensorBase, _name, None)
     if type(_attribute).__name__ in ("getset_descriptor", "property") and _name not in WHOLE:
         direct(_attribute.__get__)(_part(_attribute.__get__))
         direct(_attribute.__set__)(_part(_attribute.__set__)) if hasattr(_attribute, "__set__") else None
-    elif callable(_attribute) and (_name.startswith("is_") or _name.startswith("_") and not _name.startswith("__")):
-        if not _name.startswith(("_foreach", "_conj", "_neg_view", "_to_dense", "_values", "_indices")) and _name not in ("is_set_to", "is_same_size"):
-            direct(_attribute)(_part(_attribute))
+    elif (
+        callable(_attribute)
+        and (_name.startswith("is_") or (_name.startswith("_") and not _name.startswith("__")))
+        and not _name.startswith(("_foreach", "_conj", "_neg_view", "_to_dense", "_values", "_indices"))
+        and _name not in ("is_set_to", "is_same_size")
+    ):
+        direct(_attribute)(_part(_attribute))
 for _name in PASSED:
     direct(getattr(T, _name))(_part(getattr(T, _name)))
-for _function in (T.is_complex, T.is_floating_point, torch.is_complex, torch.is_floating_point, torch.is_signed,
-                  torch.is_inference, torch.is_conj, torch.is_neg, torch.is_same_size):
+for _function in (
+    T.is_complex,
+    T.is_floating_point,
+    torch.is_complex,
+    torch.is_floating_point,
+    torch.is_signed,
+    torch.is_inference,
+    torch.is_conj,
+    torch.is_neg,
+    torch.is_same_size,
+):
     direct(_function)(_part(_function))
 direct(T.grad_fn.__get__)(_part(T.grad_fn.__get__))
 
@@ -139,7 +152,7 @@ direct(T.grad.__delete__)(_part(T.grad.__delete__))
 
 
 def like(value: Any, x: Any) -> Any:
-    """Return a cotangent of a tensor as it lies; a plain tensor is the whole, or this rank's part where that is smaller."""
+    """Return a cotangent of a tensor as it lies; a plain tensor is the whole, or this rank's part."""
     placement = _dual_placement(x)
     if isinstance(value, DistributedTensor):
         return value if value._placement is placement else value.redistribute(placement)
@@ -152,10 +165,17 @@ def like(value: Any, x: Any) -> Any:
 
 
 def _cotangents(tensors: Any, gradients: Any) -> tuple[Any, Any]:
-    """Return what a backward pass starts from: tensors whose sums are carried out, and cotangents that lie as they do."""
+    """Return what a backward pass starts from: tensors whose sums are carried out; cotangents that lie as they do."""
     tensors = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
-    gradients = [None] * len(tensors) if gradients is None else [gradients] if isinstance(gradients, torch.Tensor) else list(gradients)
-    for k, (tensor, gradient) in enumerate(zip(tensors, gradients, strict=True)):
+    gradients = (
+        [None] * len(tensors)
+        if gradients is None
+        else [gradients]
+        if isinstance(gradients, torch.Tensor)
+        else list(gradients)
+    )
+    for k, (given, gradient) in enumerate(zip(tensors, gradients, strict=True)):
+        tensor = given
         if not isinstance(tensor, DistributedTensor):
             continue
         if tensor._placement.partial:
@@ -171,12 +191,14 @@ def _cotangents(tensors: Any, gradients: Any) -> tuple[Any, Any]:
 
 
 @direct(T.backward)
-def _backward(x: Any, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None) -> None:
+def _backward(
+    x: Any, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+) -> None:
     torch.autograd.backward(x, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def _edges(inputs: Any) -> Any:
-    """Return where gradients of tensors arrive in the graph: in place of distributed tensors, which torch would hand to us."""
+    """Return where gradients of tensors arrive in the graph; torch would hand distributed tensors back to us."""
     if inputs is None:
         return None
     given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
@@ -185,15 +207,19 @@ def _edges(inputs: Any) -> Any:
 
 
 def _parts(tensors: list[Any]) -> list[Any]:
-    """Return this rank's parts. A backward pass runs outside of the guard: hooks and recomputations see distributed tensors."""
+    """Return this rank's parts. A backward pass runs outside of the guard: hooks see distributed tensors."""
     with plain():
         return [x.view_as(x) if isinstance(x, DistributedTensor) else x for x in tensors]
 
 
 @direct(torch.autograd.backward)
 def _autograd_backward(
-    tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: bool = False,
-    grad_variables: Any = None, inputs: Any = None,
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
 ) -> None:
     tensors, gradients = _cotangents(tensors, grad_tensors if grad_variables is None else grad_variables)
     torch.autograd.backward(_parts(tensors), _parts(gradients), retain_graph, create_graph, inputs=_edges(inputs))
@@ -201,20 +227,32 @@ def _autograd_backward(
 
 @direct(torch.autograd.grad)
 def _autograd_grad(
-    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: Any = None, create_graph: bool = False,
-    only_inputs: bool = True, allow_unused: Any = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: Any = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> Any:
     if is_grads_batched:
-        raise context.refused("torch.autograd.grad of distributed tensors: is_grads_batched is not supported; differentiate one by one")
+        raise context.refused(
+            "torch.autograd.grad of distributed tensors: is_grads_batched is not supported; differentiate one by one"
+        )
     tensors, gradients = _cotangents(outputs, grad_outputs)
     sources = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
     results = torch.autograd.grad(
-        _parts(tensors), _edges(sources), _parts(gradients), retain_graph, create_graph, only_inputs,
+        _parts(tensors),
+        _edges(sources),
+        _parts(gradients),
+        retain_graph,
+        create_graph,
+        only_inputs,
         True if allow_unused is None and materialize_grads else allow_unused,
     )
-    return tuple(
-        _gradient(result, source, materialize_grads) for result, source in zip(results, sources, strict=True)
-    )
+    return tuple(_gradient(result, source, materialize_grads) for result, source in zip(results, sources, strict=True))
 
 
 def _gradient(result: Any, source: Any, materialize: bool) -> Any:
@@ -272,6 +310,11 @@ def _looked_at(function: Any) -> Any:
     return looked_at
 
 
-for _name in "item tolist numpy __bool__ __float__ __int__ __index__ __complex__ __array__ __dlpack__ is_nonzero __contains__ __format__".split():
+LOOKED_AT = """
+item tolist numpy __bool__ __float__ __int__ __index__ __complex__ __array__ __dlpack__
+is_nonzero __contains__ __format__
+""".split()
+
+for _name in LOOKED_AT:
     direct(getattr(T, _name))(_looked_at(getattr(T, _name)))
 direct(torch.is_nonzero)(_looked_at(torch.is_nonzero))

@@ -16,23 +16,24 @@ from torch_bridge.tensors.rules.names import in_place, known, named
 NAMES = """
 abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan
 atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp
-clamp_max clamp_min clip clone conj conj_physical contiguous copysign cos cosh deg2rad digamma div divide elu eq erf erfc
-erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gcd ge gelu greater
+clamp_max clamp_min clip clone conj conj_physical contiguous copysign cos cosh deg2rad digamma div divide elu eq erf
+erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gcd ge gelu greater
 greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag isclose isfinite isinf
 isnan isneginf isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp
-logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul multiply mvlgamma
-nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal relu relu6 remainder
-resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink softsign
-sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc where xlogy zeros_like ones_like full_like
-empty_like complex fill to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble chalf cpu
-bessel_j0 bessel_j1 bessel_y0 bessel_y1 entr erfcx expit exprel gammainc gammaincc gammaln i0e i1 i1e log_ndtr modified_bessel_i0
-modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri psi scaled_modified_bessel_k0 scaled_modified_bessel_k1
-spherical_bessel_j0 xlog1py zeta airy_ai chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
-hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p shifted_chebyshev_polynomial_t
-shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
-__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__
-__mod__ __rmod__ __pow__ __rpow__ __and__ __or__ __xor__ __rand__ __ror__ __rxor__ __lshift__ __rshift__ __rlshift__
-__rrshift__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __neg__ __pos__ __abs__ __invert__
+logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul
+multiply mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal
+relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus
+softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc where xlogy zeros_like
+ones_like full_like empty_like complex fill to type type_as float double half bfloat16 int long short char byte bool
+cfloat cdouble chalf cpu bessel_j0 bessel_j1 bessel_y0 bessel_y1 entr erfcx expit exprel gammainc gammaincc gammaln i0e
+i1 i1e log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri psi
+scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0 xlog1py zeta airy_ai chebyshev_polynomial_t
+chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w hermite_polynomial_h hermite_polynomial_he
+laguerre_polynomial_l legendre_polynomial_p shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u
+shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__
+__truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __and__ __or__
+__xor__ __rand__ __ror__ __rxor__ __lshift__ __rshift__ __rlshift__ __rrshift__ __eq__ __ne__ __lt__ __le__ __gt__
+__ge__ __neg__ __pos__ __abs__ __invert__
 """.split()
 
 
@@ -95,7 +96,9 @@ for _name in ("copy_", "zero_", "fill_"):
 @rule(torch.Tensor.copy_)
 def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
     """The source is moved to where the tensor lies."""
-    labels = [x.ndim - source.ndim + k if n == x.shape[x.ndim - source.ndim + k] else None for k, n in enumerate(source.shape)]
+    labels = [
+        x.ndim - source.ndim + k if n == x.shape[x.ndim - source.ndim + k] else None for k, n in enumerate(source.shape)
+    ]
     if x.placement.partial:
         raise NotImplementedError
     assignment = settle(call.grid, [(x.placement, range(x.ndim))])

@@ -70,19 +70,22 @@ def _fused(function: Any) -> Any:
                 return given
             return [
                 value.redistribute(p._placement)
-                if isinstance(value, DistributedTensor) and isinstance(p, DistributedTensor) and value.shape == p.shape else value
+                if isinstance(value, DistributedTensor) and isinstance(p, DistributedTensor) and value.shape == p.shape
+                else value
                 for value, p in zip(given, params, strict=True)
             ]
 
         gradients, *states = lists
         for given in (*states, *kwargs.values()):
             for value, p in zip(given if isinstance(given, list | tuple) else (), params, strict=False):
-                if isinstance(p, DistributedTensor) and getattr(value, "shape", None) == p.shape and (
-                    not isinstance(value, DistributedTensor) or value._placement is not p._placement
+                if (
+                    isinstance(p, DistributedTensor)
+                    and getattr(value, "shape", None) == p.shape
+                    and (not isinstance(value, DistributedTensor) or value._placement is not p._placement)
                 ):
                     raise context.refused(
-                        f"{function.__name__}: the optimizer's state lies in another way than its parameter ({p._placement}); "
-                        "make the optimizer after distribute, or use foreach=True"
+                        f"{function.__name__}: the optimizer's state lies in another way than its parameter "
+                        f"({p._placement}); make the optimizer after distribute, or use foreach=True"
                     )
         with plain():
             function(params, lies_as(gradients), *states, **kwargs)

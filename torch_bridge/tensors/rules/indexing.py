@@ -16,14 +16,16 @@ from torch_bridge.tensors.rules.names import known
 from torch_bridge.tensors.rules.shapes import sliced
 from torch_bridge.tensors.tensor import DistributedTensor
 
-T = torch.Tensor
+T: Any = torch.Tensor
 
 
 @rule(*known("embedding"))
 def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
     """Rows of a table: the indices may be split, and so may the features."""
     indices, table = (a, b) if call.function is F.embedding else (b, a)
-    given = dict(zip(("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"), args, strict=False)) | kwargs
+    given = (
+        dict(zip(("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"), args, strict=False)) | kwargs
+    )
     if given.get("max_norm") is not None or given.get("scale_grad_by_freq") or given.get("sparse"):
         if given.get("max_norm") is not None:
             raise context.refusal(call, "max_norm changes the table in place on every rank")
@@ -42,7 +44,7 @@ def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
 def getitem(call: Call, x: Spec, index: Any) -> Any:
     """Slices keep every entry on its rank; along an axis that is indexed otherwise, entries are brought together."""
     items = list(index) if isinstance(index, tuple) else [index]
-    if any(isinstance(item, Spec | list) or (isinstance(item, bool)) for item in items):
+    if any(isinstance(item, Spec | list | bool) for item in items):
         return indexed(call, x, items)
     call.meta()
     given = sum(item is not None and item is not Ellipsis for item in items)
@@ -86,7 +88,9 @@ def getitem(call: Call, x: Spec, index: Any) -> Any:
         axis += 1
     assignment = settle(call.grid, [(target, range(x.ndim))])
     chosen = tuple(local)
-    return Plan([source], results_of(call, lambda shape: assignment.placement(shape, labels)), lambda _, part: part[chosen])
+    return Plan(
+        [source], results_of(call, lambda shape: assignment.placement(shape, labels)), lambda _, part: part[chosen]
+    )
 
 
 def _local(bounds: tuple[int, int, int], held: tuple[int, int]) -> slice:

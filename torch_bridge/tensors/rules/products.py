@@ -51,7 +51,7 @@ def product(call: Call, labels: Sequence[Sequence[Hashable]], result: Sequence[H
 
 
 @rule(*known("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "dot", "inner", "outer", "ger", "vdot"))
-def matmul(call: Call, a: Spec, b: Spec, **_: Any) -> Plan:
+def matmul(call: Call, a: Spec, b: Spec, **_: Any) -> Any:
     """Rows, columns, what is summed over, and a batch with broadcasting."""
     if call.function.__name__ == "__rmatmul__":
         a, b = b, a
@@ -119,7 +119,9 @@ def einsum(call: Call, equation: Any, *operands: Any) -> Any:
     specs = call.operands
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    widest = max((spec.ndim - len(t.replace("...", "")) for t, spec in zip(terms, specs, strict=True) if "..." in t), default=0)
+    widest = max(
+        (spec.ndim - len(t.replace("...", "")) for t, spec in zip(terms, specs, strict=True) if "..." in t), default=0
+    )
     batch = [f"...{k}" for k in range(widest)]
 
     def labels(term: str, ndim: int | None = None) -> list[str]:
@@ -130,7 +132,7 @@ def einsum(call: Call, equation: Any, *operands: Any) -> Any:
     if not arrow:
         letters = sorted(c for c in set(left) - set(",.") if left.count(c) == 1)
         right = ("..." if "..." in left else "") + "".join(letters)
-    names = [labels(term, spec.ndim) for term, spec in zip(terms, specs, strict=True)]
+    names: list[list[str | None]] = [[*labels(term, spec.ndim)] for term, spec in zip(terms, specs, strict=True)]
     twice = {c for term in names for c in term if term.count(c) > 1}
     names = [[None if c in twice else c for c in term] for term in names]  # a diagonal has both axes whole
     return product(call, names, labels(right))
@@ -155,7 +157,9 @@ def chain(call: Call, *_: Any, **__: Any) -> Any:
     """A product of several, from the left."""
 
     def composed(*matrices: Any, **__: Any) -> Any:
-        given = list(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], torch.Tensor) else list(matrices)
+        given = (
+            list(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], torch.Tensor) else list(matrices)
+        )
         made = given[0]
         for matrix in given[1:]:
             made = made @ matrix

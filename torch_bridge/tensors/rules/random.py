@@ -1,8 +1,8 @@
 """Functions that draw random numbers.
 
 What replaces all entries of a tensor (``normal_``, torch's initialisation) gives the numbers of one process: the whole
-tensor is drawn on every rank, and each keeps its part. Masks of dropout, which come at every step, are made part by part;
-see `torch_bridge.tensors.random`.
+tensor is drawn on every rank, and each keeps its part. Masks of dropout, which come at every step, are made part by
+part; see `torch_bridge.tensors.random`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.random import seed, uniform
 from torch_bridge.tensors.rules.names import known
 
-T = torch.Tensor
+T: Any = torch.Tensor
 
 
 def _dropped(name: str) -> Any:
@@ -61,7 +61,15 @@ def mask(x: Any, p: float, name: str) -> Any:
     return torch.rand_like(drawn, dtype=torch.float64) >= p
 
 
-for _name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"):
+for _name in (
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_dropout",
+    "feature_alpha_dropout",
+):
     _functions = known(_name)
     rule(*_functions)(_dropped(_name))
     ALWAYS.update(_functions)
@@ -90,7 +98,7 @@ def _drawn_whole(call: Call, *_: Any, **__: Any) -> Any:
         whole = torch.empty(tuple(placement.shape), dtype=x.dtype)
         given = [a.full_tensor().to_local() if hasattr(a, "full_tensor") else a for a in args]
         result = function(whole, *given, **kwargs)
-        from torch_bridge.tensors.tensor import wrap
+        from torch_bridge.tensors.call import wrap
 
         if function.__name__.endswith("_") and not function.__name__.endswith("__"):
             with torch.no_grad():
@@ -106,8 +114,24 @@ for _name in ("normal_", "uniform_", "bernoulli_", "cauchy_", "exponential_", "g
 rule(*known("randn_like", "randint_like"))(_drawn_whole)
 
 
-@rule(*known("bernoulli", "multinomial", "poisson", "binomial", "rrelu", "rrelu_", "fractional_max_pool2d", "fractional_max_pool3d",
-             "normal", "_standard_gamma", "_sample_dirichlet"), F.rrelu, F.fractional_max_pool2d, F.fractional_max_pool3d)
+@rule(
+    *known(
+        "bernoulli",
+        "multinomial",
+        "poisson",
+        "binomial",
+        "rrelu",
+        "rrelu_",
+        "fractional_max_pool2d",
+        "fractional_max_pool3d",
+        "normal",
+        "_standard_gamma",
+        "_sample_dirichlet",
+    ),
+    F.rrelu,
+    F.fractional_max_pool2d,
+    F.fractional_max_pool3d,
+)
 def whole(call: Call, *_: Any, **__: Any) -> Plan:
     """Drawn from the whole arguments, on every rank alike."""
     return gather(call)

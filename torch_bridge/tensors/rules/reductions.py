@@ -1,8 +1,8 @@
 """Sums, means, extrema and what is made of them.
 
-Along an axis that is not split, each rank computes what torch does. A sum over an axis that is split is a sum of the ranks'
-sums: ``Copies``, which are added up. Others are compositions of sums; an extremum along a split axis is that of the
-ranks' extrema.
+Along an axis that is not split, each rank computes what torch does. A sum over an axis that is split is a sum of the
+ranks' sums: ``Copies``, which are added up. Others are compositions of sums; an extremum along a split axis is that of
+the ranks' extrema.
 """
 
 from __future__ import annotations
@@ -43,14 +43,18 @@ def reduced(placement: Placement, axes: Sequence[int], keepdim: bool) -> tuple[P
 
 
 @rule(*known("sum", "nansum", "count_nonzero"))
-def sums(call: Call, x: Spec, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, **_: Any) -> Plan:
+def sums(
+    call: Call, x: Spec, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, **_: Any
+) -> Plan:
     """A sum of the ranks' sums."""
     source, result = reduced(x.placement, dims(x, dim if axis is None else axis), keepdim)
     return Plan([source], result, total=True, skip=False)
 
 
 @rule(*known("mean"))
-def mean(call: Call, x: Spec, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, **_: Any) -> Plan:
+def mean(
+    call: Call, x: Spec, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, **_: Any
+) -> Plan:
     """The ranks' sums, each divided by the number of all entries."""
     axes = dims(x, dim if axis is None else axis)
     call.meta()  # torch's own error for whole numbers
@@ -61,7 +65,9 @@ def mean(call: Call, x: Spec, dim: Any = None, keepdim: bool = False, *, dtype: 
 
     def divided(call: Call, part: torch.Tensor) -> torch.Tensor:
         wide = part.float() if part.dtype in HALF and dtype is None else part
-        return torch.sum(wide, axes, keepdim, dtype=dtype).div(count).to(dtype or part.dtype) if axes else call.run(part)
+        return (
+            torch.sum(wide, axes, keepdim, dtype=dtype).div(count).to(dtype or part.dtype) if axes else call.run(part)
+        )
 
     return Plan([source], result, divided, total=True, skip=False)
 
@@ -79,7 +85,14 @@ def _splits(x: Spec, axes: Sequence[int]) -> bool:
 
 @rule(*known("var", "std", "var_mean", "std_mean"))
 def variance(
-    call: Call, x: Spec, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, axis: Any = None
+    call: Call,
+    x: Spec,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    axis: Any = None,
 ) -> Any:
     """The mean of squares of what is left without the mean."""
     if isinstance(dim, bool):
@@ -120,7 +133,9 @@ def extremum(call: Call, x: Spec, dim: Any = None, keepdim: bool = False, **_: A
     return along(call, x, dims(x, dim), keepdim)
 
 
-@rule(*known("prod", "all", "any", "logsumexp", "nanmean", "aminmax", "argmax", "argmin", "median", "nanmedian", "mode"))
+@rule(
+    *known("prod", "all", "any", "logsumexp", "nanmean", "aminmax", "argmax", "argmin", "median", "nanmedian", "mode")
+)
 def one_axis(call: Call, x: Spec, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
     """Along axes that are whole on each rank."""
     if call.function.__name__ == "mode" and dim is None:
@@ -147,15 +162,13 @@ def scans(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     """Along an axis that is whole on each rank."""
     name = call.function.__name__
     numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
-    dim = kwargs.get("dim", None)
+    dim = kwargs.get("dim")
     if dim is None:
         if name in ("sort", "argsort"):
             dim = numbers[0] if numbers else -1
         elif name == "msort":
             dim = 0
-        elif name == "diff":
-            return gather(call)
-        elif name == "renorm":
+        elif name == "diff" or name == "renorm":
             return gather(call)
         else:
             dim = numbers[0]
@@ -173,7 +186,13 @@ def topk(call: Call, x: Spec, k: int, dim: int = -1, *_: Any, **__: Any) -> Plan
     return Plan([source], results_of(call, lambda shape: assignment.placement(shape, labels[: len(shape)])))
 
 
-@rule(torch.linalg.vector_norm, torch.linalg.norm, torch.linalg.matrix_norm, *known("norm", "nuclear_norm"), torch.functional.norm)
+@rule(
+    torch.linalg.vector_norm,
+    torch.linalg.norm,
+    torch.linalg.matrix_norm,
+    *known("norm", "nuclear_norm"),
+    torch.functional.norm,
+)
 def norm(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Any:
     """The Euclidean norm is the root of a sum of squares; other norms have their axes whole."""
     linalg = call.function.__name__.startswith("linalg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from torch_bridge.tensors.call import VIEWS, Call, Plan, Spec, gather, results_o
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.names import known
 
-T = torch.Tensor
+T: Any = torch.Tensor
 
 
 def _ints(given: Sequence[Any]) -> tuple[int, ...]:
@@ -89,7 +90,7 @@ def squeeze(call: Call, x: Spec, dim: Any = None) -> Plan:
     kept = [a for a in range(x.ndim) if a not in gone]
 
     def squeezed(call: Call, part: torch.Tensor) -> torch.Tensor:
-        return getattr(part, call.function.__name__)(tuple(gone))
+        return getattr(part, call.function.__name__)(tuple(gone))  # type: ignore[no-any-return]
 
     return renamed(call, x, kept, gone, squeezed if dim is None else None)
 
@@ -147,12 +148,14 @@ def viewed(placement: Placement, shape: Sequence[int]) -> tuple[Placement, Place
             continue
         inner = math.prod(placement.shape[a] for a in left if a > outer)
         beyond = math.prod(shape[a] for a in right if a > first)
-        given = placement.splits(outer)
+        given: dict[str, Any] = placement.splits(outer)
         name = next(iter(given), names[0])
         role = given.get(name)
         intervals = [(0, 0)] if role is None or len(given) > 1 else list(role.intervals)
         ends = [(start * inner, stop * inner) for start, stop in intervals]
-        fits = role is not None and len(given) == 1 and all(start % beyond == stop % beyond == 0 for start, stop in ends)
+        fits = (
+            role is not None and len(given) == 1 and all(start % beyond == stop % beyond == 0 for start, stop in ends)
+        )
         if fits:
             source_roles[name] = role
             balanced = role == Split(outer) or placement.having({name: Split(outer)}) is placement
@@ -166,7 +169,7 @@ def viewed(placement: Placement, shape: Sequence[int]) -> tuple[Placement, Place
         unit = math.lcm(inner, beyond)
         blocks = placement.grid.axes[name], math.prod(placement.shape[a] for a in left) // unit
         cuts = [blocks[1] * k // blocks[0] for k in range(blocks[0] + 1)]
-        pairs = list(zip(cuts, cuts[1:], strict=False))
+        pairs = list(itertools.pairwise(cuts))
         if blocks[1] > 1:
             source_roles[name] = Split(outer, [(a * unit // inner, b * unit // inner) for a, b in pairs])
             target_roles[name] = Split(first, [(a * unit // beyond, b * unit // beyond) for a, b in pairs])
@@ -208,7 +211,13 @@ def complex_view(call: Call, x: Spec) -> Plan:
     back = call.function.__name__ == "view_as_complex"
     source = bring_together(x.placement, [x.ndim - 1] if back else [])
     assignment = settle(call.grid, [(source, range(x.ndim))])
-    return Plan([source], results_of(call, lambda shape: assignment.placement(shape, [*range(len(shape) - (not back)), *([] if back else [None])])))
+    return Plan(
+        [source],
+        results_of(
+            call,
+            lambda shape: assignment.placement(shape, [*range(len(shape) - (not back)), *([] if back else [None])]),
+        ),
+    )
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------------
@@ -251,8 +260,22 @@ def repeat(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
     return renamed(call, x, [*[None] * new, *(None if a in repeated else a for a in range(x.ndim))], repeated)
 
 
-@rule(*known("chunk", "split", "tensor_split", "split_with_sizes", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",
-             "hsplit", "vsplit", "dsplit", "split_copy", "split_with_sizes_copy"))
+@rule(
+    *known(
+        "chunk",
+        "split",
+        "tensor_split",
+        "split_with_sizes",
+        "unsafe_chunk",
+        "unsafe_split",
+        "unsafe_split_with_sizes",
+        "hsplit",
+        "vsplit",
+        "dsplit",
+        "split_copy",
+        "split_with_sizes_copy",
+    )
+)
 def chunk(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     """Pieces along an axis that is whole on each rank."""
     name = call.function.__name__
@@ -301,10 +324,13 @@ def stack(call: Call, tensors: Any, dim: int = 0, **_: Any) -> Plan:
     shape = tuple(call.meta().shape)
     result = list(labels)
     result.insert(dim % n, None)
-    return Plan([assignment.placement(spec.shape, labels) for spec in call.operands], assignment.placement(shape, result))
+    return Plan(
+        [assignment.placement(spec.shape, labels) for spec in call.operands], assignment.placement(shape, result)
+    )
 
 
 for _name in ("hstack", "vstack", "dstack", "column_stack", "row_stack"):
+
     @rule(*known(_name))
     def _stacked(call: Call, *_: Any, _name: str = _name, **__: Any) -> Any:
         """A concatenation of tensors of at least so many axes."""
@@ -317,7 +343,10 @@ for _name in ("hstack", "vstack", "dstack", "column_stack", "row_stack"):
                 return torch.cat(given, 0 if given[0].dim() == 1 else 1)
             if _name == "column_stack":
                 return torch.cat([x.reshape(x.numel(), 1) if x.dim() <= 1 else x for x in given], 1)
-            return torch.cat([(torch.atleast_3d if _name == "dstack" else torch.atleast_2d)(x) for x in given], 2 if _name == "dstack" else 0)
+            return torch.cat(
+                [(torch.atleast_3d if _name == "dstack" else torch.atleast_2d)(x) for x in given],  # type: ignore[no-untyped-call]
+                2 if _name == "dstack" else 0,
+            )
 
         return composed
 
@@ -343,19 +372,57 @@ def select(call: Call, x: Spec, dim: int, index: Any) -> Any:
 
 def sliced(placement: Placement, axis: int, start: int, stop: int, step: int) -> Placement | None:
     """Return how every entry from start to stop lies where it lies now, or None where the axis is not split so."""
-    pairs = placement.splits(axis)
+    pairs: dict[str, Any] = placement.splits(axis)
     if len(pairs) != 1:
         return None
     ((name, role),) = pairs.items()
     extent = len(range(start, stop, step))
-    cuts = [(min(max(-(-(a - start) // step), 0), extent), min(max(-(-(b - start) // step), 0), extent)) for a, b in role.intervals]
+    cuts = [
+        (min(max(-(-(a - start) // step), 0), extent), min(max(-(-(b - start) // step), 0), extent))
+        for a, b in role.intervals
+    ]
     shape = [extent if a == axis else n for a, n in enumerate(placement.shape)]
     return place(placement.grid, shape, {**placement.roles, name: Split(axis, cuts)})
 
 
 __all__ = ["VIEWS", "groups", "renamed", "sliced", "view_plan", "viewed"]
-VIEWS.update(known("permute", "transpose", "swapaxes", "swapdims", "t", "adjoint", "movedim", "moveaxis", "unsqueeze", "squeeze",
-                   "view", "reshape", "flatten", "unflatten", "ravel", "reshape_as", "view_as", "expand", "expand_as",
-                   "broadcast_to", "chunk", "split", "tensor_split", "unbind", "narrow", "select", "diagonal", "view_as_real",
-                   "view_as_complex", "hsplit", "vsplit", "dsplit", "split_with_sizes", "unsqueeze", "__getitem__"))
+VIEWS.update(
+    known(
+        "permute",
+        "transpose",
+        "swapaxes",
+        "swapdims",
+        "t",
+        "adjoint",
+        "movedim",
+        "moveaxis",
+        "unsqueeze",
+        "squeeze",
+        "view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "ravel",
+        "reshape_as",
+        "view_as",
+        "expand",
+        "expand_as",
+        "broadcast_to",
+        "chunk",
+        "split",
+        "tensor_split",
+        "unbind",
+        "narrow",
+        "select",
+        "diagonal",
+        "view_as_real",
+        "view_as_complex",
+        "hsplit",
+        "vsplit",
+        "dsplit",
+        "split_with_sizes",
+        "unsqueeze",
+        "__getitem__",
+    )
+)
 VIEWS.update({T.T.__get__, T.mT.__get__, T.H.__get__, T.mH.__get__})

@@ -58,9 +58,17 @@ def finished(losses: Any, reduction: str) -> Any:
 
 
 ENTRYWISE = (
-    F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.soft_margin_loss, F.hinge_embedding_loss,
-    F.poisson_nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
-    F.margin_ranking_loss, F.kl_div,
+    F.mse_loss,
+    F.l1_loss,
+    F.smooth_l1_loss,
+    F.huber_loss,
+    F.soft_margin_loss,
+    F.hinge_embedding_loss,
+    F.poisson_nll_loss,
+    F.binary_cross_entropy,
+    F.binary_cross_entropy_with_logits,
+    F.margin_ranking_loss,
+    F.kl_div,
 )
 """Losses whose value at an entry depends on that entry of each argument."""
 
@@ -110,7 +118,7 @@ def classes(x: Spec) -> int:
 
 @rule(F.nll_loss, F.cross_entropy, F.nll_loss2d if hasattr(F, "nll_loss2d") else F.nll_loss)
 def nll(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any:
-    """Sample by sample with the classes whole; the mean is weighted by the classes' weights, and leaves out what is ignored."""
+    """Sample by sample with the classes whole; the mean is weighted by class, and leaves out what is ignored."""
     function = call.function
     names = _parameters(function)
     given = dict(zip(names, call.args, strict=False)) | kwargs
@@ -151,8 +159,12 @@ def nll(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any:
 
 
 PER_SAMPLE = {
-    F.multilabel_margin_loss: 1, F.multi_margin_loss: 1, F.cosine_embedding_loss: 1, F.triplet_margin_loss: 1,
-    F.multilabel_soft_margin_loss: 1, F.triplet_margin_with_distance_loss: 1,
+    F.multilabel_margin_loss: 1,
+    F.multi_margin_loss: 1,
+    F.cosine_embedding_loss: 1,
+    F.triplet_margin_loss: 1,
+    F.multilabel_soft_margin_loss: 1,
+    F.triplet_margin_with_distance_loss: 1,
 }
 """Losses whose value at a sample depends on all of the sample's entries, along the last axis."""
 
@@ -205,7 +217,12 @@ def gaussian(call: Call, *_: Any, **__: Any) -> Any:
     """As its formula: the variance is bounded from below without a gradient."""
 
     def composed(
-        input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"  # noqa: A002
+        input: Any,
+        target: Any,
+        var: Any,
+        full: bool = False,
+        eps: float = 1e-6,
+        reduction: str = "mean",
     ) -> Any:
         if not isinstance(var, torch.Tensor):
             var = torch.full_like(input, var)
