@@ -27,7 +27,7 @@ class TorchState(State):
         self._cache = torch.is_autocast_cache_enabled()
         self._function_modes = _get_current_function_mode_stack()
         self._dispatch_modes = _get_current_dispatch_mode_stack()
-        self._hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)  # type: ignore[attr-defined]
+        self._hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
         self._callers = self.take()
 
     @contextmanager
@@ -43,7 +43,7 @@ class TorchState(State):
             torch.set_autocast_cache_enabled(self._cache)
             torch.autocast_increment_nesting()
             if self._hooks is not None:
-                torch._C._autograd._push_saved_tensors_default_hooks(*self._hooks)  # type: ignore[attr-defined]
+                torch._C._autograd._push_saved_tensors_default_hooks(*self._hooks)
             for mode in self._function_modes:
                 torch._C._push_on_torch_function_stack(mode)
             for mode in self._dispatch_modes:

@@ -15,7 +15,6 @@ state that a process has once (warnings filters, global random generators)
 from __future__ import annotations
 
 import contextvars
-import copy
 import pkgutil
 import sys
 import warnings
@@ -25,6 +24,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, TypeVar, final
 
 import numpy as np
+from numpy.random import mtrand
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class State(ABC):
 class WarningsState(State):
     """Filters of warnings, and how they are shown."""
 
-    NAMES = [name for name in ("filters", "showwarning", "_showwarnmsg_impl") if hasattr(warnings, name)]
+    NAMES = tuple(name for name in ("filters", "showwarning", "_showwarnmsg_impl") if hasattr(warnings, name))
     """What `warnings.catch_warnings` changes, and changes back."""
 
     def __init__(self) -> None:
@@ -97,24 +97,35 @@ class NumpyState(State):
     """
 
     def __init__(self) -> None:
-        self._callers, self._state = np.random.get_bit_generator(), np.random.get_state(legacy=False)
+        self._callers, self._all = mtrand.get_bit_generator(), mtrand.get_state(legacy=False)
+        self._state = self._callers.state
 
     def first(self) -> Any:
         """Return a stream that begins as the caller's goes on."""
-        return copy.deepcopy(self._callers)
+        stream = type(self._callers)(_Zeros())  # type: ignore[arg-type]
+        stream.state = self._state
+        return stream
 
     def take(self) -> Any:
         """Return the stream that is in place."""
-        return np.random.get_bit_generator()
+        return mtrand.get_bit_generator()
 
     def put(self, state: Any) -> None:
         """Put a stream in place."""
-        np.random.set_bit_generator(state)
+        mtrand.set_bit_generator(state)
 
     def restore(self) -> None:
         """Put the caller's stream in place again."""
-        np.random.set_bit_generator(self._callers)
-        np.random.set_state(self._state)
+        mtrand.set_bit_generator(self._callers)
+        mtrand.set_state(self._all)
+
+
+class _Zeros(np.random.bit_generator.ISeedSequence):
+    """Seeds a stream whose state is set afterwards, without asking the system for random bits."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(n_words, dtype)
 
 
 @final
@@ -170,5 +181,5 @@ class RankStates:
 
     def _look(self) -> None:
         """Note the state of libraries that have been imported."""
-        for name in [name for name in self._absent if name in sys.modules]:
+        for name in [name for name in self._absent if sys.modules.get(name) is not None]:
             self._states.append(pkgutil.resolve_name(self._absent.pop(name))())

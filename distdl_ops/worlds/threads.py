@@ -37,8 +37,11 @@ MOST_NAMED = 4
 GRACE = 0.2
 """Seconds in which ranks end by themselves after an interrupt: at the next operation, or when they wait."""
 
-LIMIT = 0.9
-"""Seconds after an interrupt for which the caller waits for ranks. Those that compute are interrupted meanwhile."""
+INTERRUPTS = (0.4, 0.6, 0.8)
+"""Seconds after which ranks that compute are interrupted once more."""
+
+FAREWELL = 0.1
+"""Seconds for which the caller waits for what is left in the end."""
 
 
 class RankFailedError(RuntimeError):
@@ -108,18 +111,19 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        simulation.wait()
     except BaseException as error:
         simulation.stop(threads, error)
         raise
     finally:
         simulation.states.restore()
+    for thread in threads:
+        thread.join()
     if simulation.failure is not None:
-        rank, error = simulation.failure
-        if not isinstance(error, DeadlockError):
-            error.add_note(f"raised on simulated rank {rank} of {size}")
-        raise error
+        rank, failure = simulation.failure
+        if not isinstance(failure, DeadlockError):
+            failure.add_note(f"raised on simulated rank {rank} of {size}")
+        raise failure
     simulation.require_nothing_left()
     return [results[rank] for rank in range(size)]
 
@@ -199,6 +203,9 @@ class _Simulation:
         self._ready = deque(range(1, size))
         self._parked: dict[int, str] = {}
         self._running = set(range(size))
+        self._done = threading.Lock()  # released when no rank runs; `Thread.join` does not survive an interrupt
+        self._done.acquire()
+        self._free = False
         self._groups: dict[tuple[int, ...], _Group] = {}
         self._lines: dict[int, Line] = {}
         self._verdicts: dict[int, Exception] = {}
@@ -226,8 +233,14 @@ class _Simulation:
         if self._threads.get(rank) == threading.get_ident():
             self._running.discard(rank)
             self._settle(rank)
-            if self._running:
+            if not self._running:
+                self._done.release()
+            elif not self._free:
                 self._pass_turn()
+
+    def wait(self, timeout: float = -1) -> bool:
+        """Wait until all ranks have ended; say whether they have."""
+        return self._done.acquire(timeout=timeout)
 
     def _wait_for_turn(self, rank: int) -> None:
         """Sleep until it is this rank's turn."""
@@ -317,12 +330,16 @@ class _Simulation:
             del group.meetings[number]
 
     def require_nothing_left(self) -> None:
-        """Raise when all ranks have ended, and pieces are left that nobody has taken."""
+        """Raise when all ranks have ended, and pieces are left that nobody has taken.
+
+        What all ranks have begun and none has ended is no message that went astray: the program has dropped it.
+        """
         left = {
             sender: f"has sent to rank {receiver} {inside(meeting.begun[sender][1], number)}"
             for group in self._groups.values()
             for number, meeting in group.meetings.items()
             for sender, receiver in meeting.pieces
+            if receiver not in meeting.begun or meeting.busy < len(meeting.begun)
         }
         if left:
             more = f", and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
@@ -368,23 +385,19 @@ class _Simulation:
             if thread.ident is None:  # it would be given a turn
                 thread.start()
         began = time.monotonic()
-        patience = GRACE
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(max(0.0, began + patience - time.monotonic()))
-            if patience >= LIMIT:
+        for patience in (GRACE, *INTERRUPTS):
+            if self.wait(max(0.0, began + patience - time.monotonic())):
                 return
-            patience = min(patience + GRACE, LIMIT)
-            waiting = set(self._parked) | set(self._ready)
-            for rank, thread in enumerate(threads):
-                if thread.is_alive() and rank not in waiting and thread.ident is not None:
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(thread.ident), ctypes.py_object(RankInterrupt)
-                    )
-            if patience >= LIMIT:  # a turn has been lost where an interrupt came between two lines of ours
-                for turn in self._turns:
-                    if turn.locked():
-                        turn.release()
+            waiting = {*self._parked, *self._ready}
+            for rank in self._running - waiting:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._threads[rank]), ctypes.py_object(RankInterrupt)
+                )
+        self._free = True  # a turn has been lost, where an interrupt came between two lines of ours
+        for turn in self._turns:
+            if turn.locked():
+                turn.release()
+        self.wait(FAREWELL)
 
 
 @final
@@ -423,9 +436,11 @@ class _Operation:
 
     def shared(self) -> tuple[_Meeting, list[Any]]:
         """Wait for what every rank shares; return it in the order of ranks."""
-        for rank in range(self.world.size):
-            meeting = self._meet(rank)
-        return meeting, [meeting.shared[rank] for rank in self.world.ranks]
+        meeting = self._meet(self.world.rank)
+        for rank, name in enumerate(self.world.ranks):
+            if meeting.begun.get(name) != meeting.begun[self._me]:  # not yet, or another operation
+                self._meet(rank)
+        return meeting, [meeting.shared[name] for name in self.world.ranks]
 
     def land(self, memory: np.ndarray, sender: int) -> None:
         """Fill memory with the piece from another rank, which must have its size and dtype."""
