@@ -149,7 +149,7 @@ def _engine(timeout: float) -> World:
         raise ValueError(f"the variable {ENGINE}: expected {expected}; found {name!r} ({error})") from error
     started: World = function(timeout=timeout)
     alone = started.size == 1 and start is not None and start.size != 1
-    if alone and not os.environ.get(ENGINE):
+    if alone and name != "single" and name in (*ENGINES, *ENGINES.values()):
         raise RuntimeError(f"{_story(start)}, but {name} knows of this process only. {_remedy()}")
     return started
 
@@ -163,8 +163,8 @@ def _story(start: Start | None) -> str:
 def _remedy() -> str:
     """Say what a user can do."""
     return (
-        f"Set {ENGINE}=mpi for MPI (with mpi4py of the MPI library whose mpiexec or srun --mpi=... is used), "
-        f"{ENGINE}=torch for torch.distributed, or {ENGINE}=single where each process works alone"
+        f"Use the mpiexec, or srun --mpi=..., of the MPI library of mpi4py; or set {ENGINE}: to mpi for MPI, "
+        "torch for torch.distributed, single where each process works alone"
     )
 
 

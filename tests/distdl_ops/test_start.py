@@ -55,9 +55,12 @@ def test_an_engine_that_knows_of_one_process_is_refused(monkeypatch: pytest.Monk
     """Where a launcher has started several, and MPI sees one, the error names the launcher and what to set."""
     set_all(monkeypatch, STARTS[launcher])
     monkeypatch.setitem(start.ENGINES, "mpi", start.ENGINES["single"])
-    with pytest.raises(RuntimeError, match=rf"{next(iter(STARTS[launcher]))}=.*Set DISTDL_OPS_WORLD=mpi"):
-        world()
-    assert start.in_job()
+    for named in (False, True):
+        if named:
+            monkeypatch.setenv("DISTDL_OPS_WORLD", "mpi")
+        with pytest.raises(RuntimeError, match=rf"{next(iter(STARTS[launcher]))}=.*set DISTDL_OPS_WORLD: to mpi"):
+            world()
+        assert start.in_job()
     monkeypatch.setenv("DISTDL_OPS_WORLD", "single")
     assert world().size == 1
     assert not start.in_job()
@@ -83,7 +86,7 @@ def test_mpiexec_is_found_inside_of_slurm(monkeypatch: pytest.MonkeyPatch) -> No
 def test_variables_that_anybody_may_have_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """RANK and WORLD_SIZE alone say that there are several processes, and not of which engine."""
     set_all(monkeypatch, {"RANK": "0", "WORLD_SIZE": "2"})
-    with pytest.raises(RuntimeError, match="which engine is meant.*DISTDL_OPS_WORLD"):
+    with pytest.raises(RuntimeError, match=r"which engine is meant.*DISTDL_OPS_WORLD"):
         world()
 
 
