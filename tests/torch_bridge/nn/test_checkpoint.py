@@ -345,18 +345,19 @@ def test_replicas_that_differ_are_not_saved(ranks: int, folder: str) -> None:
     """A parameter that has drifted apart is named, on every rank."""
 
     def main(world: World) -> None:
+        path = f"{place(world, folder)}/drifted"
         run = Run("SGD", world)
         run.model.conv.bias.data[0] += world.rank
         with pytest.raises(AgreementError, match=r"model\.conv\.bias"):
-            nn.save_checkpoint(f"{folder}/drifted", run.model)
+            nn.save_checkpoint(path, run.model)
         with pytest.raises(AgreementError, match=r"conv\.bias"):
-            nn.save_safetensors(f"{folder}/drifted.safetensors", run.model)
+            nn.save_safetensors(f"{path}.safetensors", run.model)
         run = Run("SGD", world)
         run.steps()
         for group in run.optimizer.param_groups:
             group["lr"] = 0.1 * world.rank
         with pytest.raises(AgreementError, match="lr"):
-            nn.save_checkpoint(f"{folder}/drifted", run.model, run.optimizer)
+            nn.save_checkpoint(path, run.model, run.optimizer)
 
     on_ranks(ranks, main)
 
