@@ -257,8 +257,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     instead = DIRECT.get(function)
     if instead is not None:
         return instead(*args, **kwargs)
-    if type(function) is torch._ops.OpOverload and _excluded(torch._C.DispatchKey.AutogradFunctionality):
-        with plain():  # below autograd, under a mode of the user's (which counts memory, say): this rank's part
+    if type(function) is torch._ops.OpOverload and _below_autograd():
+        with plain():
             return function(*args, **kwargs)
     with plain():
         values: list[Any] = []
@@ -305,6 +305,11 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if type(plan) is Plan:
             return _carry_out(plan, function, args, kwargs, values)
     return plan(*args, **kwargs)
+
+
+def _below_autograd() -> bool:
+    """Say whether a registered operator is called by autograd, and seen by a mode of the user's: it has this rank's part."""
+    return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
 
 
 _packing = torch._C._autograd._top_saved_tensors_default_hooks
