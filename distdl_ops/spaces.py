@@ -184,9 +184,15 @@ class DistributedSpace(Space):
 
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
-        bits = arrays.to_numpy(arrays.copy(x + 0))  # adding zero makes -0 and +0 the same bits
-        digests = self.grid.world.allgather(hashlib.sha256(bits.tobytes()).digest(), "consistent")
+        digests = self.grid.world.allgather(self._digest(x), "consistent")
         return all(digests[rank] == digests[self.layout.counted_rank(rank)] for rank in self.grid.places.members)
+
+    @staticmethod
+    def _digest(x: Array) -> str:
+        """Return what tells a vector from others that are not the same bit by bit."""
+        y = arrays.copy(x + 0)  # adding zero makes -0 and +0 the same bits
+        y[y != y] = float("nan")  # and there are many patterns of bits for what is no number
+        return hashlib.sha256(arrays.to_numpy(y).tobytes()).hexdigest()[:16]
 
     def _fault(self, x: Array) -> str | None:
         """Return what keeps `x` from being a vector here; see `linop.Space.check`."""
@@ -265,10 +271,12 @@ class DistributedSpace(Space):
         what = Label(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        verdicts = world.allgather(same, "to_global")
-        if not all(verdicts):
-            told = tell_apart(["agrees" if agrees else "differs" for agrees in verdicts])
-            raise AgreementError(f"{self}: to_global: the vector is not the layout of one tensor: {told}")
+        found = "agrees" if same else "differs"
+        verdicts = world.allgather(f"{found}, digest {self._digest(tensor)}", "to_global")
+        if len(set(verdicts)) > 1 or not same:
+            raise AgreementError(
+                f"{self}: to_global: the vector is not the layout of one tensor: {tell_apart(verdicts)}"
+            )
         return tensor
 
     def everywhere(self) -> DistributedSpace:

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
+from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 from torch_bridge.nn.parameters import parameter_spaces
 
@@ -136,6 +137,8 @@ def spmd_gradcheck(
     ------
     SpaceError
         When there are not as many places as inputs or outputs.
+    AgreementError
+        When the ranks have different seeds.
 
     Examples
     --------
@@ -155,6 +158,7 @@ def spmd_gradcheck(
     >>> simulate(2, main)[0]
     (True, False)
     """
+    agreed(world, "spmd_gradcheck: seed", lambda: seed)
     check = _Check(f, inputs, world, domains, codomains, parameters or {}, seed)
     return check.report()
 

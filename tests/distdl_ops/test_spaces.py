@@ -18,6 +18,7 @@ from distdl_ops import (
     Local,
     Movement,
     Replicated,
+    Role,
     Shift,
     Split,
     World,
@@ -152,6 +153,24 @@ def test_copies_that_differ_have_no_tensor(ranks: int) -> None:
         return str(caught.value)
 
     assert len(set(on_ranks(ranks, main))) == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
+@pytest.mark.parametrize("role", [Replicated(), Copies()])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "complex64"])
+def test_copies_that_have_drifted(ranks: int, role: Role, dtype: str) -> None:
+    """Where what ranks hold of one entry differs, to_global raises on every rank; signs of zero are no difference."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, p=ranks), (3,), dtype, p=role)
+        x = np.array([1.0, np.nan, -0.0 if world.rank else 0.0]).astype(dtype)
+        np.testing.assert_array_equal(S.to_global(x), np.array([1, np.nan, 0]).astype(dtype))
+        x[0] += world.rank == ranks - 1
+        with pytest.raises(AgreementError, match=rf"to_global: .*rank {ranks - 1}: "):
+            S.to_global(x)
+        world.allgather(0, "goes on")
+
+    on_ranks(ranks, main)
 
 
 def test_ranks_outside_the_grid_hold_nothing(ranks: int) -> None:
