@@ -308,7 +308,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 
 def _below_autograd() -> bool:
-    """Say whether a registered operator is called by autograd, and seen by a mode of the user's: it has this rank's part."""
+    """Say whether a registered operator is called by autograd and seen by a user's mode: it has this rank's part."""
     return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
 
 
