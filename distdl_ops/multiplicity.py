@@ -37,6 +37,12 @@ class Multiplicity(NamedTuple):
         """The largest number on the diagonal; zero where there is none."""
         return self.copies * math.prod(int(counts.max(initial=0)) for counts in self.counts)
 
+    def times(self, other: Multiplicity) -> Multiplicity:
+        """Return the product of two diagonals."""
+        return Multiplicity(
+            self.copies * other.copies, tuple(a * b for a, b in zip(self.counts, other.counts, strict=True))
+        )
+
     def tensor(self) -> np.ndarray:
         """Return the diagonal as a tensor of the logical shape, float64."""
         found = np.array(float(self.copies))

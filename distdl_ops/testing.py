@@ -35,6 +35,7 @@ __all__ = [
     "on_ranks",
     "recipes",
     "splits",
+    "tensor_shapes",
     "trees",
     "world_sizes",
     "worlds_and_drafts",
@@ -201,9 +202,15 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
+def tensor_shapes() -> st.SearchStrategy[tuple[int, ...]]:
+    """Return shapes of tensors: small ones, and those with an axis that leaves remainders on many ranks."""
+    longer = st.integers(5, 13)
+    return shapes() | st.tuples(longer) | st.tuples(longer, st.integers(1, 2)) | st.tuples(st.just(2), longer)
+
+
 @st.composite
 def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
-    """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits.
+    """Return the axes of a grid on at most `size` ranks: up to three of them, of any length that fits.
 
     Parameters
     ----------
@@ -211,7 +218,7 @@ def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
         How many ranks there are.
     """
     axes: dict[str, int] = {}
-    for name in draw(st.sampled_from([("rows",), ("rows", "cols")])):
+    for name in draw(st.sampled_from([("rows",), ("rows", "cols"), ("rows", "cols", "planes")])):
         axes[name] = draw(st.integers(1, size))
         size //= axes[name]
     return axes
@@ -219,7 +226,9 @@ def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
 
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones.
+    """Return ways to split a tensor axis: balanced, uneven with empty parts; unless `once`, also with halos, or any.
+
+    Halos may be trimmed: their widths may be negative.
 
     Parameters
     ----------
@@ -232,7 +241,8 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     once : bool
         Whether they must divide the axis.
     """
-    kind = draw(st.sampled_from(["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "any"]))
+    kinds = ["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "trimmed", "any"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "balanced":
         return Split(axis)
     if kind == "uneven":
@@ -243,7 +253,12 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     if kind == "halo":
         below, above = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
         return Split(axis, [(start - below, stop + above) for start, stop in balanced(extent, parts)], boundary)
-    ends = [sorted(draw(st.tuples(*2 * [st.integers(-2, extent + 2)]))) for _ in range(parts)]
+    if kind == "trimmed":
+        below, above = draw(st.tuples(st.integers(-2, 1), st.integers(-2, 1)))
+        ends = [(start - below, max(start - below, stop + above)) for start, stop in balanced(extent, parts)]
+    else:
+        any_end = st.integers(-2, extent + 2)
+        ends = [(a, b) for a, b in (sorted(draw(st.tuples(any_end, any_end))) for _ in range(parts))]
     return Split(axis, ends, boundary)
 
 
@@ -298,7 +313,7 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
     same_grid : bool, optional
         Whether all must be on one grid.
     """
-    shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
+    shape, dtype = draw(tensor_shapes()), draw(st.sampled_from((*DTYPES, "float16")))
     axes = draw(grids(size))
     if not shape:
         axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one

@@ -47,6 +47,16 @@ def test_adjoint_is_exact(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     assert on_ranks(size, main) == [[]] * size
 
 
+@given(worlds_and_drafts(largest=9))
+def test_the_gain_is_the_norm(drawn: tuple[int, tuple[Draft, ...]]) -> None:
+    """No less, for checks would raise false alarms; and no more, for they would let errors pass."""
+    size, (s, t) = drawn
+    oracle = t.embedding() @ s.embedding().T
+    norm = np.linalg.svd(oracle, compute_uv=False).max(initial=0.0)
+    for gain in on_ranks(size, lambda world: Movement(s.on(world), t.on(world)).gain):
+        assert abs(gain - norm) <= sum(oracle.shape) * np.finfo(float).eps * norm
+
+
 @given(worlds_and_drafts(largest=9), st.sampled_from([(), (2,), (0,), (2, 3)]))
 def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], batch: tuple[int, ...]) -> None:
     """A batch is moved as one by one; the argument is neither changed nor aliased; the dtype stays."""

@@ -107,7 +107,7 @@ def all_to_alls(draw: st.DrawFn) -> Case:
     """Draw a tensor that is split, along some grid axes, along another of its axes afterwards."""
     size = draw(world_sizes())
     axes = draw(grids(size))
-    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=2, max_size=3)))
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=max(2, len(axes)), max_size=3)))
     dtype = draw(st.sampled_from(DTYPES))
     moving = sorted(draw(st.sets(st.sampled_from(sorted(axes)), min_size=1)))
     ways = list(itertools.permutations(range(len(shape)), len(moving)))
