@@ -23,10 +23,10 @@ FIXED = {"derandomize": True, **COMMON}
 settings.register_profile("fixed", max_examples=20, **FIXED)  # the same examples in every run, on any machine
 # In a job no rank shrinks; and an explicit example has its own number of ranks.
 JOB = {"phases": [Phase.generate], "report_multiple_bugs": False}
-settings.register_profile("job", max_examples=6, **FIXED, **JOB)
+settings.register_profile("few", max_examples=6, **FIXED, **JOB)
 settings.register_profile("fuzz", max_examples=100, print_blob=True, **COMMON)  # fresh ones: tests/fuzz.py
 settings.register_profile("fuzz-job", max_examples=50, **COMMON, **JOB)
-settings.load_profile("job" if in_job() else "fixed")
+settings.load_profile("few" if in_job() else "fixed")
 
 # By default, hypothesis draws numbers that stand in the modules which are loaded: examples would depend on which tests
 # are run, and differ between ranks that have loaded other modules.

@@ -99,10 +99,9 @@ def _positive(A: LinearOperator, stream: tuple[int, ...], found: Trials, like: A
     allowed = probe.tolerance(A, image)
     found.compare(max(-pairing, 0.0), scale, allowed, f"dot(x, A x) = {pairing} is negative")
     if stream[0] == 0 and 0 < A.domain.size <= MATRIX_LIMIT:  # few vectors may all miss a negative direction
-        entries = matrix(A).astype(
-            np.complex128 if A.domain.coordinate_dtype.kind == "c" else np.float64
-        )  # not in half
-        values = np.linalg.eigvalsh((entries + entries.conj().T) / 2)
+        entries = matrix(A)
+        entries = (entries + entries.conj().T) / 2
+        values = np.linalg.eigvalsh(entries.astype(np.result_type(entries, np.float32)))  # there are none in half
         lowest, largest = float(values[0]), float(np.abs(values).max())
         found.compare(max(-lowest, 0.0), largest, allowed * A.domain.size, f"the eigenvalue {lowest} is negative")
 
