@@ -44,8 +44,8 @@ def test_a_block_is_lent_again(kind: str) -> None:
     workspace = Workspace()
     block = workspace.borrow(SMALL + 10, LIKE[kind])
     workspace.give_back(block)
-    for other in LIKE:
-        again = workspace.borrow(SMALL + 5, LIKE[other])
+    for other, like in LIKE.items():
+        again = workspace.borrow(SMALL + 5, like)
         assert (again is block) == (other == kind)
     small = workspace.borrow(SMALL, LIKE[kind])
     workspace.give_back(small)
