@@ -24,6 +24,7 @@ from linop.testing.operators.stencils import convolutions, correlations, finite_
 from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
 from linop.testing.spaces import (
     DTYPES,
+    awkward_arrays,
     euclidean_spaces,
     shapes,
     vectors,
@@ -37,6 +38,7 @@ __all__ = [
     "STRATEGIES",
     "Expression",
     "any_operator",
+    "awkward_arrays",
     "assert_operator",
     "circulants",
     "conjugations",
