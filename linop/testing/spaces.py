@@ -150,7 +150,7 @@ def awkward_arrays(draw: st.DrawFn, shape: tuple[int, ...], dtype: Any) -> np.nd
         "not finite": [np.inf, -np.inf, np.nan, 1.0],
     }
     kind = draw(st.sampled_from([*kinds, "all"]))
-    numbers = sum(kinds.values(), []) if kind == "all" else kinds[kind]
+    numbers = [n for k in kinds for n in kinds[k]] if kind == "all" else kinds[kind]
     generator = np.random.default_rng(draw(st.integers(0, 2**16)))
     parts = [generator.choice(np.array(numbers), shape) for _ in range(1 + (dtype.kind == "c"))]
     array = np.empty(shape, dtype)

@@ -104,7 +104,7 @@ def awkward(draw: st.DrawFn) -> tuple[int, tuple[Draft, Draft], np.ndarray]:
 
 @given(awkward())
 def test_any_number_is_moved_as_it_is(drawn: tuple[int, tuple[Draft, Draft], np.ndarray]) -> None:
-    """Offsets, ties, subnormal, huge and infinite numbers, and what is none: where nothing is added, nothing changes."""
+    """Offsets, ties, subnormal, huge and infinite numbers, and what is none: unchanged, where nothing is added."""
     size, (s, t), tensor = drawn
 
     def main(world: World) -> tuple[np.ndarray, np.ndarray]:

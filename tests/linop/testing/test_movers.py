@@ -16,9 +16,7 @@ pytestmark = pytest.mark.serial
 @pytest.mark.parametrize("name", ["Identity", "Padding", "Permute", "Reshape", "Restriction"])
 @given(data=st.data())
 def test_any_number_is_moved_as_it_is(name: str, data: st.DataObject) -> None:
-    """Offsets, ties, subnormal and huge numbers, and what is none, come out as they were: nothing is made of zero times
-    infinity.
-    """
+    """Offsets, ties, subnormal and huge numbers, and what is none: there is no product of zero and infinity."""
     operator, twin = data.draw(STRATEGIES[name]())
     if isinstance(operator.domain, Product):
         return
