@@ -118,6 +118,7 @@ SWEEP: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("name", SWEEP)
 def test_every_size(ranks: int, name: str, boundary: str) -> None:

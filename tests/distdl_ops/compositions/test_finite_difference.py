@@ -78,6 +78,7 @@ def test_equals_the_serial_difference(case: Case, assert_laid_out: Any) -> None:
     assert len(set(on_ranks(case.size, main))) == 1
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
