@@ -28,6 +28,8 @@ class Multiplicity(NamedTuple):
         """The one number on the diagonal; None where there are several."""
         if any(counts.size == 0 for counts in self.counts):
             return self.copies
+        if self.largest == 0:
+            return 0
         if any(counts.min() != counts.max() for counts in self.counts):
             return None
         return self.copies * math.prod(int(counts[0]) for counts in self.counts)

@@ -301,7 +301,14 @@ def drafts(
 
 
 @st.composite
-def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
+def drafts_of_one_tensor(
+    draw: st.DrawFn,
+    size: int,
+    count: int = 2,
+    *,
+    same_grid: bool = False,
+    dtypes: tuple[str, ...] = (*DTYPES, "float16"),
+) -> tuple[Draft, ...]:
     """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones.
 
     Parameters
@@ -312,8 +319,10 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
         How many drafts are drawn.
     same_grid : bool, optional
         Whether all must be on one grid.
+    dtypes : tuple of str, optional
+        To choose from. In half precision, integers up to 2048 are exact.
     """
-    shape, dtype = draw(tensor_shapes()), draw(st.sampled_from((*DTYPES, "float16")))
+    shape, dtype = draw(tensor_shapes()), draw(st.sampled_from(dtypes))
     axes = draw(grids(size))
     if not shape:
         axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one
