@@ -40,6 +40,7 @@ __all__ = [
     "on_ranks",
     "recipes",
     "splits",
+    "tensor_shapes",
     "trees",
     "world_sizes",
     "worlds_and_drafts",
@@ -216,6 +217,12 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
+def tensor_shapes() -> st.SearchStrategy[tuple[int, ...]]:
+    """Return shapes of tensors: small ones, and those with an axis that leaves remainders on many ranks."""
+    longer = st.integers(5, 13)
+    return shapes() | st.tuples(longer) | st.tuples(longer, st.integers(1, 2)) | st.tuples(st.just(2), longer)
+
+
 @st.composite
 def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
     """Return the axes of a grid on at most `size` ranks: one or more of them, of any length that fits.
@@ -236,7 +243,9 @@ def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
 
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones.
+    """Return ways to split a tensor axis: balanced, uneven with empty parts; unless `once`, also with halos, or any.
+
+    Halos may be trimmed: their widths may be negative.
 
     Parameters
     ----------
@@ -249,7 +258,8 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     once : bool
         Whether they must divide the axis.
     """
-    kind = draw(st.sampled_from(["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "any"]))
+    kinds = ["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "trimmed", "any"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "balanced":
         return Split(axis)
     if kind == "uneven":
@@ -260,7 +270,12 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     if kind == "halo":
         below, above = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
         return Split(axis, [(start - below, stop + above) for start, stop in balanced(extent, parts)], boundary)
-    ends = [sorted(draw(st.tuples(*2 * [st.integers(-2, extent + 2)]))) for _ in range(parts)]
+    if kind == "trimmed":
+        below, above = draw(st.tuples(st.integers(-2, 1), st.integers(-2, 1)))
+        ends = [(start - below, max(start - below, stop + above)) for start, stop in balanced(extent, parts)]
+    else:
+        any_end = st.integers(-2, extent + 2)
+        ends = [(a, b) for a, b in (sorted(draw(st.tuples(any_end, any_end))) for _ in range(parts))]
     return Split(axis, ends, boundary, gaps=True)
 
 
@@ -353,7 +368,14 @@ def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, o
 
 
 @st.composite
-def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
+def drafts_of_one_tensor(
+    draw: st.DrawFn,
+    size: int,
+    count: int = 2,
+    *,
+    same_grid: bool = False,
+    dtypes: tuple[str, ...] = (*DTYPES, "float16"),
+) -> tuple[Draft, ...]:
     """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones.
 
     Parameters
@@ -364,8 +386,10 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
         How many drafts are drawn.
     same_grid : bool, optional
         Whether all must be on one grid.
+    dtypes : tuple of str, optional
+        To choose from. In half precision, integers up to 2048 are exact.
     """
-    shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
+    shape, dtype = draw(tensor_shapes()), draw(st.sampled_from(dtypes))
     axes = draw(grids(size))
     if not shape:
         axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one

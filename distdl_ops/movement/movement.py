@@ -122,9 +122,9 @@ class Movement(LinearOperator):
 
     @property
     def gain(self) -> float:
-        """The norm: the root of how often an entry is held at most, by the source times by the target."""
-        held = (multiplicity(space.layout) for space in (self.domain, self.codomain))
-        return math.sqrt(math.prod(found.largest for found in held))
+        """The norm: the root of how often an entry is held, by the source times by the target, at most."""
+        source, target = multiplicity(self.domain.layout), multiplicity(self.codomain.layout)
+        return math.sqrt(source.times(target).largest)
 
     @property
     def claims(self) -> Claims:

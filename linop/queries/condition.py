@@ -54,7 +54,8 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
     -------
     float
         *Never more than the condition number*, but for rounding; and all of it, when there are as many steps as
-        coordinates. Infinite above ``1 / eps`` of the precision: such an operator cannot be told from a singular one.
+        coordinates. Infinite where the smallest singular value is no more than what rounding makes of zero, ``8 (1 +
+        sqrt(d)) eps`` of the largest for d roundings (``eps``, where it is exact): nothing tells it from zero.
 
     Raises
     ------
@@ -72,12 +73,12 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
         return 1.0
     if iterations < 1:
         raise ValueError(f"condition_estimate of {operator!r}: expected one iteration or more, found {iterations}")
-    values = moduli(operator)
+    values, noise = moduli(operator), float(np.finfo(operator.domain.dtype).eps)
     if values is None:
         wide = operator.domain.size > operator.codomain.size
         values = _singular_values(operator.H if wide else operator, iterations, seed)
-    eps = np.finfo(operator.domain.dtype).eps
-    return float(values.max() / values.min()) if values.min() > eps * values.max() else math.inf
+        noise *= 8 * (1 + math.sqrt(max(operator.roundings, values.size)))
+    return float(values.max() / values.min()) if values.min() > noise * values.max() else math.inf
 
 
 @condition_estimate.register

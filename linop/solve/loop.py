@@ -32,6 +32,7 @@ from linop.spaces import Seed, Space
 RESIDUAL = "the residual is below the tolerance"
 LEAST_SQUARES = "a least-squares solution: the residual of the normal equations is below the tolerance"
 ZERO = "the right-hand side is zero"
+UNDERFLOW = "breakdown: the right-hand side is so small that squares of residuals underflow; multiply it"
 USED_UP = "the number of iterations is used up"
 STREAM = 1952
 """A stream of random numbers of the solvers' own: that of a user's seed may have drawn the operator."""
@@ -39,6 +40,9 @@ STREAM = 1952
 CALLBACK = "the callback asked to stop"
 NOT_FINITE = "breakdown: a number is not finite"
 ROUNDING = "breakdown: rounding keeps the residual above the tolerance"
+
+SMALLEST = math.sqrt(float(np.finfo(np.float64).smallest_normal))
+"""A length from which on its square has all its digits."""
 
 Callback = Callable[[State], object]
 
@@ -136,6 +140,12 @@ def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
     return x if like is None else arrays.each(lambda part: arrays.cast(part, arrays.leaves(like)[0]), x)
 
 
+def _is_zero(space: Space, x: Vector) -> bool:
+    """Say whether all entries are zero, on every process."""
+    nonzero = arrays.each(lambda part: np.asarray(arrays.to_numpy(part) != 0, dtype=np.float64), x)
+    return bool(space.dot(nonzero, nonzero) == 0)
+
+
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
 
@@ -143,8 +153,9 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
     """Solve ``A x = b``, where `b` and `x0` are vectors that `Settings.vector` has copied."""
     size = A.codomain.norm(b)
     start = zeros(A.domain, like=b) if x0 is None or size == 0 else x0
-    if size == 0:
-        return Result(arrays.without_scalars(start), True, ZERO, 0, (0.0,))
+    if size < SMALLEST / max(settings.tolerance, arrays.precision(b)):
+        zero = _is_zero(A.codomain, b)
+        return Result(arrays.without_scalars(start), zero, ZERO if zero else UNDERFLOW, 0, (size,))
 
     def reached(step: Step, norm: float, tolerance: float = settings.tolerance) -> str | None:
         if step.residual <= max(settings.absolute, tolerance * size):

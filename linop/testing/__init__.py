@@ -24,6 +24,7 @@ from linop.testing.operators.stencils import convolutions, correlations, finite_
 from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
 from linop.testing.spaces import (
     DTYPES,
+    awkward_arrays,
     euclidean_spaces,
     shapes,
     vectors,
@@ -38,6 +39,7 @@ __all__ = [
     "Expression",
     "any_operator",
     "assert_operator",
+    "awkward_arrays",
     "circulants",
     "conjugations",
     "convolutions",

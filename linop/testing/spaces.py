@@ -125,6 +125,41 @@ def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
     return np.asarray(space.weight.entries)
 
 
+@st.composite
+def awkward_arrays(draw: st.DrawFn, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """Return arrays of numbers that are no small integers, of one kind or of all kinds.
+
+    An offset far beyond the spread, ties, zeros of both signs, subnormal and huge numbers, infinities, and what is not
+    a number.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the arrays.
+    dtype : dtype
+        Real or complex floating point.
+    """
+    dtype = np.dtype(dtype)
+    limits = np.finfo(dtype)
+    kinds = {
+        "offset": [0.75 / limits.eps, 0.75 / limits.eps + 1],
+        "ties": [1.0, 1.0, 1.0, 2.0],
+        "zeros": [0.0, -0.0],
+        "subnormal": [limits.smallest_subnormal, -limits.smallest_normal],
+        "huge": [limits.max, -limits.max / 2],
+        "not finite": [np.inf, -np.inf, np.nan, 1.0],
+    }
+    kind = draw(st.sampled_from([*kinds, "all"]))
+    numbers = [n for k in kinds for n in kinds[k]] if kind == "all" else kinds[kind]
+    generator = np.random.default_rng(draw(st.integers(0, 2**16)))
+    parts = [generator.choice(np.array(numbers), shape) for _ in range(1 + (dtype.kind == "c"))]
+    array = np.empty(shape, dtype)
+    array.real = parts[0]
+    if dtype.kind == "c":
+        array.imag = parts[1]
+    return array
+
+
 def vectors(space: Space, *, batch: tuple[int, ...] = ()) -> st.SearchStrategy[Any]:
     """Return vectors of small integers of a space, for which data movement is exact.
 

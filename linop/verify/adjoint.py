@@ -53,6 +53,9 @@ SPARE = 3
 BLIND = 0.5
 """A tolerance from which on a comparison shows nothing."""
 
+SMALLEST = float(np.sqrt(np.finfo(np.float64).smallest_normal))
+"""A length from which on its square has all its digits."""
+
 EVIDENCE = 40
 """Binary digits that all entries must have to spare together: that none of them has a rounding by chance."""
 
@@ -241,11 +244,11 @@ def _compare_pairings(A: LinearOperator, mode: Mode, count: int, seed: Seed, lik
         zero = probe.is_zero(codomain, image) and probe.is_zero(domain, preimage)
         allowed = 0.0 if mode == "exact" else probe.tolerance(A, image, preimage)
         trials.vacuous = trials.vacuous and (zero or allowed >= BLIND or (typical > 0 and found <= allowed * typical))
-        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
-        if not np.isfinite(scale) or (scale == 0 and not zero):
+        if not np.isfinite(scale) or (scale < SMALLEST and not zero):
             trials.complain(
-                f"the numbers are too {'small' if scale == 0 else 'large'} to be compared; scale the operator"
+                f"the numbers are too {'small' if scale < SMALLEST else 'large'} to be compared; scale the operator"
             )
+        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
         if not (x_kept and y_kept):
             trials.complain(f"{A if y_kept else adjoint} has changed its argument")
         differing = probe.differing_copies(A, codomain.consistent(image), domain.consistent(preimage))

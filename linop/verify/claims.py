@@ -100,7 +100,8 @@ def _positive(A: LinearOperator, stream: tuple[int, ...], found: Trials, like: A
     found.compare(max(-pairing, 0.0), scale, allowed, f"dot(x, A x) = {pairing} is negative")
     if stream[0] == 0 and 0 < A.domain.size <= MATRIX_LIMIT:  # few vectors may all miss a negative direction
         entries = matrix(A)
-        values = np.linalg.eigvalsh((entries + entries.conj().T) / 2)
+        entries = (entries + entries.conj().T) / 2
+        values = np.linalg.eigvalsh(entries.astype(np.result_type(entries, np.float32)))  # there are none in half
         lowest, largest = float(values[0]), float(np.abs(values).max())
         found.compare(max(-lowest, 0.0), largest, allowed * A.domain.size, f"the eigenvalue {lowest} is negative")
 

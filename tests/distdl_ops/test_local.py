@@ -23,6 +23,7 @@ from linop import (
     cost,
     matrix,
 )
+from linop.testing import DTYPES
 
 
 def scaling(space: DistributedSpace, seed: int) -> Local:
@@ -35,7 +36,8 @@ def scaling(space: DistributedSpace, seed: int) -> Local:
 @st.composite
 def chains(draw: st.DrawFn) -> tuple[int, tuple[Draft, ...], int]:
     size = draw(world_sizes())
-    return size, draw(drafts_of_one_tensor(size, draw(st.integers(2, 4)))), draw(st.integers(0, 99))
+    layouts = draw(drafts_of_one_tensor(size, draw(st.integers(2, 4)), dtypes=DTYPES))
+    return size, layouts, draw(st.integers(0, 99))
 
 
 @given(chains())

@@ -126,7 +126,8 @@ def all_to_alls(draw: st.DrawFn) -> Case:
             target[name] = draw(splits(j, shape[j], length, once=True))
         else:
             roles: list[Role] = [At(length - 1), Replicated(), *map(Split, free)]
-            source[name] = target[name] = draw(st.sampled_from(roles))
+            source[name] = target[name] = role = draw(st.sampled_from(roles))
+            free = [axis for axis in free if role != Split(axis)]
     s, t = Draft(axes, shape, dtype, source), Draft(axes, shape, dtype, target)
     return Case(size, lambda world: AllToAll(s.on(world), t.on(world)), s, t)
 

@@ -193,7 +193,7 @@ def mpi(script: str, ranks: int = 2, **environment: str) -> subprocess.Completed
         [str(mpiexec), "-n", str(ranks), sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
         check=False,
     )
@@ -229,12 +229,14 @@ def test_waiting_for_a_rank_that_does_not_come_ends_in_a_timeout() -> None:
     job = mpi(
         """
         import time
+        from mpi4py import MPI
         from distdl_ops import Broadcast, At, Copies, DistributedSpace, Grid, world
-        w = world(timeout=1)
+        MPI.COMM_WORLD.Barrier()  # the timeout counts from here
+        w = world(timeout=3)
         S = DistributedSpace(Grid(w, rows=2), (3,), rows=At(0))
         A = Broadcast(S, S.with_roles(rows=Copies()))
-        if w.rank == 0:
-            time.sleep(20)
+        while w.rank == 0:
+            time.sleep(1)  # until the launcher ends it
         try:
             A(S.zeros())
         except TimeoutError as error:
@@ -243,5 +245,5 @@ def test_waiting_for_a_rank_that_does_not_come_ends_in_a_timeout() -> None:
         """
     )
     assert job.returncode != 0
-    assert "rank 0: has not come; rank 1: waited 1 s for rank 0 in Broadcast(rows)" in job.stdout
+    assert "rank 0: has not come; rank 1: waited 3 s for rank 0 in Broadcast(rows)" in job.stdout
     assert "this world is not usable any more" in job.stderr

@@ -62,6 +62,7 @@ def test_equals_the_serial_transform(case: Case, field: str | None, assert_laid_
     on_ranks(case.size, main)
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("columns", [None, 1, 3])

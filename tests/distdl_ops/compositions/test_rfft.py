@@ -59,6 +59,7 @@ def test_equals_the_serial_transform(case: Case, assert_laid_out: Any) -> None:
     on_ranks(case.size, main)
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("axes", [(0,), (0, 1), (1, 0), (1,)])
 def test_every_size(ranks: int, axes: tuple[int, ...], norm: Any) -> None:
