@@ -19,6 +19,9 @@ from distdl_ops.roles import At, Copies, Replicated, Split
 
 Numbers = np.ndarray
 
+WIDE = 56
+"""From so many binary digits on, numbers of entries are Python's integers: they are multiplied by bytes, too."""
+
 
 @final
 class Flow(NamedTuple):
@@ -97,12 +100,15 @@ def _coordinates(layout: Layout, ranks: int) -> dict[str, Numbers]:
 
 
 def _holders(layout: Layout, coordinates: dict[str, Numbers], ranks: int) -> Numbers:
-    """Return which ranks hold anything, as far as `At` is concerned: one or zero for each."""
+    """Return which ranks hold anything, as far as `At` is concerned: one or zero for each.
+
+    Numbers of entries are multiples of these: they are Python's integers where 64 bits might not be enough.
+    """
     found = np.arange(ranks) < layout.ranks
     for name, role in layout.roles.items():
         if isinstance(role, At):
             found &= coordinates[name] == role.index
-    return np.asarray(found, np.int64)
+    return np.asarray(found, np.int64).astype(object if layout.size * ranks >= 2**WIDE else np.int64)
 
 
 def _sent(
@@ -164,7 +170,7 @@ def _kept(
 def _planned(source: Layout, target: Layout) -> tuple[Numbers, Numbers]:
     """Return what `_sent` returns, from the plan of every rank."""
     ranks = max(source.ranks, target.ranks)
-    messages, entries = np.zeros((2, ranks), np.int64)
+    messages, entries = np.zeros((2, ranks), object if source.size * ranks >= 2**WIDE else np.int64)
     for rank in range(source.ranks):
         for _, boxes in Plan(source, target, rank).sends:
             messages[rank] += 1

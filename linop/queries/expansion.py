@@ -12,6 +12,7 @@ from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
 from linop.arrays import Scalar
 from linop.operator import LinearOperator
+from linop.operators.identity import Identity
 from linop.operators.zero import Zero
 from linop.query import Answer, query
 
@@ -47,6 +48,12 @@ class Exact(NamedTuple):
         return bool(self.real or self.imag)
 
     @property
+    def digits(self) -> int:
+        """Number of binary digits of the longest integer in it."""
+        parts = (self.real.numerator, self.real.denominator, self.imag.numerator, self.imag.denominator)
+        return max(part.bit_length() for part in parts)
+
+    @property
     def rounded(self) -> float | complex:
         """The nearest floating number: a real one where nothing is imaginary."""
         return complex(self.real, self.imag) if self.imag else float(self.real)
@@ -62,6 +69,9 @@ def exact(number: Scalar) -> Exact:
     """
     return Exact(Fraction(number.real), Fraction(number.imag))
 
+
+DIGITS = 10_000
+"""How many binary digits a number may have: products of many tiny numbers have more and more."""
 
 Terms = dict[LinearOperator, Exact]
 
@@ -119,26 +129,35 @@ def _(operator: Scale) -> Answer[Terms | None]:
     if not operator.commutes:
         return {operator: exact(1.0)}
     terms = yield operator.operator
-    if terms is None:
-        return None
-    total: Terms = {}
-    _increase(total, exact(operator.scalar), terms)
-    return total
+    return None if terms is None else _multiplied({Identity(operator.codomain): exact(operator.scalar)}, terms)
 
 
 @expansion.register
 def _(operator: Compose) -> Answer[Terms | None]:
-    result = yield operator.last
-    for factor in reversed(operator.factors[:-1]):
-        left = yield factor
-        if left is None or result is None or len(left) * len(result) > LIMIT:
+    result: Terms | None = {Identity(operator.domain): exact(1.0)}
+    row: LinearOperator = Identity(operator.domain)  # of factors that are no sums, which are multiplied together
+    for factor in reversed(operator.factors):
+        terms = yield factor
+        if terms is None or result is None:
             return None
-        total: Terms = {}
-        for first, a in left.items():
-            for second, b in result.items():
-                _increase(total, a * b, _plain(compose(first, second)))
-        result = total
-    return result
+        if list(terms.values()) == [exact(1.0)]:
+            row = compose(next(iter(terms)), row)
+        else:
+            result = _multiplied({row: exact(1.0)}, result)
+            result = None if result is None else _multiplied(terms, result)
+            row = Identity(factor.codomain)
+    return None if result is None else _multiplied({row: exact(1.0)}, result)
+
+
+def _multiplied(left: Terms, right: Terms) -> Terms | None:
+    """Return the product of two sums; None where it is too long, or its numbers are."""
+    if len(left) * len(right) > LIMIT:
+        return None
+    total: Terms = {}
+    for first, a in left.items():
+        for second, b in right.items():
+            _increase(total, a * b, _plain(compose(first, second)))
+    return total if all(number.digits <= DIGITS for number in total.values()) else None
 
 
 def _plain(product: LinearOperator) -> Terms:
