@@ -233,7 +233,8 @@ def common_left_factor(node: HStack) -> LinearOperator | None:
 def absorbed(node: Scale) -> LinearOperator | None:
     """A number goes into the constants of a diagonal or a matrix, where there is one."""
     factors = _factors(node.operator)
-    for k, factor in enumerate(factors):
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near]):
         if isinstance(factor, Diagonal | Matrix):
             new = _multiplied(node.scalar, factor)
             if new is not None:
