@@ -195,8 +195,10 @@ LONG: dict[str, Callable[[int], LinearOperator]] = {
     "a sum": lambda n: reduce(lambda p, k: p + Diagonal([1.0, k]), range(n), D + ONE),
     "a sum from the left": lambda n: reduce(lambda p, k: Diagonal([1.0, k]) + p, range(n), D + ONE),
     "a sum of products": lambda n: reduce(lambda p, k: p + C @ Diagonal([1.0, k]) @ C, range(n), D + ONE),
-    "a chain": lambda n: reduce(lambda p, k: p @ Correlation(X, [1.0, k, 2.0], padding="same"), range(n), C @ C),
-    "a chain from the left": lambda n: reduce(lambda p, k: Diagonal([1.0, k]) @ p @ D, range(n), C @ C),
+    "a chain": lambda n: reduce(
+        lambda p, k: p @ Correlation(X, [0.25, k / 1000, 0.25], padding="same"), range(n), C @ C
+    ),
+    "a chain from the left": lambda n: reduce(lambda p, k: Diagonal([1.0, 1 / (k + 1)]) @ p @ D, range(n), C @ C),
     "a polynomial": lambda n: reduce(lambda p, k: p @ A + k * ONE, range(n), A),
 }
 
@@ -204,7 +206,7 @@ LONG: dict[str, Callable[[int], LinearOperator]] = {
 def _of_weights(n: int) -> LinearOperator:
     """Return a chain in which adjoints on weighted spaces meet."""
     W = Weighted(X, [1.0, 4.0])
-    B = Matrix([[1.0, 8.0], [2.0, 1.0]], W, W)
+    B = Matrix([[0.125, 0.5], [0.125, 0.125]], W, W)
     return reduce(lambda p, _: p @ B.H @ B, range(n), B)
 
 
