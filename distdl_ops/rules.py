@@ -196,7 +196,7 @@ def number_after(left: LinearOperator, right: Local) -> LinearOperator | None:
     if right.number is None or right.domain != right.codomain:
         return None
     commutes = not isinstance(right.number, complex) or left.codomain.field == "complex"
-    return scale(right.number, left) if commutes else None
+    return scale(right.number, left) if commutes and is_moderate(right.number, left.codomain) else None
 
 
 @rule(Local)

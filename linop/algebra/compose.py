@@ -171,9 +171,9 @@ def _special(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     domain, codomain = right.domain, left.codomain
     if isinstance(left, Zero) or isinstance(right, Zero):
         return Zero(domain, codomain)
-    if isinstance(left, Scale) and _comes_to_the_front(left):
+    if isinstance(left, Scale) and _may_move(left):
         return scale(left.scalar, compose(left.operator, right))
-    if isinstance(right, Scale) and _comes_to_the_front(right):
+    if isinstance(right, Scale) and _may_move(right) and is_moderate(right.scalar, right.codomain):
         return scale(right.scalar, compose(left, right.operator))
     before: LinearOperator | None = left
     after: LinearOperator | None = right
@@ -189,9 +189,9 @@ def _special(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     return before or after or Identity(domain)
 
 
-def _comes_to_the_front(number: Scale) -> bool:
-    """Say whether a number may stand in front of a product."""
-    return number.commutes and not isinstance(number.operator, Scale) and is_moderate(number.scalar, number.codomain)
+def _may_move(number: Scale) -> bool:
+    """Say whether a number may stand before a longer product: it commutes, and is no one of several."""
+    return number.commutes and not isinstance(number.operator, Scale)
 
 
 def _without_last(product: LinearOperator) -> LinearOperator | None:

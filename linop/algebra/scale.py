@@ -19,7 +19,7 @@ from linop.algebra.sum import Sum
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
-from linop.numbers import gain_of, product
+from linop.numbers import gain_of, is_moderate, product
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.operators.zero import Zero
@@ -66,7 +66,8 @@ class Scale(Expression):
                 f"complex number; compose with that"
             )
         self._levels = operator._levels + 1
-        self._first = self.commutes and self.domain.size < self.codomain.size
+        smaller = self.domain.size < self.codomain.size
+        self._first = smaller and self.commutes and is_moderate(self.scalar, self.codomain)
 
     @property
     def _parts(self) -> tuple[LinearOperator, ...]:
