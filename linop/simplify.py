@@ -183,7 +183,7 @@ class _Rewriter:
         self._by = by.keeping({}) if hasattr(by, "keeping") else by
         self._costs: dict[int, tuple[LinearOperator, Any]] = {}
         swept: Known = {}
-        self._rewritten = query(self._sweep).keeping(swept)
+        self._rewritten = query(self._settle).keeping(swept)
         self._settled: dict[tuple[int, ...], tuple[LinearOperator, ...]] = {}
         self.steps: list[Rewriting] = []
 
@@ -202,8 +202,18 @@ class _Rewriter:
             seen.add(operator)
             before = operator
 
+    def _settle(self, operator: LinearOperator) -> Answer[LinearOperator]:
+        """Return an expression after sweeps over its nodes, the innermost first, until none changes it."""
+        seen = {operator}
+        while True:
+            swept = yield from self._sweep(operator)
+            if swept is operator or swept in seen or not self._cost(swept) <= self._cost(operator):
+                return swept
+            seen.add(swept)
+            operator = swept
+
     def _sweep(self, operator: LinearOperator) -> Answer[LinearOperator]:
-        """Return the expression after one sweep over its nodes, the innermost first; itself where nothing changes."""
+        """Return an expression after one sweep; itself where nothing changes."""
         if isinstance(operator, Compose):  # factors that meet need not be rewritten before
             met = self._product(operator)
             if met is not operator:

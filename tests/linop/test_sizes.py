@@ -22,7 +22,9 @@ from linop import (
     Kron,
     LinearOperator,
     Matrix,
+    Permute,
     Reshape,
+    Restriction,
     Sum,
     VStack,
     Weighted,
@@ -54,6 +56,7 @@ A = Matrix([[0.0, 0.5], [0.25, 0.0]])
 Y, N = Euclidean((1, 2)), Matrix([[0.5]])
 S = Matrix([[0.5, 0.25], [0.25, 0.5]])
 D = Diagonal([0.5, 0.25])
+V = Permute(X, (0,), codomain=X) @ Restriction(X, [1, 0])
 C = Correlation(X, [1.0, 2.0, 3.0], padding="same")
 
 DEPTH = 400
@@ -199,6 +202,7 @@ LONG: dict[str, Callable[[int], LinearOperator]] = {
         lambda p, k: p @ Correlation(X, [0.25, k / 1000, 0.25], padding="same"), range(n), C @ C
     ),
     "a chain from the left": lambda n: reduce(lambda p, k: Diagonal([1.0, 1 / (k + 1)]) @ p @ D, range(n), C @ C),
+    "a rewriting at each level": lambda n: reduce(lambda p, _: V.H @ V @ p @ (0.5 * D) + D, range(n), C),
     "a polynomial": lambda n: reduce(lambda p, k: p @ A + k * ONE, range(n), A),
 }
 
