@@ -108,10 +108,14 @@ def steps_of(operator: LinearOperator) -> list[LinearOperator]:
     >>> steps_of(2 * (D @ E) + E) == [E, D, E]
     True
     """
-    inside = parts(operator)
-    if isinstance(operator, Compose):
-        inside = inside[::-1]
-    return [step for part in inside for step in steps_of(part)] if inside else [operator]
+    found: list[LinearOperator] = []
+    todo = [operator]
+    while todo:
+        inside = parts(part := todo.pop())
+        if not inside:
+            found.append(part)
+        todo += inside if isinstance(part, Compose) else inside[::-1]
+    return found
 
 
 def _steps(operator: LinearOperator) -> str:

@@ -26,7 +26,7 @@ from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job
-from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
+from linop import CumulativeSum, Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
 from linop.testing import DTYPES, shapes
 
 __all__ = [
@@ -475,11 +475,21 @@ def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     dtype = draw(st.sampled_from(["float64", "complex128"]))
     drafts = tuple(replace(draft, dtype=dtype) for draft in drafts)
     domain, codomain = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth)))
+    numbers = REAL_NUMBERS if dtype == "float64" else COMPLEX_NUMBERS
+    return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth, numbers=numbers)))
+
+
+REAL_NUMBERS = (-2, -1, 0, 1, 0.5, 2, 3)
+"""By what expressions are multiplied; Python's hashes of the first two are the same."""
+
+COMPLEX_NUMBERS = (*REAL_NUMBERS, 1j, -2j, 1 - 2j)
+"""The same, of complex spaces."""
 
 
 @st.composite
-def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int) -> Recipe:
+def recipes(
+    draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int, *, numbers: tuple[complex, ...] = REAL_NUMBERS
+) -> Recipe:
     """Return recipes of expressions between two of some spaces, given by their numbers.
 
     Parameters
@@ -490,22 +500,31 @@ def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int)
         The numbers of two of them.
     depth : int
         Of the expression, at most.
+    numbers : tuple of numbers, optional
+        By what expressions are multiplied.
     """
-    kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix"] if domain == codomain else [])
+    kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix", "sums"] if domain == codomain else [])
     kinds += ["compose", "compose", "compose", "add", "scale", "adjoint"] if depth else []
     kind = draw(st.sampled_from(kinds))
     if kind == "movement":
         return kind, domain, codomain
-    if kind in ("number", "tensor", "diagonal", "matrix"):
+    if kind == "number":
+        return kind, domain, draw(st.sampled_from(numbers))
+    if kind in ("tensor", "diagonal", "matrix", "sums"):
         return kind, domain, draw(st.integers(0, 9))
+
+    def recipe(source: int, target: int) -> Recipe:
+        found: Recipe = draw(recipes(count, source, target, depth - 1, numbers=numbers))
+        return found
+
     if kind == "adjoint":
-        return kind, draw(recipes(count, codomain, domain, depth - 1))
+        return kind, recipe(codomain, domain)
     if kind == "scale":
-        return kind, draw(st.sampled_from([-1, 0.5, 2, 3])), draw(recipes(count, domain, codomain, depth - 1))
+        return kind, draw(st.sampled_from(numbers)), recipe(domain, codomain)
     if kind == "add":
-        return kind, *(draw(recipes(count, domain, codomain, depth - 1)) for _ in range(2))
+        return kind, *(recipe(domain, codomain) for _ in range(2))
     between = draw(st.integers(0, count - 1))
-    right, left = draw(recipes(count, domain, between, depth - 1)), draw(recipes(count, between, codomain, depth - 1))
+    right, left = recipe(domain, between), recipe(between, codomain)
     return kind, left, right
 
 
@@ -517,19 +536,28 @@ def _cooked(recipe: Recipe, spaces: tuple[DistributedSpace, ...]) -> LinearOpera
     if kind == "adjoint":
         return _cooked(rest[0], spaces).H
     if kind == "scale":
-        scalar: float = rest[0]
+        scalar: complex = rest[0]
         return scalar * _cooked(rest[1], spaces)
     if kind in ("add", "compose"):
         left, right = (_cooked(part, spaces) for part in rest)
         return left + right if kind == "add" else left @ right
     space, seed = spaces[rest[0]], rest[1]
     own = Euclidean(space.shape, space.dtype)
-    generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
     if kind == "number":
-        return Local(space, space, seed % 3 * Identity(own))
+        return Local(space, space, rest[1] * Identity(own))
+    if kind == "sums":  # along one axis of the array, of which hashes of -1 and -2 would be the same
+        inside = CumulativeSum(own, axis=seed % own.ndim - own.ndim) if own.ndim else Identity(own)
+        return Local(space, space, inside)
+    generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
     if kind == "matrix":
-        return Local(space, space, Matrix(generator.integers(-2, 3, (own.size, own.size)), own, own))
+        return Local(space, space, Matrix(_integers(generator, (own.size, own.size), own.dtype), own, own))
     if kind == "diagonal":
-        return Local(space, space, Diagonal(generator.integers(-3, 4, space.shape), own))
-    tensor = np.random.default_rng(seed).integers(-3, 4, space.global_shape)
+        return Local(space, space, Diagonal(_integers(generator, space.shape, own.dtype), own))
+    tensor = _integers(np.random.default_rng(seed), space.global_shape, own.dtype)
     return Local(space, space, Diagonal(space.from_global(tensor), own))
+
+
+def _integers(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return small integers, in both parts of complex numbers."""
+    found = generator.integers(-2, 3, shape)
+    return np.asarray(found + 1j * generator.integers(-2, 3, shape) if dtype.kind == "c" else found, dtype)

@@ -10,7 +10,7 @@ The algebra is looked up where it is called: its modules import this one.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from numbers import Complex
 from typing import final
 
@@ -20,10 +20,11 @@ from linop import algebra, arrays, claims
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
+from linop.keyed import Keyed
 from linop.spaces import Space
 
 
-class LinearOperator(ABC):
+class LinearOperator(Keyed):
     """A linear map ``A : domain -> codomain`` with an adjoint. Abstract.
 
     Parameters
@@ -64,6 +65,9 @@ class LinearOperator(ABC):
     >>> print(A.H @ A + 2 * A)
     Flip.H @ Flip + 2 * Flip
     """
+
+    # How many operators are applied inside each other; see linop.algebra.expression.
+    _levels = 0
 
     # NumPy hands `scalar * A` and `array @ A` to the methods below instead of making an array of objects.
     __array_ufunc__ = None
@@ -191,19 +195,6 @@ class LinearOperator(ABC):
     def _key(self) -> tuple[object, ...]:
         """Return what makes two operators of this class equal; by default, only an operator itself."""
         return (id(self),)
-
-    @final
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self._key() == other._key())
-
-    @final
-    def __hash__(self) -> int:
-        return hash((type(self), self._key()))
-
-    @final
-    def __deepcopy__(self, memo: object) -> LinearOperator:
-        """Return the operator itself: it never changes, and may stand for processes that have no copies."""
-        return self
 
     def __str__(self) -> str:
         return type(self).__name__

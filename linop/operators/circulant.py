@@ -9,7 +9,6 @@ matrix     circulant, with first column c; block circulant with circulant blocks
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any, final
 
@@ -149,8 +148,9 @@ class Circulant(LinearOperator):
 
     def _of(self, spectrum: np.ndarray, domain: Space, codomain: Space) -> Circulant:
         """Return the circulant with these eigenvalues."""
-        other = copy.copy(self)
-        other.domain, other.codomain = domain, codomain
+        other = object.__new__(Circulant)
+        LinearOperator.__init__(other, domain, codomain)
+        other._real = self._real
         other._keep(spectrum)
         return other
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,12 @@ from linop.operator import LinearOperator
 from linop.queries.claims import is_isometry
 from linop.queries.norm import is_known_everywhere, moduli
 from linop.queries.seeds import stream
+from linop.query import Answer, query
 from linop.solve.loop import normalised
 from linop.spaces import Seed, Space
 
 
-@singledispatch
+@query
 def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed: Seed = 0) -> float:
     """Estimate the condition number: the ratio of the largest and the smallest singular value.
 
@@ -82,25 +82,27 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
 
 
 @condition_estimate.register
-def _(operator: Scale, **options: Any) -> float:
+def _(operator: Scale, **options: Any) -> Answer[float]:
     if not operator.commutes or operator.scalar == 0:
-        answer: Callable[..., float] = condition_estimate.dispatch(LinearOperator)
-        return answer(operator, **options)
-    return condition_estimate(operator.operator, **options)
+        return _unknown(operator, **options)
+    return (yield operator.operator)
 
 
 @condition_estimate.register
-def _(operator: Inverse, **options: Any) -> float:
-    return condition_estimate(operator.operator, **options)
+def _(operator: Inverse, **options: Any) -> Answer[float]:  # noqa: ARG001  (those of the operator, too)
+    return (yield operator.operator)
 
 
 @condition_estimate.register
-def _(operator: Kron, **options: Any) -> float:
+def _(operator: Kron, **options: Any) -> Answer[float]:
     """Singular values multiply, unless there are more of the product: of a tall operator with a wide one."""
     sizes = [(A.domain.size, A.codomain.size) for A in operator.operators]
-    if all(n <= m for n, m in sizes) or all(n >= m for n, m in sizes):
-        return math.prod(condition_estimate(A, **options) for A in operator.operators)
-    return _unknown(operator, **options)
+    if not (all(n <= m for n, m in sizes) or all(n >= m for n, m in sizes)):
+        return _unknown(operator, **options)
+    found = 1.0
+    for A in operator.operators:
+        found *= yield A
+    return found
 
 
 def _unknown(operator: LinearOperator, **options: Any) -> float:

@@ -15,7 +15,6 @@ coordinates.
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import Any, Literal
 
 from linop import arrays
@@ -25,10 +24,11 @@ from linop.operator import LinearOperator
 from linop.queries.diagonal import acts_on_coordinates, diagonal
 from linop.queries.norm import is_local
 from linop.queries.seeds import stream
+from linop.query import Answer, query
 from linop.spaces import Seed
 
 
-@singledispatch
+@query
 def eigenvalue_bounds(
     operator: LinearOperator, *, iterations: int | None = None, tolerance: float = 1e-8, seed: Seed = 0
 ) -> tuple[float, float]:
@@ -85,12 +85,13 @@ def eigenvalue_bounds(
 
 
 @eigenvalue_bounds.register
-def _(operator: Scale, **options: Any) -> tuple[float, float]:
+def _(operator: Scale, **options: Any) -> Answer[tuple[float, float]]:
     scalar = operator.scalar
     if scalar.imag or scalar == 0:
         found: tuple[float, float] = eigenvalue_bounds.dispatch(LinearOperator)(operator, **options)
         return found
-    lowest, highest = sorted(scalar.real * end for end in eigenvalue_bounds(operator.operator, **options))
+    ends = yield operator.operator
+    lowest, highest = sorted(scalar.real * end for end in ends)
     return lowest, highest
 
 

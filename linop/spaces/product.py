@@ -104,9 +104,9 @@ class Product(Space):
         return arrays.namespace(flat[0]).concat(flat, axis=-1)
 
     def unflatten(self, coordinates: Array) -> Vector:
-        """Return the tuple with these coordinates, in their library."""
+        """Return the tuple with these coordinates, in their library; each part has memory of its own."""
         return tuple(
-            part.unflatten(coordinates[..., start:stop])
+            part.unflatten(arrays.copy(coordinates[..., start:stop]))
             for part, (start, stop) in zip(self.parts, self._intervals(), strict=True)
         )
 

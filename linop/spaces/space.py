@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
@@ -15,6 +15,7 @@ from numpy import ndarray
 from linop import arrays
 from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
+from linop.keyed import Keyed
 
 if TYPE_CHECKING:
     from linop.operator import LinearOperator
@@ -23,7 +24,7 @@ Seed = int | tuple[int, ...]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
-class Space(ABC):
+class Space(Keyed):
     """A finite-dimensional vector space with an inner product. Abstract: see `Euclidean`.
 
     Vectors are arrays whose last ``ndim`` axes are the space's `shape`; the axes before them are a batch. Precision
@@ -320,23 +321,6 @@ class Space(ABC):
     def _complaint(self, fault: str, operator: object) -> str:
         """Return the whole message for a fault."""
         return f"{self}: {fault}" if operator is None else f"{operator!r}: in {self}, {fault}"
-
-    @abstractmethod
-    def _key(self) -> tuple[object, ...]:
-        """Return what makes two spaces of this class equal."""
-
-    @final
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self._key() == other._key())
-
-    @final
-    def __deepcopy__(self, memo: object) -> Space:
-        """Return the space itself: it never changes, and may stand for processes that have no copies."""
-        return self
-
-    @final
-    def __hash__(self) -> int:
-        return hash((type(self), self._key()))
 
 
 def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,7 +6,14 @@ They need hypothesis, and are what this library tests itself with; use them for 
 from __future__ import annotations
 
 from linop.testing.asserting import assert_operator, dense
-from linop.testing.expressions import Expression, expressions, integer_matrices, spaces_of_a_tree
+from linop.testing.expressions import (
+    Expression,
+    Extreme,
+    expressions,
+    extreme_expressions,
+    integer_matrices,
+    spaces_of_a_tree,
+)
 from linop.testing.operators import STRATEGIES, any_operator
 from linop.testing.operators.entrywise import (
     conjugations,
@@ -37,6 +44,7 @@ __all__ = [
     "DTYPES",
     "STRATEGIES",
     "Expression",
+    "Extreme",
     "any_operator",
     "assert_operator",
     "awkward_arrays",
@@ -49,6 +57,7 @@ __all__ = [
     "diagonals",
     "euclidean_spaces",
     "expressions",
+    "extreme_expressions",
     "ffts",
     "finite_differences",
     "function_operators",

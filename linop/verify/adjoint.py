@@ -294,5 +294,11 @@ def _norms(entries: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
-    """Say whether the entries of a matrix are small enough to be sums of integers without rounding."""
-    return bool(np.all(np.abs(entries) <= 2.0 / precision))
+    """Say whether the entries of a matrix are small enough, and have few enough digits, to come from no rounding.
+
+    Products of many factors have more and more binary digits, although each factor is exact.
+    """
+    with np.errstate(over="ignore"):
+        units = [part * 2.0**probe.FINEST for part in (entries.real, entries.imag)]
+    few = all(bool(np.all(part == np.rint(part))) for part in units)
+    return few and bool(np.all(np.abs(entries) <= 2.0 / precision))

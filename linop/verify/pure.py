@@ -61,7 +61,9 @@ def _try(A: LinearOperator, x: Vector, found: Trials) -> None:
         x = before
     if _dtypes(image) != _dtypes(first) or not _same_precision(x, image):
         found.complain(f"{A} has made {_dtypes(image)} of {_dtypes(x)}")
-    arrays.each(_overwrite, image)
+    apart = _overwritten_apart(image)
+    if not probe.is_zero(codomain, apart):
+        found.complain(f"parts of the result of {A} share memory")
     if not probe.is_zero(domain, arrays.each(probe._differs, x, before)):
         found.complain(f"the result of {A} shares memory with its argument")
     again, _ = probe.apply_watched(A, before)
@@ -86,9 +88,15 @@ def _same_precision(x: Vector, image: Vector) -> bool:
     return same and arrays.precision(x) == arrays.precision(image)
 
 
-def _overwrite(x: Array) -> None:
-    """Put other numbers into an array."""
-    x[...] = x + 1
+def _overwritten_apart(x: Vector) -> Vector:
+    """Put other numbers into each array of a vector, and return what has changed them since."""
+    leaves = arrays.leaves(x)
+    expected = []
+    for array in leaves:
+        array[...] = array + 1
+        expected.append(arrays.copy(array))
+    changes = iter([probe._differs(array, before) for array, before in zip(leaves, expected, strict=True)])
+    return arrays.each(lambda _: next(changes), x)
 
 
 def _strided(x: Array) -> Array:
