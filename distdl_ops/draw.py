@@ -22,6 +22,7 @@ from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.words import counted, role_in_words, short
 from linop import LinearOperator, SpaceError, Sum, cost
+from linop.arguments import checked
 
 MOST_RANKS = 10
 """How many ranks are drawn at most: more are no longer legible."""
@@ -30,6 +31,7 @@ GAP = 0.16
 """Between two cells, in widths of a cell."""
 
 
+@checked
 def draw(operator: LinearOperator, *, at: Sequence[int] | None = None) -> Any:
     """Draw who sends which box of the tensor to whom, step by step from the top. No communication. Needs matplotlib.
 

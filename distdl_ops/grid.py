@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import final
+from typing import NoReturn, final
 
 import numpy as np
 
 from distdl_ops.worlds import World
 from distdl_ops.worlds.agreement import agreed
+from linop.arguments import show
+from linop.errors import ArgumentError, ArgumentTypeError
 
 RESERVED = {"self", "grid", "shape", "dtype"}
 """Names that a grid axis cannot have: `DistributedSpace` takes roles by the names of the axes, beside these."""
@@ -52,10 +54,16 @@ class Grid:
     """
 
     def __init__(self, world: World, **axes: int) -> None:
+        if not isinstance(world, World):
+            raise ArgumentTypeError(f"Grid: expected world to be a World, found {show(world)}")
         self.world = world
         self.axes = agreed(world, "Grid", lambda: _checked(axes, world.size))
         self.size = math.prod(self.axes.values())
         self.coordinates = self.coordinates_of(world.rank)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise the error of an argument on all ranks; see `linop.arguments.refuse`."""
+        self.world.fail(error)
 
     def coordinates_of(self, rank: int) -> dict[str, int] | None:
         """Return where a rank stands, by axis; None when it is not on the grid."""
@@ -115,10 +123,10 @@ def _checked(axes: dict[str, int], size: int) -> dict[str, int]:
     layout = ", ".join(f"{name}={length}" for name, length in axes.items())
     for name, length in axes.items():
         if name in RESERVED:
-            raise ValueError(f"Grid({layout}): an axis cannot be called {name!r}")
+            raise ArgumentError(f"Grid({layout}): an axis cannot be called {name!r}")
         if not isinstance(length, int | np.integer) or length < 1:
-            raise ValueError(f"Grid({layout}): expected a whole number of one or more for {name}, found {length!r}")
+            raise ArgumentError(f"Grid({layout}): expected a whole number of one or more for {name}, found {length!r}")
     needed = math.prod(axes.values())
     if needed > size:
-        raise ValueError(f"Grid({layout}) needs {needed} ranks, the world has {size}")
+        raise ArgumentError(f"Grid({layout}) needs {needed} ranks, the world has {size}")
     return {name: int(length) for name, length in axes.items()}

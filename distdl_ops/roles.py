@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from distdl_ops.intervals import Intervals, Listed
+from linop.arguments import checked
+from linop.errors import ArgumentError
 
 Boundary = Literal["zero", "periodic"]
 """What an interval finds outside the tensor: zeros, or the tensor again."""
@@ -35,6 +37,7 @@ class Role:
     __slots__ = ()
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class At(Role):
@@ -133,12 +136,13 @@ class Split(Role):
     intervals: Intervals
     boundary: Boundary = "zero"
 
+    @checked
     def __init__(self, axis: int, intervals: Sequence[Sequence[int]] = (), boundary: Boundary = "zero") -> None:
         object.__setattr__(self, "axis", operator.index(axis))
         object.__setattr__(self, "intervals", intervals if isinstance(intervals, Intervals) else Listed(intervals))
         object.__setattr__(self, "boundary", boundary)
         if boundary not in ("zero", "periodic"):
-            raise ValueError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
+            raise ArgumentError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
 
     def __repr__(self) -> str:
         intervals = f", {self.intervals}" if self.intervals else ""

@@ -23,7 +23,9 @@ from distdl_ops.roles import Replicated, Role
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
 from linop import Space, SpaceError, arrays
+from linop.arguments import refuse, show
 from linop.arrays import Array, Scalar
+from linop.errors import ArgumentTypeError
 from linop.spaces import Euclidean, Seed
 
 
@@ -81,6 +83,8 @@ class DistributedSpace(Space):
         field: Any = None,  # str or None; to a type checker, ``**roles`` might be it
         **roles: Role,
     ) -> None:
+        if not isinstance(grid, Grid):
+            refuse(ArgumentTypeError(f"DistributedSpace: expected grid to be a Grid, found {show(grid)}"), grid)
         self.grid = grid
         agreed(
             grid.world,
@@ -188,7 +192,7 @@ class DistributedSpace(Space):
             return "found a tensor that requires a gradient, which would stay on its rank; use torch_bridge.as_function"
         return fault
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, and let all ranks raise: they would wait for this one.
 
         Batches and dtypes that differ between ranks are found where something is communicated.
@@ -297,4 +301,4 @@ def require_spaces(name: str, *spaces: object) -> None:
     """Raise a TypeError that names the operator unless these are distributed spaces."""
     for space in spaces:
         if not isinstance(space, DistributedSpace):
-            raise TypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+            raise ArgumentTypeError(f"{name}: expected a DistributedSpace, found {space!r}")

@@ -23,6 +23,7 @@ from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job
 from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
+from linop.arguments import checked
 from linop.testing import DTYPES, shapes
 
 __all__ = [
@@ -51,6 +52,7 @@ MAX_SIMULATED = 4
 """How many ranks are simulated at most by default."""
 
 
+@checked
 @dataclass(frozen=True)
 class Draft:
     """A `DistributedSpace` before there is a world: what hypothesis draws.
@@ -112,6 +114,7 @@ class Draft:
         return np.array(rows).reshape(len(rows), extent)
 
 
+@checked
 def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on the ranks at hand and return everyone's result, on every rank.
 
@@ -168,6 +171,7 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     return [found for found, _ in everyone]  # type: ignore[misc]
 
 
+@checked
 def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     """Return an operator with a wrong adjoint ``y -> fault(operator, y)``, for tests that a check finds it.
 
@@ -190,6 +194,7 @@ def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     )
 
 
+@checked
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job.
 
@@ -201,6 +206,7 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
+@checked
 @st.composite
 def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
     """Return the axes of a grid on at most `size` ranks: up to two of them, of any length that fits.
@@ -217,6 +223,7 @@ def grids(draw: st.DrawFn, size: int) -> dict[str, int]:
     return axes
 
 
+@checked
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
     """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones.
@@ -247,6 +254,7 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     return Split(axis, ends, boundary)
 
 
+@checked
 @st.composite
 def drafts(
     draw: st.DrawFn,
@@ -285,6 +293,7 @@ def drafts(
     return Draft(axes, shape, dtype, chosen)
 
 
+@checked
 @st.composite
 def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
     """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones.
@@ -314,6 +323,7 @@ Recipe = tuple[Any, ...]
 """An expression before there is a world: what it is, and its parts."""
 
 
+@checked
 @dataclass(frozen=True)
 class Tree:
     """A random expression of movements and local operators on spaces of one tensor: what hypothesis draws.
@@ -334,6 +344,7 @@ class Tree:
         return _cooked(self.recipe, tuple(draft.on(world) for draft in self.drafts))
 
 
+@checked
 @st.composite
 def worlds_and_drafts(
     draw: st.DrawFn, count: int = 2, *, largest: int = MAX_SIMULATED, same_grid: bool = False
@@ -358,6 +369,7 @@ def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
     return size, draw(trees(size))
 
 
+@checked
 @st.composite
 def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     """Return random expressions on at most `size` ranks, in which arithmetic on small integers is exact.
@@ -376,6 +388,7 @@ def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth)))
 
 
+@checked
 @st.composite
 def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int) -> Recipe:
     """Return recipes of expressions between two of some spaces, given by their numbers.

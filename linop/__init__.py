@@ -17,7 +17,14 @@ from linop.algebra.kron import Kron, tensor_space
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
-from linop.errors import ConvergenceError, SpaceError, VerificationError
+from linop.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ConvergenceError,
+    LinopError,
+    SpaceError,
+    VerificationError,
+)
 from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
@@ -101,6 +108,8 @@ __all__ = [
     "IRFFT",
     "RFFT",
     "Adjoint",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Block",
     "BlockDiagonal",
     "Circulant",
@@ -124,6 +133,7 @@ __all__ = [
     "Inverse",
     "Kron",
     "LinearOperator",
+    "LinopError",
     "Matrix",
     "Mean",
     "Outer",

@@ -1,13 +1,25 @@
-"""The errors of the algebra."""
+"""The errors of the library. All are a `LinopError`, and each is one of Python's own kinds, too."""
 
 
-class SpaceError(ValueError):
+class LinopError(Exception):
+    """The base of all errors that linop, distdl_ops and torch_bridge raise on purpose."""
+
+
+class ArgumentTypeError(LinopError, TypeError):
+    """An argument is of another type than a function expects."""
+
+
+class ArgumentError(LinopError, ValueError):
+    """An argument is of the right type, and has a value that a function has no use for."""
+
+
+class SpaceError(LinopError, ValueError):
     """A vector or an operator does not belong to the spaces it is used with."""
 
 
-class VerificationError(AssertionError):
+class VerificationError(LinopError, AssertionError):
     """A check of an operator or a space did not pass: its text is the report."""
 
 
-class ConvergenceError(ArithmeticError):
+class ConvergenceError(LinopError, ArithmeticError):
     """An iterative solution did not reach its tolerance."""

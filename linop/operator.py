@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Complex
-from typing import final
+from typing import NoReturn, final
 
 import numpy as np
 
 from linop import algebra, arrays, claims
+from linop.arguments import refuse, show
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces import Space
 
 
@@ -69,6 +70,10 @@ class LinearOperator(ABC):
     __array_ufunc__ = None
 
     def __init__(self, domain: Space, codomain: Space) -> None:
+        if not (isinstance(domain, Space) and isinstance(codomain, Space)):
+            name, space = ("codomain", codomain) if isinstance(domain, Space) else ("domain", domain)
+            error = ArgumentTypeError(f"{type(self).__name__}: expected {name} to be a Space, found {show(space)}")
+            refuse(error, domain, codomain)
         if domain.field != codomain.field:
             raise SpaceError(f"{type(self).__name__} : {domain} -> {codomain}: the two fields must be the same")
         self.domain = domain
@@ -94,6 +99,11 @@ class LinearOperator(ABC):
         """What the operator says of itself."""
         return claims.NONE
 
+    @final
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise an error; on spaces over several processes, let all of them raise."""
+        (self.domain if self.domain.spread else self.codomain)._refuse(error)
+
     # -- the map and its adjoint -----------------------------------------------------------------------------------
 
     @abstractmethod
@@ -108,7 +118,7 @@ class LinearOperator(ABC):
         """Refuse a class that has no adjoint: `dual` and `_apply_dual` stand for each other until one is written."""
         super().__init_subclass__()
         if cls._apply_dual is LinearOperator._apply_dual and cls.dual is LinearOperator.dual:
-            raise TypeError(f"{cls.__name__}: a linear operator needs its adjoint; write _apply_dual, or dual")
+            raise ArgumentTypeError(f"{cls.__name__}: a linear operator needs its adjoint; write _apply_dual, or dual")
 
     @final
     def __call__(self, x: Vector) -> Vector:

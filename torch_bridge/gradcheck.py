@@ -25,6 +25,7 @@ import torch
 
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
 from linop import SpaceError
+from linop.arguments import Whole, checked
 from torch_bridge.nn.parameters import parameter_spaces
 
 Place = DistributedSpace | Role
@@ -95,6 +96,7 @@ class GradientReport:
         )
 
 
+@checked
 def spmd_gradcheck(
     f: Callable[..., Any],
     inputs: Sequence[torch.Tensor],
@@ -103,7 +105,7 @@ def spmd_gradcheck(
     domains: Sequence[Place] | None = None,
     codomains: Sequence[Place] | None = None,
     parameters: Mapping[str, Place] | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> GradientReport:
     """Check the gradient of a function of all ranks: one backward pass, and two more forward passes. Collective.
 

@@ -22,9 +22,11 @@ from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.windows import CONTINUATIONS, Continuation, View, Window, roles_seen, views_here
 from linop import Convolution, Correlation, Euclidean, Identity, LinearOperator, Padding, Restriction, SpaceError
+from linop.arguments import checked
 from linop.operators.correlation import PerAxis, Widths
 
 
+@checked
 def DistributedCorrelation(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,
@@ -81,6 +83,7 @@ def DistributedCorrelation(
     return _laid_out("DistributedCorrelation", serial, domain, boundary, codomain)
 
 
+@checked
 def DistributedConvolution(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,

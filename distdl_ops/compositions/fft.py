@@ -17,9 +17,11 @@ from distdl_ops.grid import Grid
 from distdl_ops.local import Local
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, Euclidean, Identity, LinearOperator
+from linop.arguments import checked
 from linop.operators.fft import Norm
 
 
+@checked
 def DistributedFFT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,

@@ -14,6 +14,7 @@ from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, LinearOperator, SpaceError
+from linop.errors import ArgumentTypeError
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ def require_codomain(
     if codomain is None:
         return
     if not isinstance(codomain, DistributedSpace):
-        raise TypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
+        raise ArgumentTypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
     found, expected = (codomain.global_shape, codomain.dtype, codomain.field), (shape, dtype, domain.field)
     if found != expected:
         raise SpaceError(

@@ -16,8 +16,10 @@ from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
 from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that changes which tensor axis is split along grid axes. Collective.
 

@@ -25,6 +25,7 @@ from distdl_ops.roles import At, Copies, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -75,6 +76,7 @@ class Shift(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, space: DistributedSpace, steps: int, axis: str, periodic: bool = True) -> None:
         require_spaces("Shift", space)
         steps, role = agreed(

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
 from distdl_ops.worlds.world import DeadlockError, World
-from linop import SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError, LinopError, SpaceError
 
 T = TypeVar("T")
 
 
-class AgreementError(ValueError):
+class AgreementError(LinopError, ValueError):
     """The ranks do not agree; the message says which rank has what, and is the same on all of them."""
 
 
@@ -100,7 +100,11 @@ def overtaken(what: str) -> AgreementError:
 
 
 KINDS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
+    kind.__name__: kind
+    for kind in (
+        *(SpaceError, AgreementError, ArgumentError, ArgumentTypeError),
+        *(TimeoutError, DeadlockError, TypeError, ValueError),
+    )
 }
 """Errors that are raised on all ranks, by their names."""
 

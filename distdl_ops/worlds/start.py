@@ -11,6 +11,7 @@ from typing import Any
 
 from distdl_ops.worlds.threads import single_rank
 from distdl_ops.worlds.world import World
+from linop.arguments import checked
 
 LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Variables that the launchers of MPICH, Open MPI and their kin set for every rank."""
@@ -25,6 +26,7 @@ TIMEOUT = 1800.0
 """Seconds that a rank waits for another one by default."""
 
 
+@checked
 def world(*, timeout: float | None = None) -> World:
     """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
 

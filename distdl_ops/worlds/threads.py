@@ -20,7 +20,9 @@ from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, o
 from distdl_ops.worlds.buffers import bits, dtype_name, nbytes
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
+from linop.errors import ArgumentError, LinopError
 
 T = TypeVar("T")
 
@@ -28,10 +30,11 @@ MOST_RANKS = 1024
 """How many ranks are simulated at most: each is a thread."""
 
 
-class RankFailedError(RuntimeError):
+class RankFailedError(LinopError, RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
 
 
+@checked
 def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on simulated ranks in this process.
 
@@ -62,9 +65,9 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     try:
         size = operator.index(size)
     except TypeError:
-        raise ValueError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
+        raise ArgumentError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
     if not 1 <= size <= MOST_RANKS:
-        raise ValueError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
+        raise ArgumentError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
     if size == 1:
         return [main(single_rank())]
     simulation = _Simulation(size)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -36,6 +37,7 @@ class Adjoint(LinearOperator):
     [[1.0, 0.0], [2.0, 3.0]]
     """
 
+    @checked
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator

@@ -16,6 +16,7 @@ from typing import final
 from linop import claims
 from linop.algebra.scale import Scale, scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -49,6 +50,7 @@ class Compose(LinearOperator):
     (True, [4.0, 14.0])
     """
 
+    @checked
     def __init__(self, *factors: LinearOperator) -> None:
         for left, right in itertools.pairwise(factors):
             if left.domain is not right.codomain and left.domain != right.codomain:

@@ -17,6 +17,7 @@ import numpy as np
 from linop import arrays
 from linop.algebra.block_diagonal import require_operators
 from linop.algebra.scale import scale
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -53,6 +54,7 @@ class Kron(LinearOperator):
     [[3.0], [6.0]]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("Kron", operators)
         super().__init__(tensor_space(*(A.domain for A in operators)), tensor_space(*(A.codomain for A in operators)))
@@ -102,6 +104,7 @@ class Kron(LinearOperator):
         return f"Kron({', '.join(map(str, self.operators))})"
 
 
+@checked
 def tensor_space(*spaces: Space) -> Space:
     """Return the tensor product of spaces of arrays: the axes of all, in order; weights multiply.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from linop import algebra, arrays, claims
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -49,6 +50,7 @@ class Scale(LinearOperator):
     (True, [3.0, 3.0])
     """
 
+    @checked
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.scalar = complex(scalar) if isinstance(scalar, complex | np.complexfloating) else float(scalar)

@@ -15,6 +15,7 @@ from typing import final
 
 from linop import arrays
 from linop.algebra.block_diagonal import require_operators
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -77,6 +78,7 @@ class VStack(_Stack):
     (array([1., 1.]), array([2., 3.]))
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("VStack", operators)
         for A in operators:
@@ -117,6 +119,7 @@ class HStack(_Stack):
     [3.0, 4.0]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("HStack", operators)
         for A in operators:

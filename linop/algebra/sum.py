@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -42,6 +43,7 @@ class Sum(LinearOperator):
     (True, [2.0, 3.0])
     """
 
+    @checked
     def __init__(self, *terms: LinearOperator) -> None:
         first = terms[0]
         for term in terms[1:]:

@@ -13,6 +13,7 @@ import math
 from typing import final
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -45,6 +46,7 @@ class CumulativeSum(LinearOperator):
     ([1.0, 3.0, 6.0], [6.0, 5.0, 3.0])
     """
 
+    @checked
     def __init__(self, domain: Space, axis: int = -1) -> None:
         require_arrays("CumulativeSum", domain)
         if axis not in range(-domain.ndim, domain.ndim):

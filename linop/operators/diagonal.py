@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -45,6 +46,7 @@ class Diagonal(LinearOperator):
     [3.0, 8.0]
     """
 
+    @checked
     def __init__(self, entries: npt.ArrayLike, space: Space | None = None) -> None:
         found = np.array(entries)
         if found.dtype.kind in "biu":

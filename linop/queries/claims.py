@@ -29,6 +29,7 @@ from linop.algebra.compose import Compose, compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
@@ -39,6 +40,7 @@ from linop.queries.parts import parts
 from linop.queries.weights import has_diagonal_weights, weight_number
 
 
+@checked
 @singledispatch
 def is_self_adjoint(operator: LinearOperator) -> bool:
     """Say whether ``A.H = A`` is known.
@@ -69,6 +71,7 @@ def is_self_adjoint(operator: LinearOperator) -> bool:
     return terms is not None and terms == expansion(operator.H)
 
 
+@checked
 @singledispatch
 def is_positive(operator: LinearOperator) -> bool:
     """Say whether A is known to be self-adjoint with ``inner(x, A x) >= 0`` for all x.
@@ -93,6 +96,7 @@ def is_positive(operator: LinearOperator) -> bool:
     return _is_symmetric(operator, claims.POSITIVE, is_positive)
 
 
+@checked
 @singledispatch
 def is_isometry(operator: LinearOperator) -> bool:
     """Say whether ``A.H A = I`` is known: lengths, and inner products, are kept.
@@ -124,6 +128,7 @@ def is_isometry(operator: LinearOperator) -> bool:
     return compose(operator.H, operator) == Identity(domain)
 
 
+@checked
 def is_unitary(operator: LinearOperator) -> bool:
     """Say whether A is known to be an isometry onto its codomain: ``A.H`` is its inverse.
 
@@ -146,6 +151,7 @@ def is_unitary(operator: LinearOperator) -> bool:
     return operator.domain.size == operator.codomain.size and is_isometry(operator)
 
 
+@checked
 @singledispatch
 def is_projection(operator: LinearOperator) -> bool:
     """Say whether A is known to be an orthogonal projection: idempotent, ``A A = A``, and self-adjoint.
@@ -170,6 +176,7 @@ def is_projection(operator: LinearOperator) -> bool:
     return claims.IDEMPOTENT in operator.claims and is_self_adjoint(operator)
 
 
+@checked
 @singledispatch
 def is_diagonal(operator: LinearOperator) -> bool:
     """Say whether A is known to act on each entry by itself: of a real space of complex arrays, on two coordinates.

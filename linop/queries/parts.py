@@ -15,10 +15,12 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 
 
+@checked
 @singledispatch
 def parts(operator: LinearOperator) -> tuple[LinearOperator, ...]:  # noqa: ARG001  (an operator that is no expression)
     """Return the operators that an expression is made of, in the order in which it is written.

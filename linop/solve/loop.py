@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -73,14 +72,6 @@ class Settings:
     progress: bool
     default: int = 100
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.A, LinearOperator):
-            raise TypeError(f"{self.solver}: expected a linear operator, found {self.A!r}")
-        self.nonnegative("tolerance", self.tolerance)
-        self.nonnegative("absolute", self.absolute)
-        if not (self.iterations is None or (isinstance(self.iterations, Integral) and self.iterations >= 0)):
-            raise ValueError(f"{self}: expected a whole number of iterations, zero or more, found {self.iterations!r}")
-
     def __str__(self) -> str:
         return f"{self.solver} with {self.A!r}"
 
@@ -88,11 +79,6 @@ class Settings:
     def limit(self) -> int:
         """How many steps to take at most: by default, ten for each coordinate, and at least `default`."""
         return max(self.default, 10 * self.A.domain.size) if self.iterations is None else int(self.iterations)
-
-    def nonnegative(self, name: str, number: float) -> None:
-        """Raise unless a parameter is a finite number of zero or more."""
-        if not (isinstance(number, Real) and 0 <= number < math.inf):
-            raise ValueError(f"{self}: expected a finite {name} of zero or more, found {number!r}")
 
     def require_square(self) -> None:
         """Raise unless the operator maps a space to itself."""
@@ -164,7 +150,6 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
 def least_squares(recurrence: Recurrence, b: Vector, x0: Vector | None, damp: float, settings: Settings) -> Result:
     """Minimise ``|A x - b|^2 + damp^2 |x|^2``: with a multiple of the identity below A, damping is part of A x = b."""
     A = settings.A
-    settings.nonnegative("damp", damp)
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
     if damp == 0:

@@ -14,21 +14,23 @@ import math
 from collections.abc import Iterator
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, least_squares, normalised
 from linop.solve.result import Result
 
 
+@checked
 def lsqr(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
-    damp: float = 0.0,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    damp: Nonnegative = 0.0,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:

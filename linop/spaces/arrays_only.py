@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.euclidean import Euclidean
 from linop.spaces.space import Space
 
@@ -23,7 +23,7 @@ def require_arrays(name: str, *spaces: object) -> None:
     """
     for space in spaces:
         if not isinstance(space, Space):
-            raise TypeError(f"{name}: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"{name}: expected a Space, found {space!r}")
         if not isinstance(space.unweighted, Euclidean):
             raise SpaceError(f"{name}: expected a space of arrays in one process, found {space}")
 

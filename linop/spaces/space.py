@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, final
@@ -13,8 +12,9 @@ import numpy.typing as npt
 from numpy import ndarray
 
 from linop import arrays
+from linop.arguments import Whole, checked
 from linop.arrays import Array, Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, SpaceError
 
 if TYPE_CHECKING:
     from linop.operator import LinearOperator
@@ -63,15 +63,16 @@ class Space(ABC):
     weighted: bool = False
     spread: bool = False
 
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
-        self.shape = _checked_shape(shape)
+    @checked
+    def __init__(self, shape: tuple[Whole, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
+        self.shape = tuple(map(int, shape))
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "fc":
-            raise SpaceError(f"{type(self).__name__}: dtype must be real or complex floating, found {self.dtype}")
+            raise ArgumentError(f"{type(self).__name__}: dtype must be real or complex floating, found {self.dtype}")
         natural = "complex" if self.dtype.kind == "c" else "real"
         self.field = natural if field is None else field
         if self.field not in ("real", natural):
-            raise SpaceError(f"{type(self).__name__}: arrays of {self.dtype} make no space over the field {field!r}")
+            raise ArgumentError(f"{type(self).__name__}: arrays of {self.dtype} make no space over the field {field!r}")
 
     @property
     @final
@@ -296,7 +297,7 @@ class Space(ABC):
         if fault is not None:
             self._refuse(SpaceError(self._complaint(fault, operator)))
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error; a space over several processes lets all of them raise."""
         raise error
 
@@ -346,14 +347,3 @@ def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np
 
 def _draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return generator.standard_normal(shape)
-
-
-def _checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape as a tuple of Python integers; raise where it is none."""
-    try:
-        found = tuple(operator.index(n) for n in shape)
-    except (TypeError, ValueError):
-        raise SpaceError(f"a shape is a tuple of integers, found {shape!r}") from None
-    if min(found, default=0) < 0:
-        raise SpaceError(f"a shape has integers that are zero or more, found {shape!r}")
-    return found

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
+from linop.arguments import show
 from linop.arrays import Array, Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.space import Draw, Seed, Space
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Weighted(Space):
         from linop.operator import LinearOperator
 
         if not isinstance(space, Space):
-            raise TypeError(f"Weighted: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"Weighted: expected space to be a Space, found {show(space)}")
         if space.weighted:
             raise SpaceError(f"Weighted: {space} has weights already")
         self.space = space
@@ -141,7 +142,7 @@ class Weighted(Space):
         """Return what keeps `x` from being a vector; see `Space.check`."""
         return self.space._fault(x)
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, as the space without weights does."""
         self.space._refuse(error)
 

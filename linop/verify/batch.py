@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.operator import LinearOperator
 from linop.spaces import Seed
@@ -13,6 +14,7 @@ from linop.verify.report import Report
 BATCHES = ((3,), (2, 1), (0,), (1, 0, 2))
 
 
+@checked
 def check_batch(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None) -> Report:
     """Check that an operator and its adjoint map a batch vector by vector, however many axes it has. Collective.
 

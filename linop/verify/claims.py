@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.queries.matrix import matrix
@@ -17,7 +18,10 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report, Reports
 
 
-def check_claims(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Reports:
+@checked
+def check_claims(
+    operator: LinearOperator, *, trials: Positive = 4, seed: Seed = 0, like: Array | None = None
+) -> Reports:
     """Check everything that an operator claims about itself: `claims`, `exact` and `gain`. Collective.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Positive, checked
 from linop.arrays import Array
 from linop.operator import LinearOperator
 from linop.spaces import Seed
@@ -11,7 +12,10 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report
 
 
-def check_linear(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Report:
+@checked
+def check_linear(
+    operator: LinearOperator, *, trials: Positive = 4, seed: Seed = 0, like: Array | None = None
+) -> Report:
     """Check that an operator is linear over the field of its spaces. Collective.
 
     An absolute value, a threshold or a shift is found, and so is a map of a complex space that is linear for real

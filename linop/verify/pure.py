@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.spaces import Seed
@@ -11,7 +12,8 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report
 
 
-def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, like: Array | None = None) -> Report:
+@checked
+def check_pure(operator: LinearOperator, *, trials: Positive = 2, seed: Seed = 0, like: Array | None = None) -> Report:
     """Check that an operator and its adjoint are pure functions of their argument. Collective.
 
     They may not change the argument, nor return (a view of) it or of anything that they keep; they give the same bits

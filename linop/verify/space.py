@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import claims
+from linop.arguments import Positive, checked
 from linop.arrays import Array
 from linop.errors import ConvergenceError
 from linop.spaces import Seed, Space
@@ -13,7 +14,8 @@ from linop.verify.probe import Trials
 from linop.verify.report import Reports
 
 
-def check_space(space: Space, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Reports:
+@checked
+def check_space(space: Space, *, trials: Positive = 4, seed: Seed = 0, like: Array | None = None) -> Reports:
     """Check that the Riesz map of a space is self-adjoint and positive, and that its inverse is one. Collective.
 
     Parameters

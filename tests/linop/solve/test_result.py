@@ -16,6 +16,7 @@ from linop import (
     FunctionOperator,
     Identity,
     LinearOperator,
+    LinopError,
     Matrix,
     Product,
     SpaceError,
@@ -413,7 +414,7 @@ def test_errors_name_operator_and_space(solver: Solver) -> None:
         solver(A, np.ones((2, 3)))
     with pytest.raises(SpaceError, match=r"one vector for x0, found batch axes \(1,\)"):
         solver(A, B, x0=np.ones((1, 3)))
-    with pytest.raises(TypeError, match=rf"{solver.__name__}: expected a linear operator, found array"):
+    with pytest.raises(TypeError, match=rf"{solver.__name__}: expected A to be a LinearOperator, found an array"):
         solver(ENTRIES, B)
 
 
@@ -433,7 +434,7 @@ def test_errors_name_operator_and_space(solver: Solver) -> None:
 )
 def test_bad_settings(solver: Solver, keyword: str, value: Any) -> None:
     """A tolerance that is none, or a number of steps that is none, is refused by name."""
-    with pytest.raises(ValueError, match=rf"{solver.__name__} with Matrix\(3x3\).*{keyword}.*found {value!r}"):
+    with pytest.raises(LinopError, match=rf"{solver.__name__}: expected {keyword} to be .*found {value!r}"):
         solver(A, B, **{keyword: value})
 
 

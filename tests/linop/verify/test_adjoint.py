@@ -334,7 +334,7 @@ def test_what_two_functions_need() -> None:
     X = Euclidean(3)
     with pytest.raises(TypeError, match="expected a LinearOperator, or a function with its adjoint"):
         check_adjoint(np.flip, np.flip, X)
-    with pytest.raises(TypeError, match="found 3 with nothing"):
+    with pytest.raises(TypeError, match="expected operator to be a LinearOperator, or a function, found 3"):
         check_adjoint(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="an operator has its own adjoints and spaces, found adjoint besides"):
         check_adjoint(Identity(X), np.copy)
