@@ -137,7 +137,9 @@ class Split(Role):
     boundary: Boundary = "zero"
 
     @checked
-    def __init__(self, axis: int, intervals: Sequence[Sequence[int]] = (), boundary: Boundary = "zero") -> None:
+    def __init__(
+        self, axis: int, intervals: Intervals | Sequence[Sequence[int]] = (), boundary: Boundary = "zero"
+    ) -> None:
         object.__setattr__(self, "axis", operator.index(axis))
         object.__setattr__(self, "intervals", intervals if isinstance(intervals, Intervals) else Listed(intervals))
         object.__setattr__(self, "boundary", boundary)

@@ -13,8 +13,16 @@ class ArgumentError(LinopError, ValueError):
     """An argument is of the right type, and has a value that a function has no use for."""
 
 
+class ProcessError(LinopError):
+    """Processes that work together do not agree, wait in vain, or one of them has failed."""
+
+
 class SpaceError(LinopError, ValueError):
     """A vector or an operator does not belong to the spaces it is used with."""
+
+
+class IntegerError(LinopError, OverflowError):
+    """Integers of this width cannot hold a result."""
 
 
 class VerificationError(LinopError, AssertionError):

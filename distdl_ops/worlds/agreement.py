@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
 from distdl_ops.worlds.world import DeadlockError, World
-from linop.errors import ArgumentError, ArgumentTypeError, LinopError, SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError, ProcessError, SpaceError
 
 T = TypeVar("T")
 
 
-class AgreementError(LinopError, ValueError):
+class AgreementError(ProcessError, ValueError):
     """The ranks do not agree; the message says which rank has what, and is the same on all of them."""
 
 

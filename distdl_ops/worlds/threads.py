@@ -22,7 +22,7 @@ from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.errors import ArgumentError, LinopError
+from linop.errors import ArgumentError, ProcessError
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ MOST_RANKS = 1024
 """How many ranks are simulated at most: each is a thread."""
 
 
-class RankFailedError(LinopError, RuntimeError):
+class RankFailedError(ProcessError, RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
 
 

@@ -11,12 +11,12 @@ from typing import NoReturn, TypeVar, final
 from distdl_ops.worlds.buffers import Lent, addends, bits, hosted
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
-from linop.errors import LinopError
+from linop.errors import ProcessError
 
 T = TypeVar("T")
 
 
-class DeadlockError(LinopError, RuntimeError):
+class DeadlockError(ProcessError, RuntimeError):
     """Ranks wait for messages that nobody will send: the others have ended, or wait as well."""
 
 

@@ -74,7 +74,11 @@ class CumulativeSum(LinearOperator):
         return 1 / (2 * math.sin(math.pi / (4 * self.domain.shape[self.axis] + 2)))
 
     def _apply(self, x: Array) -> Array:
-        return arrays.namespace(x).cumulative_sum(x, axis=self.axis, dtype=x.dtype)
+        xp = arrays.namespace(x)
+        if xp.isdtype(x.dtype, "integral"):
+            return xp.cumulative_sum(x, axis=self.axis, dtype=x.dtype)
+        # In double precision: in single, 2^24 ones would be all that a sum could hold.
+        return xp.astype(xp.cumulative_sum(arrays.wide(x), axis=self.axis), x.dtype, copy=False)
 
     def _apply_dual(self, y: Array) -> Array:
         xp = arrays.namespace(y)

@@ -56,7 +56,8 @@ def condition_estimate(operator: LinearOperator, *, iterations: Positive = 100, 
     -------
     float
         *Never more than the condition number*, but for rounding; and all of it, when there are as many steps as
-        coordinates. Infinite above ``1 / eps`` of the precision: such an operator cannot be told from a singular one.
+        coordinates. Infinite where the smallest singular value is no larger than roundings of the largest: such an
+        operator cannot be told from a singular one.
 
     Raises
     ------
@@ -72,12 +73,13 @@ def condition_estimate(operator: LinearOperator, *, iterations: Positive = 100, 
     known = is_isometry(operator) or is_isometry(operator.H)
     if 0 in (operator.domain.size, operator.codomain.size) or is_known_everywhere(operator.domain, known):
         return 1.0
-    values = moduli(operator)
+    values, lost = moduli(operator), float(np.finfo(operator.domain.dtype).eps)
     if values is None:
         wide = operator.domain.size > operator.codomain.size
         values = _singular_values(operator.H if wide else operator, iterations, seed)
-    eps = np.finfo(operator.domain.dtype).eps
-    return float(values.max() / values.min()) if values.min() > eps * values.max() else math.inf
+        # A singular value is known to the roundings of an application of A, and of the SVD of B_k.
+        lost *= max(len(values), 8 * (1 + math.sqrt(operator.roundings)))
+    return float(values.max() / values.min()) if values.min() > lost * values.max() else math.inf
 
 
 @condition_estimate.register

@@ -14,19 +14,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from linop import arrays
 from linop.algebra.stack import VStack
+from linop.arguments import LARGEST
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.solve.result import Result, State
 from linop.spaces import Seed, Space
+
+ORDINARY = 2.0**-100
+"""Right-hand sides from this size to its inverse are solved for as they are."""
 
 RESIDUAL = "the residual is below the tolerance"
 LEAST_SQUARES = "a least-squares solution: the residual of the normal equations is below the tolerance"
@@ -113,6 +117,8 @@ def zeros(space: Space, like: Vector) -> Vector:
 def normalised(space: Space, x: Vector) -> tuple[float, Vector]:
     """Return the norm of a vector, and the vector of length one; a zero vector stays zero."""
     size = space.norm(x)
+    if 0 < size < 2.0**-1000:  # its inverse is no number
+        return size, arrays.scale(1 / (size * 2.0**1000), arrays.scale(2.0**1000, x))
     return size, arrays.scale(1 / size, x) if size > 0 else x
 
 
@@ -128,6 +134,9 @@ def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
 def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | None, settings: Settings) -> Result:
     """Solve ``A x = b``, where `b` and `x0` are vectors that `Settings.vector` has copied."""
     size = A.codomain.norm(b)
+    unit = unit_of(size)
+    if unit != 1.0:
+        return _solve_in(unit, recurrence, A, b, x0, settings)
     start = zeros(A.domain, like=b) if x0 is None or size == 0 else x0
     if size == 0:
         return Result(arrays.without_scalars(start), True, ZERO, 0, (0.0,))
@@ -145,6 +154,32 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
 
     steps = recurrence(A, start, arrays.copy(b)) if x0 is None else restart(start)
     return run(steps, start, reached, settings, claimed, restart)
+
+
+def unit_of(size: float) -> float:
+    """Return a power of two, near the size of a right-hand side whose squares might be lost; one for others."""
+    if not 0 < size < math.inf or ORDINARY <= size <= 1 / ORDINARY:
+        return 1.0
+    return 2.0 ** min(max(math.frexp(size)[1], -1000), 1000)
+
+
+def _solve_in(
+    unit: float, recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | None, settings: Settings
+) -> Result:
+    """Solve ``A (x / unit) = b / unit`` for x. Powers of two change no digits."""
+    tell = settings.callback
+
+    def callback(state: State) -> object:
+        assert tell is not None
+        return tell(replace(state, x=arrays.scale(unit, state.x), residual=unit * state.residual))
+
+    scaled = replace(
+        settings, absolute=min(settings.absolute / unit, LARGEST), callback=None if tell is None else callback
+    )
+    start = None if x0 is None else arrays.scale(1 / unit, x0)
+    found = solve(recurrence, A, arrays.scale(1 / unit, b), start, scaled)
+    residuals = tuple(unit * residual for residual in found.residuals)
+    return replace(found, x=arrays.without_scalars(arrays.scale(unit, found.x)), residuals=residuals)
 
 
 def least_squares(recurrence: Recurrence, b: Vector, x0: Vector | None, damp: float, settings: Settings) -> Result:

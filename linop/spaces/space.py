@@ -19,6 +19,12 @@ from linop.errors import ArgumentError, SpaceError
 if TYPE_CHECKING:
     from linop.operator import LinearOperator
 
+SMALL = 2.0**-900
+"""Sums of squares below it may have lost some."""
+
+UNIT = 2.0**600
+"""In this unit the squares of tiny numbers are normal ones; in its inverse, those of huge numbers are finite."""
+
 Seed = int | tuple[int, ...]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -124,9 +130,24 @@ class Space(ABC):
 
     @final
     def norm(self, x: Vector) -> Any:
-        """Return the norm ``sqrt(inner(x, x))``: a float, or one for each vector of a batch."""
-        squared = self.inner(x, x)
-        return math.sqrt(squared.real) if np.ndim(squared) == 0 else np.sqrt(squared.real)
+        """Return the norm ``sqrt(inner(x, x))``: a float, or one for each vector of a batch.
+
+        Also of numbers whose squares are too small or too large for double precision.
+        """
+        with np.errstate(over="ignore"):
+            squared = self.inner(x, x)
+        if np.ndim(squared) == 0 and SMALL <= squared.real < math.inf:
+            return math.sqrt(squared.real)
+        found = np.asarray(squared).real
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt(found)
+            # Squares were lost: once more, in another unit. All processes decide alike, by the same numbers.
+            for lost, unit in ((found < SMALL, UNIT), (found == math.inf, 1 / UNIT)):
+                if np.any(lost):
+                    scaled = arrays.each(lambda part, unit=unit: arrays.wide(part) * unit, x)
+                    again = np.sqrt(np.asarray(self.inner(scaled, scaled)).real) / unit
+                    lengths = np.where(lost, again, lengths)
+        return lengths.item() if lengths.ndim == 0 else lengths
 
     @property
     @final

@@ -102,8 +102,8 @@ def check_adjoint(
 
     Raises
     ------
-    SpaceError
-        When the operator or its adjoint returns something that is no vector of its space.
+    ArgumentTypeError
+        When there is neither an operator, nor a function with its adjoint and its spaces.
 
     Examples
     --------
@@ -120,6 +120,14 @@ def check_adjoint(
     '4 of 6 entries differ, t'
     """
     A = as_operator(operator, adjoint, domain, codomain, pairing)
+    found = Trials("adjoint", A, seed)
+    with found.step("it raised"):
+        return _checked(A, mode, trials, seed, like)
+    return found.report()
+
+
+def _checked(A: LinearOperator, mode: Mode | Literal["auto"], trials: int, seed: Seed, like: Any) -> Report:
+    """Return the report of a check in some mode."""
     if mode == "auto":
         small = max(A.domain.size, A.codomain.size) <= MATRIX_LIMIT
         mode = "matrix" if small else "exact" if A.exact or _seems_exact(A, seed, like) else "floating"

@@ -46,7 +46,8 @@ def check_pure(operator: LinearOperator, *, trials: Positive = 2, seed: Seed = 0
     for trial in range(trials):
         found.count = trial
         for side in (operator, operator.dual):
-            _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
+            with found.step(str(side)):
+                _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
     found.count = trials
     return found.report()
 
