@@ -120,6 +120,10 @@ class InFlight(Space):
     def _absent(self, what: str) -> NoReturn:
         raise SpaceError(f"{self}: {what}: nobody holds a tensor in flight; Finish it first")
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all ranks."""
+        self.ends[0].agree(what, value)
+
     def check(self, x: Vector, operator: object = None) -> None:
         """Raise on all ranks unless `x` is a vector of this space; see `linop.Space.check`."""
         fault = self._fault(x)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
+from numbers import Complex
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -175,6 +176,10 @@ class DistributedSpace(Space):
         """Return the space of what a rank holds."""
         return Euclidean(self.layout.shape_at(rank), self.dtype, self.field)
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all ranks; collective. See `linop.Space.agree`."""
+        agreed(self.grid.world, f"{what} in {self}", lambda: _plain(value))
+
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
         bits = arrays.to_numpy(arrays.copy(x + 0))  # adding zero makes -0 and +0 the same bits
@@ -302,3 +307,12 @@ def require_spaces(name: str, *spaces: object) -> None:
     for space in spaces:
         if not isinstance(space, DistributedSpace):
             raise ArgumentTypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+
+
+def _plain(value: object) -> object:
+    """Return a value with Python's numbers: equal numbers of NumPy's print differently."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return complex(value) if isinstance(value, Complex) else value

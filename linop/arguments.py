@@ -2,8 +2,8 @@
 
 `checked` compares the arguments of a call with the annotations of the function. An annotation is read once, at the
 first call: a class, a union, ``Literal``, ``Callable``, sequences and mappings of such, and the library's own names
-below. A number is never NaN and never a bool, where the annotation does not say so. What an annotation cannot say (that an
-axis is one of a space's) is checked where it is used.
+below. A number is never NaN and never a bool, where the annotation does not say so. What an annotation cannot say
+(that an axis is one of a space's) is checked where it is used.
 """
 
 from __future__ import annotations

@@ -204,6 +204,8 @@ class LinearOperator(ABC):
     def __add__(self, other: object) -> LinearOperator:
         if isinstance(other, LinearOperator):
             return algebra.sum.add(self, other)
+        if type(other) is int and other == 0:  # where Python's sum begins
+            return self
         return self._not_understood("+", other)
 
     __radd__ = __add__
@@ -214,10 +216,12 @@ class LinearOperator(ABC):
 
     @final
     def __rmul__(self, scalar: Scalar) -> LinearOperator:
-        if isinstance(scalar, Complex):
-            return algebra.scale.scale(scalar, self)
-        number = _number(scalar)
-        return self._not_understood("*", scalar) if number is None else algebra.scale.scale(number, self)
+        number = scalar if isinstance(scalar, Complex) else _number(scalar)
+        if number is None:
+            return self._not_understood("*", scalar)
+        if self.domain.spread or self.codomain.spread:
+            (self.domain if self.domain.spread else self.codomain).agree("c * A", number)
+        return algebra.scale.scale(number, self)
 
     @final
     def __mul__(self, scalar: Scalar) -> LinearOperator:
@@ -234,7 +238,7 @@ class LinearOperator(ABC):
 
     @final
     def __neg__(self) -> LinearOperator:
-        return -1 * self
+        return algebra.scale.scale(-1, self)
 
     @final
     def __pow__(self, exponent: int) -> LinearOperator:
@@ -259,7 +263,7 @@ class LinearOperator(ABC):
     T = _Elsewhere("A.H is the adjoint (of a real matrix, its transpose), A.dual the one without weights")
     shape = _Elsewhere("the shape of a vector is A.domain.shape or A.codomain.shape, their sizes A.domain.size, ...")
     dtype = _Elsewhere("vectors made by the spaces have A.domain.dtype and A.codomain.dtype; A(x) follows that of x")
-    matvec = rmatvec = dot = _Elsewhere("write A(x), and A.H(y) for the adjoint")
+    matvec, rmatvec, matmat = (_Elsewhere("write A(x), and A.H(y) for the adjoint") for _ in range(3))
 
     # -- equality and printing ----------------------------------------------------------------------------------------
 

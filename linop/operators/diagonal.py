@@ -21,6 +21,7 @@ from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -54,6 +55,7 @@ class Diagonal(LinearOperator):
         if found.dtype.kind not in "fc":
             raise SpaceError(f"Diagonal: expected numbers, found {found.dtype}")
         space = Euclidean(found.shape, found.dtype) if space is None else space
+        require_one_process("Diagonal", space)
         if found.dtype.kind == "c" and space.dtype.kind != "c":
             raise SpaceError(f"Diagonal of {found.dtype} : {space} -> {space}: the arrays must be complex")
         if not np.all(np.isfinite(found)):

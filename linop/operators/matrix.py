@@ -21,6 +21,7 @@ from linop.claims import Claims
 from linop.errors import ArgumentError, SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -61,6 +62,7 @@ class Matrix(LinearOperator):
         rows, columns = found.shape
         domain = Euclidean(columns, found.dtype) if domain is None else domain
         codomain = Euclidean(rows, found.dtype) if codomain is None else codomain
+        require_one_process("Matrix", domain, codomain)
         if found.shape != (codomain.size, domain.size):
             raise SpaceError(
                 f"Matrix : {domain} -> {codomain}: expected {codomain.size} rows and {domain.size} columns, "

@@ -21,6 +21,7 @@ from linop.claims import Claims
 from linop.errors import ArgumentError, ArgumentTypeError, SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -75,6 +76,7 @@ class SparseMatrix(LinearOperator):
         rows, columns = found.shape
         domain = Euclidean(columns, found.dtype) if domain is None else domain
         codomain = Euclidean(rows, found.dtype) if codomain is None else codomain
+        require_one_process("SparseMatrix", domain, codomain)
         if found.shape != (codomain.size, domain.size):
             raise SpaceError(
                 f"SparseMatrix : {domain} -> {codomain}: expected {codomain.size} rows and {domain.size} columns, "

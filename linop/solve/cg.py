@@ -77,7 +77,7 @@ def cg(
     >>> result.x.round(4).tolist(), result.reason
     ([0.0909, 0.6364], 'the residual is below the tolerance')
     """
-    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None,))
     settings.require_square()
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)

@@ -83,7 +83,7 @@ def cgls(
     >>> cgls(Matrix([[1.0], [1.0]]), np.array([1.0, 3.0])).x.round(6).tolist()
     [2.0]
     """
-    settings = Settings("cgls", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("cgls", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, damp))
     return least_squares(_recurrence, b, x0, damp, settings)
 
 

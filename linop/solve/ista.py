@@ -64,7 +64,17 @@ def ista(
     >>> ista(Diagonal([1.0, 2.0]), np.array([-1.0, 2.0]), box()).x.round(4).tolist()
     [0.0, 1.0]
     """
-    settings = Settings("ista", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "ista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking),
+    )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=False)
 
 
@@ -136,7 +146,17 @@ def fista(
     >>> fista(Diagonal([1.0, 2.0]), np.array([0.5, 3.0]), soft_threshold(1.0)).x.round(4).tolist()
     [0.0, 1.25]
     """
-    settings = Settings("fista", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "fista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking),
+    )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True)
 
 

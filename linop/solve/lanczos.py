@@ -107,7 +107,9 @@ def lanczos(
     [1.0, 0.0, 0.0, 0.0]
     """
     limit = 100 + 20 * count if iterations is None else iterations
-    settings = Settings("lanczos", A, tolerance, absolute, limit, callback, progress)
+    settings = Settings(
+        "lanczos", A, tolerance, absolute, limit, callback, progress, options=(count, which, start is None, seed)
+    )
     settings.require_square()
     if count > A.domain.size:
         raise ArgumentError(f"{settings}: expected from 1 to {A.domain.size} eigenvalues, found {count}")

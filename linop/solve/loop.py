@@ -75,6 +75,15 @@ class Settings:
     callback: Callback | None
     progress: bool
     default: int = 100
+    options: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise unless all processes have been given the same numbers, and will take the same steps."""
+        given = (self.tolerance, self.absolute, self.iterations, self.callback is None, *self.options)
+        for space in (self.A.domain, self.A.codomain):
+            if space.spread:
+                space.agree(self.solver, given)
+                break
 
     def __str__(self) -> str:
         return f"{self.solver} with {self.A!r}"

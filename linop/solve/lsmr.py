@@ -82,7 +82,7 @@ def lsmr(
     >>> lsmr(Matrix([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([1.0, 2.0, 6.0])).x.round(6).tolist()
     [2.0, 3.0]
     """
-    settings = Settings("lsmr", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("lsmr", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, damp))
     return least_squares(_recurrence, b, x0, damp, settings)
 
 

@@ -84,7 +84,7 @@ def lsqr(
     >>> result.x.round(6).tolist(), round(result.residuals[-1], 6)
     ([2.0, 3.0], 1.732051)
     """
-    settings = Settings("lsqr", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("lsqr", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, damp))
     return least_squares(_recurrence, b, x0, damp, settings)
 
 

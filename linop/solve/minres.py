@@ -86,7 +86,7 @@ def minres(
     >>> minres(Matrix([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 2.0])).x.round(6).tolist()
     [2.0, 1.0]
     """
-    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, shift))
     settings.require_square()
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)

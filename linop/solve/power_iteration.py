@@ -91,7 +91,17 @@ def power_iteration(
     >>> round(power_iteration(Matrix([[3.0, 0.0], [4.0, 0.0], [0.0, 1.0]]), singular=True).values[0], 6)
     5.0
     """
-    settings = Settings("power_iteration", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "power_iteration",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(singular, start is None, seed),
+    )
     v = start_vector(settings, start, like, seed)
     if not singular:
         settings.require_square()

@@ -141,6 +141,10 @@ class Product(Space):
         """Raise an error, on all processes that hold a part."""
         next((part for part in self.parts if part.spread), self.parts[0])._refuse(error)
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all processes that hold a part."""
+        next((part for part in self.parts if part.spread), self.parts[0]).agree(what, value)
+
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of every part agree."""
         verdicts = [part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)]  # collective: ask all

@@ -322,6 +322,17 @@ class Space(ABC):
         """Raise an error; a space over several processes lets all of them raise."""
         raise error
 
+    def agree(self, what: str, value: object) -> None:  # noqa: B027  (in one process there is nobody to ask)
+        """Raise, on all processes, unless `value` is the same on all of them; collective where there are several.
+
+        Parameters
+        ----------
+        what : str
+            Whose value it is, for the error.
+        value : object
+            Numbers, texts and tuples of such.
+        """
+
     def consistent(self, x: Vector) -> bool:  # noqa: ARG002  (a space that stores copies of a vector looks at it)
         """Say whether all stored copies of a vector agree bit by bit, the same answer on every process."""
         return True

@@ -76,6 +76,8 @@ class Weighted(Space):
                 self.inverse_weight = Inverse(weight, positive=True)
         else:
             self.weight = _checked_weight(space, weight)
+            if space.spread:
+                space.agree("Weighted", self.weight if isinstance(self.weight, float) else "an array")
 
     @property
     def size(self) -> int:
@@ -145,6 +147,10 @@ class Weighted(Space):
     def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, as the space without weights does."""
         self.space._refuse(error)
+
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all processes."""
+        self.space.agree(what, value)
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of a vector agree."""

@@ -36,7 +36,7 @@ from typing import Any, Literal
 import numpy as np
 
 from linop import arrays
-from linop.arguments import Positive, checked
+from linop.arguments import Positive, checked, foreign_hint
 from linop.arrays import Array, Vector
 from linop.errors import ArgumentError, ArgumentTypeError
 from linop.operator import LinearOperator
@@ -158,8 +158,8 @@ def as_operator(
         return operator
     if adjoint is None or domain is None or codomain is None or not callable(operator):
         raise ArgumentTypeError(
-            f"expected a LinearOperator, or a function with its adjoint, domain and codomain; "
-            f"found {operator!r} with {', '.join(given) or 'nothing'}"
+            f"check_adjoint: expected operator to be a LinearOperator, or a function with its adjoint, domain and "
+            f"codomain; found {operator!r} with {', '.join(given) or 'nothing'}{foreign_hint(operator)}"
         )
     name = getattr(operator, "__name__", "function")
     if pairing == "dot":
