@@ -1,8 +1,23 @@
 """The errors of the library. All are a `LinopError`, and each is one of Python's own kinds, too."""
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=Exception)
+
 
 class LinopError(Exception):
     """The base of all errors that linop, distdl_ops and torch_bridge raise on purpose."""
+
+
+def of_all(error: E) -> E:
+    """Return an error that all processes raise, with a sign of it: nobody need be told of it again."""
+    error.__dict__["of_all"] = True
+    return error
+
+
+def is_of_all(error: Exception) -> bool:
+    """Say whether an error is known to be raised on all processes."""
+    return bool(getattr(error, "of_all", False))
 
 
 class ArgumentTypeError(LinopError, TypeError):

@@ -22,7 +22,7 @@ from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.errors import ArgumentError, ProcessError
+from linop.errors import ArgumentError, ProcessError, of_all
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ class _Simulation:
         if self.lines and self.lines.keys() >= self.running:
             ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self.lines}
             error = story({**ended, **self.lines})
-            self.verdicts = {rank: type(error)(str(error)) for rank in self.lines}
+            self.verdicts = {rank: of_all(type(error)(str(error))) for rank in self.lines}
             self.lines = {}
             self.failures += 1
             self.mailboxes.clear()

@@ -120,6 +120,7 @@ def check_adjoint(
     '4 of 6 entries differ, t'
     """
     A = as_operator(operator, adjoint, domain, codomain, pairing)
+    probe.agree("check_adjoint", A, seed, trials=int(trials), mode=mode)
     found = Trials("adjoint", A, seed)
     with found.step("it raised"):
         return _checked(A, mode, trials, seed, like)

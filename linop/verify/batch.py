@@ -41,6 +41,7 @@ def check_batch(operator: LinearOperator, *, seed: Seed = 0, like: Array | None 
     >>> print(check_batch(flip).detail)                    # it flips the batch, not the vectors
     trial 0: Flip of a batch (3,) is not Flip of each vector
     """
+    probe.agree("check_batch", operator, seed)
     found = Trials("batch", operator, seed)
     for trial, batch in enumerate(BATCHES):
         found.count = trial

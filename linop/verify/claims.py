@@ -46,6 +46,7 @@ def check_claims(
     >>> [report.check for report in check_claims(Identity(Euclidean(2)))][:2]
     ['claim coisometry', 'claim diagonal']
     """
+    probe.agree("check_claims", operator, seed, trials=int(trials))
     reports = []
     for claim in sorted(operator.claims):
         found = Trials(f"claim {claim}", operator, seed)

@@ -47,6 +47,7 @@ def check_linear(
     False
     """
     A = operator
+    probe.agree("check_linear", operator, seed, trials=int(trials))
     found = Trials("linearity", A, seed)
     for trial in range(trials):
         found.count = trial

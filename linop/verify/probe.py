@@ -13,7 +13,7 @@ import numpy as np
 from linop import arrays
 from linop.arguments import refuse
 from linop.arrays import Array, Vector
-from linop.errors import ProcessError
+from linop.errors import ProcessError, is_of_all
 from linop.operator import LinearOperator
 from linop.spaces import Seed, Space
 from linop.verify.report import Mode, Report
@@ -32,6 +32,14 @@ def draw(
     seeds = seed if isinstance(seed, tuple) else (seed,)
     x = getattr(space, kind)((*seeds, *stream), batch)
     return x if like is None else arrays.each(lambda part: arrays.cast(part, like), x)
+
+
+def agree(check: str, operator: LinearOperator, seed: Seed, **numbers: object) -> None:
+    """Raise, on all processes, unless they have been given the same seed and numbers."""
+    for space in (operator.domain, operator.codomain):
+        if space.spread:
+            space.agree(check, (f"seed={seed!r}", *(f"{name}={number!r}" for name, number in numbers.items())))
+            break
 
 
 def apply_watched(operator: LinearOperator, x: Vector) -> tuple[Vector, bool]:
@@ -126,7 +134,7 @@ def differing_copies(operator: LinearOperator, forward: bool, backward: bool) ->
 
 def _told(operator: LinearOperator, error: Exception) -> str:
     """Return an exception in words; on spaces over several processes, as all of them tell it."""
-    if operator.domain.spread or operator.codomain.spread:
+    if (operator.domain.spread or operator.codomain.spread) and not is_of_all(error):
         try:
             refuse(error, operator)
         except (ProcessError, TimeoutError):

@@ -42,6 +42,7 @@ def check_pure(operator: LinearOperator, *, trials: Positive = 2, seed: Seed = 0
     >>> print(check_pure(FunctionOperator(X, X, lambda x: x, lambda y: y, name="Alias")).detail)
     trial 0: the result of Alias shares memory with its argument
     """
+    probe.agree("check_pure", operator, seed, trials=int(trials))
     found = Trials("purity", operator, seed)
     for trial in range(trials):
         found.count = trial

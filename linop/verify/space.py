@@ -42,6 +42,7 @@ def check_space(space: Space, *, trials: Positive = 4, seed: Seed = 0, like: Arr
     False
     """
     R, inverted = space.riesz, space.riesz_inverse
+    probe.agree("check_space", R, seed, trials=int(trials))
     positive = Trials(f"claim {claims.POSITIVE}", R, seed, "floating")
     inverse = Trials("inverse", R, seed, "floating")
     for trial in range(trials):
