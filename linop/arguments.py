@@ -9,6 +9,7 @@ below. A number is never NaN and never a bool, where the annotation does not say
 from __future__ import annotations
 
 import ast
+import collections.abc
 import functools
 import inspect
 import math
@@ -302,7 +303,7 @@ def _container(origin: type, inside: tuple[Any, ...]) -> _Expected:
             lambda found: _is_sequence(found) and _all(each, "fits", found),
             lambda found: _all(each, "allows", found),
         )
-    if origin is Callable or issubclass(origin, Callable):  # type: ignore[arg-type]
+    if issubclass(origin, collections.abc.Callable):  # type: ignore[arg-type]
         return _Expected("a function", lambda value: callable(value) and not isinstance(value, type))
     return _Expected(f"a {origin.__name__}", lambda value: isinstance(value, origin))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Complex
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 import numpy as np
 
@@ -244,7 +244,7 @@ class LinearOperator(ABC):
     def __pow__(self, exponent: int) -> LinearOperator:
         return algebra.compose.power(self, exponent) if isinstance(exponent, int) else NotImplemented
 
-    def _not_understood(self, sign: str, other: object, *, adjoint: bool = False) -> Any:
+    def _not_understood(self, sign: str, other: object, *, adjoint: bool = False) -> LinearOperator:
         """Return NotImplemented; raise where it is known what was meant."""
         if arrays.is_array(other) or isinstance(other, list | tuple):
             call = "A.H(x)" if adjoint else "A(x)"

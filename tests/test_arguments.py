@@ -27,7 +27,7 @@ x = np.ones(3)
 
 
 def wrong_values(world):
-    """What is the wrong argument somewhere: each is the right one elsewhere."""
+    """Return arguments each of which is wrong somewhere, and right elsewhere."""
     return [
         *(None, "nonsense", 2.5, math.nan, -math.inf, -1, 0, 7, True, 1j, b"x", object(), {}, {3, 2}, (), [], [None]),
         *(int, l.Identity, l.Euclidean, A, D.H, X, l.Product(X, Y), d.Split(0), d.Split, world, np.ones((2, 2, 2))),
@@ -47,7 +47,7 @@ def calls(world):
         "tolerance": 1e-8,
         "absolute": 0.0,
         "iterations": 5,
-        "callback": lambda state: False,
+        "callback": lambda _: False,
         "progress": False,
     }
     seeded = {"seed": 0, "like": x}
@@ -81,8 +81,14 @@ def calls(world):
             "Euclidean": {"shape": (2, 3), "dtype": float, "field": "real"},
             "FiniteDifference": {"domain": X, "axis": 0, **differences, "codomain": None},
             "FunctionOperator": {
-                **{"domain": X, "codomain": X, "apply": np.negative, "apply_dual": np.negative, "name": "negative"},
-                **{"exact": True, "roundings": 1, "batched": True},
+                "domain": X,
+                "codomain": X,
+                "apply": np.negative,
+                "apply_dual": np.negative,
+                "name": "negative",
+                "exact": True,
+                "roundings": 1,
+                "batched": True,
             },
             "Functional": {"vector": x, "domain": X, "codomain": l.Euclidean(())},
             "Gradient": {"domain": Y, "axes": (0, 1), **differences, "codomain": None},
@@ -163,7 +169,7 @@ def calls(world):
         },
         linop.testing: {
             "assert_operator": {"operator": A, "twin": np.diag([1.0, 2.0, 3.0])},
-            "dense": {"function": lambda v: x, "domain": X, "codomain": X},
+            "dense": {"function": lambda _: x, "domain": X, "codomain": X},
             "euclidean_spaces": {"dtypes": ("float64",), "min_ndim": 0, "max_ndim": 1, "max_extent": 2},
             "expressions": {"domain": X, "codomain": X, "depth": 1},
             "integer_matrices": {"rows": 1, "columns": 2, "dtype": "float64"},
@@ -183,8 +189,11 @@ def calls(world):
             "DistributedCumulativeSum": {"space": S, "axis": 0},
             "DistributedDiagonal": {"entries": np.ones(6), "space": S},
             "DistributedFFT": {
-                **{"domain": d.DistributedSpace(grid, (6,), complex, p=d.Split(0)), "axes": 0, "norm": "ortho"},
-                **{"inverse": False, "codomain": None},
+                "domain": d.DistributedSpace(grid, (6,), complex, p=d.Split(0)),
+                "axes": 0,
+                "norm": "ortho",
+                "inverse": False,
+                "codomain": None,
             },
             "DistributedRFFT": {"domain": S, "axes": 0, "norm": "ortho", "codomain": None},
             "DistributedFiniteDifference": {"domain": S, "axis": 0, **differences, "codomain": None},
@@ -215,7 +224,7 @@ def calls(world):
             "calibrate": {"world": world, "size": 16, "repeats": 1},
             **{name: {"operator": M} for name in ("costs", "draw", "explain", "plot_matrix", "traffic")},
             "scaling": {"operator": M, "ranks": [1, 2], "axis": "p", "grow": 0, "machine": one},
-            "simulate": {"size": 1, "main": lambda world: None},
+            "simulate": {"size": 1, "main": lambda _: None},
             "world": {"timeout": 60.0},
         },
         distdl_ops.testing: {
@@ -224,8 +233,8 @@ def calls(world):
             "drafts": {"axes": {"p": 1}, "shape": (2,), "dtype": "float64", "roles": (d.Copies,), "once": False},
             "drafts_of_one_tensor": {"size": 1, "count": 2, "same_grid": False},
             "grids": {"size": 2},
-            "mutant": {"operator": A, "fault": lambda A, y: y},
-            "on_ranks": {"size": 1, "main": lambda world: None},
+            "mutant": {"operator": A, "fault": lambda _, y: y},
+            "on_ranks": {"size": 1, "main": lambda _: None},
             "recipes": {"count": 1, "domain": 0, "codomain": 0, "depth": 1},
             "splits": {"axis": 0, "extent": 4, "parts": 2, "once": True},
             "trees": {"size": 1, "depth": 1},
@@ -236,8 +245,13 @@ def calls(world):
             "Operator": {"operator": A},
             "as_function": {"operator": A},
             "spmd_gradcheck": {
-                **{"f": torch.sin, "inputs": [torch.ones(2, dtype=torch.float64, requires_grad=True)], "world": world},
-                **{"domains": [d.Copies()], "codomains": [d.Copies()], "parameters": {}, "seed": 0},
+                "f": torch.sin,
+                "inputs": [torch.ones(2, dtype=torch.float64, requires_grad=True)],
+                "world": world,
+                "domains": [d.Copies()],
+                "codomains": [d.Copies()],
+                "parameters": {},
+                "seed": 0,
             },
             "tie": {"loss": torch.ones(()), "results": torch.ones(())},
             "tied": {"world": world},
@@ -294,7 +308,7 @@ def faults(world, module, name, arguments):
     call(function, arguments)
     for key in arguments:
         for value in wrong_values(world):
-            if (name, key) == ("rebuild", "inside") and value in ((), []):
+            if (name, key) == ("rebuild", "inside") and isinstance(value, tuple | list) and not value:
                 continue  # as many as there are parts
             text = f"{name}({key}={value!r:.40})"
             try:
@@ -304,10 +318,10 @@ def faults(world, module, name, arguments):
                     found.append(f"{text}: not named: {error}")
             except ImportError:
                 pass
-            except TypeError if callable(value) and meant(function, key, len) else ():
-                pass  # raised by a function that was given
-            except BaseException as error:  # noqa: BLE001
-                found.append(f"{text}: {type(error).__name__}: {str(error)[:90]}")
+            except Exception as error:
+                given = isinstance(error, TypeError) and callable(value) and meant(function, key, len)
+                if not given:  # else it is raised by a function that was given
+                    found.append(f"{text}: {type(error).__name__}: {str(error)[:90]}")
             else:
                 if not meant(function, key, value):
                     found.append(f"{text}: accepted")

@@ -12,6 +12,9 @@ from linop.arguments import Whole, checked
 from linop.operators.matrix import Matrix
 from linop.spaces import Euclidean, Product, Space, Weighted
 
+Kind = Literal["none", "number", "array", "operator"]
+"""What the weights of a space are."""
+
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -63,12 +66,12 @@ def weighted_spaces(draw: st.DrawFn, space: Space) -> Space:
     """
     if isinstance(space, Product):
         return Product(*(draw(weighted_spaces(part)) for part in space.parts))
-    kind = draw(st.sampled_from(["none", "number", "array", "operator"]))
-    return with_weights(space, kind, draw(st.integers(0, 2**16)))
+    kinds: list[Kind] = ["none", "number", "array", "operator"]
+    return with_weights(space, draw(st.sampled_from(kinds)), draw(st.integers(0, 2**16)))
 
 
 @checked
-def with_weights(space: Space, kind: Literal["none", "number", "array", "operator"], seed: Whole = 0) -> Space:
+def with_weights(space: Space, kind: Kind, seed: Whole = 0) -> Space:
     """Return a space of the same vectors with random weights.
 
     Parameters

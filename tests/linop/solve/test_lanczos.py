@@ -177,7 +177,7 @@ def test_errors() -> None:
         lanczos(A, 0)
     with pytest.raises(ValueError, match=r"lanczos with Diag.*expected from 1 to 2 eigenvalues, found 3"):
         lanczos(A, 3)
-    with pytest.raises(ValueError, match="expected which to be 'largest' or .* found 'both'"):
+    with pytest.raises(ValueError, match=r"expected which to be 'largest' or .* found 'both'"):
         lanczos(A, which="both")  # type: ignore[arg-type]
     with pytest.raises(SpaceError, match=r"lanczos with Matrix\(1x2\).*from a space to itself"):
         lanczos(Matrix([[1.0, 2.0]]))
