@@ -162,7 +162,10 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
         return (yield from recurrence(A, x, arrays.axpy(-1.0, A(x), b)))
 
     steps = recurrence(A, start, arrays.copy(b)) if x0 is None else restart(start)
-    return run(steps, start, reached, settings, claimed, restart)
+    found = run(steps, start, reached, settings, claimed, restart)
+    if found.converged or math.isfinite(A.domain.norm(found.x)):
+        return found
+    return replace(found, x=arrays.without_scalars(start))  # a step too far: at least it is a vector
 
 
 def unit_of(size: float) -> float:

@@ -22,7 +22,7 @@ from distdl_ops import (
     balanced,
 )
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import Conjugation, Euclidean, SpaceError, check
+from linop import Conjugation, Euclidean, LinopError, SpaceError, check
 
 
 @st.composite
@@ -167,7 +167,7 @@ def test_what_is_no_space_is_refused(ranks: int, shape: Any, roles: Any, complai
 
     def main(world: World) -> str:
         grid = Grid(world, rows=ranks, cols=1)
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedSpace(grid, shape, **roles)
         return str(caught.value)
 
@@ -371,7 +371,7 @@ def test_fields_that_do_not_exist_are_refused(ranks: int, dtype: str, field: Any
     """A field is that of the dtype, or the real one; the same error on every rank."""
 
     def main(world: World) -> str:
-        with pytest.raises(SpaceError, match="make no space over the field") as caught:
+        with pytest.raises(LinopError, match="make no space over the field") as caught:
             DistributedSpace(Grid(world, rows=ranks), (4,), dtype, field, rows=Split(0))
         return str(caught.value)
 
@@ -382,7 +382,7 @@ def test_no_axis_of_a_grid_is_called_field(ranks: int) -> None:
     """It could have no role."""
 
     def main(world: World) -> None:
-        with pytest.raises(ValueError, match="field"):
+        with pytest.raises(LinopError, match="field"):
             DistributedSpace(Grid(world, field=ranks), (4,), field=Split(0))
 
     on_ranks(ranks, main)
@@ -417,9 +417,9 @@ def test_balanced(length: int, parts: int) -> None:
 @pytest.mark.parametrize("interval", [(3, 1), (1,), 5, ("a", 2), (0.5, 2)])
 def test_what_is_no_interval_is_refused(interval: Any) -> None:
     """An interval is a pair of integers in order."""
-    with pytest.raises(ValueError, match="interval"):
+    with pytest.raises(LinopError, match="interval"):
         Split(0, [interval])
-    with pytest.raises(ValueError, match="boundary"):
+    with pytest.raises(LinopError, match="boundary"):
         Split(0, boundary="reflect")  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
+    with pytest.raises(LinopError):
         At(0.5)  # type: ignore[arg-type]

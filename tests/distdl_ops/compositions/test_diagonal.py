@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, Copies, DistributedSpace, Grid, Split, World
 from distdl_ops.compositions import DistributedDiagonal
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import Diagonal, Euclidean, SpaceError, check, matrix
+from linop import Diagonal, Euclidean, LinopError, check, matrix
 
 
 @st.composite
@@ -66,7 +66,7 @@ def test_what_is_no_diagonal_is_refused(ranks: int, entries: Any, complaint: str
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedDiagonal(entries, S)
         assert str(caught.value).startswith(f"DistributedDiagonal on {S}: ")
         return str(caught.value)
@@ -88,5 +88,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(TypeError, match="DistributedDiagonal: expected a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match="DistributedDiagonal: to be a DistributedSpace, found None"):
         DistributedDiagonal([1.0], None)  # type: ignore[arg-type]

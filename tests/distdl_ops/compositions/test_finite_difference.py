@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Split, World
 from distdl_ops.compositions import DistributedFiniteDifference
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import Euclidean, FiniteDifference, SpaceError, check
+from linop import Euclidean, FiniteDifference, LinopError, SpaceError, check
 from linop.testing import DTYPES
 
 SCHEMES = ("forward", "backward", "central")
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_refused(ranks: int, options: Any, complaint: str) 
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 5), rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedFiniteDifference(S, **options)
         assert str(caught.value).startswith(f"DistributedFiniteDifference on {S}: ")
         return str(caught.value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
 from distdl_ops.compositions import DistributedMatrix
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError, check
+from linop import Euclidean, Identity, Kron, LinearOperator, LinopError, Matrix, SpaceError, check
 from linop.testing import DTYPES
 
 
@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_refused(ranks: int) -> None:
             ((W, X, behind), "the same axes behind"),
             ((W, *realified), "expected real spaces of real arrays"),
         ):
-            with pytest.raises(SpaceError, match=complaint) as caught:
+            with pytest.raises(LinopError, match=complaint) as caught:
                 DistributedMatrix(*arguments)
             assert str(caught.value).startswith(f"DistributedMatrix on {arguments[1]}: ")
             messages.append(str(caught.value))
@@ -241,5 +241,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(TypeError, match="DistributedMatrix: expected a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match="DistributedMatrix: to be a DistributedSpace, found None"):
         DistributedMatrix(np.ones((1, 1)), None, None)  # type: ignore[arg-type]

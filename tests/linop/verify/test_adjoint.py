@@ -267,15 +267,14 @@ def test_changing_the_argument_is_caught(n: int) -> None:
 @pytest.mark.parametrize("size", [1e-200, 1e-100, 1e100, 1e200])
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_tiny_and_huge_operators(n: int, size: float) -> None:
-    """A wrong sign is caught at any scale; what is too small or too large to be paired is not passed in silence."""
+    """A wrong sign is caught at any scale, and what is right passes at any."""
     X = Euclidean(n)
     wrong = FunctionOperator(X, X, lambda x: size * x, lambda y: -size * y)
     assert not check_adjoint(wrong)
     right = FunctionOperator(X, X, lambda x: size * x, lambda y: size * y, roundings=1)
     report = check_adjoint(right)
-    assert report or "to be compared" in report.detail
+    assert report
     assert not report.vacuous
-    assert bool(report) == (1e-150 < size < 1e150)
 
 
 def test_products_that_outgrow_float32_are_no_false_alarm() -> None:
@@ -332,7 +331,7 @@ def test_two_functions_and_weights(n: int) -> None:
 def test_what_two_functions_need() -> None:
     """A function comes with its adjoint and two spaces; an operator has them."""
     X = Euclidean(3)
-    with pytest.raises(TypeError, match="expected a LinearOperator, or a function with its adjoint"):
+    with pytest.raises(TypeError, match="expected operator to be a LinearOperator, or a function with its adjoint"):
         check_adjoint(np.flip, np.flip, X)
     with pytest.raises(TypeError, match="expected operator to be a LinearOperator, or a function, found 3"):
         check_adjoint(3)  # type: ignore[arg-type]
