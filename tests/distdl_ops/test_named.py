@@ -461,7 +461,7 @@ def test_what_is_no_space_is_refused(named: Any) -> None:
     """The error names the operator, and what was found."""
     S = DistributedSpace(Grid(world(), rows=1), (6,), rows=Split(0))
     for spaces in ((None, S), (S, None)):
-        with pytest.raises(LinopError, match=f"{named.__name__}: to be a DistributedSpace, found None"):
+        with pytest.raises(LinopError, match=f"{named.__name__}.* to be a DistributedSpace, found None"):
             named(*spaces)
 
 

@@ -58,7 +58,6 @@ def test_equals_the_serial_diagonal(ranks: int, assert_laid_out: Any) -> None:
         (np.ones((2, 3)), r"found shape \(2, 3\)"),
         ([1.0, np.nan, 1.0], "finite"),
         ([1.0, 1j, 1.0], "complex"),
-        (["a", "b", "c"], "numbers"),
     ],
 )
 def test_what_is_no_diagonal_is_refused(ranks: int, entries: Any, complaint: str) -> None:
@@ -88,5 +87,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(LinopError, match="DistributedDiagonal: to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match="DistributedDiagonal.* to be a DistributedSpace, found None"):
         DistributedDiagonal([1.0], None)  # type: ignore[arg-type]

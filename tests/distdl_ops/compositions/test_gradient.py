@@ -74,7 +74,6 @@ def test_formula(ranks: int) -> None:
     [
         ({"axes": ()}, "expected one axis or more"),
         ({"axes": (0, 1), "spacing": [1.0]}, "one spacing for each of 2 axes"),
-        ({"axes": (0,), "codomain": Euclidean(3)}, "expected a Product of one space"),
         ({"axes": (2,)}, "expected one of its 2 axes"),
         ({"order": 9}, "reaches over 9 steps"),
     ],

@@ -289,9 +289,6 @@ def test_equality_and_printing(ranks: int) -> None:
     ("steps", "axis", "expected"),
     [
         (1, "stages", "expected an axis of the grid, one of rows, cols; found 'stages'"),
-        (1, 0, "expected an axis of the grid, one of rows, cols; found 0"),
-        (1.0, "rows", "expected a whole number of steps, found 1.0"),
-        (None, "rows", "expected a whole number of steps, found None"),
         (1, "cols", "expected Copies, Split or At along 'cols', found Replicated()"),
     ],
 )
@@ -337,7 +334,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found."""
-    with pytest.raises(LinopError, match="Shift: to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match="Shift.* to be a DistributedSpace, found None"):
         Shift(None, 1, "rows")  # type: ignore[arg-type]
 
 
