@@ -366,7 +366,7 @@ def test_real_linear_operators(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-@pytest.mark.parametrize(("dtype", "field"), [("f8", "complex"), ("c16", "rational"), ("f8", 1), ("f4", Split(0))])
+@pytest.mark.parametrize(("dtype", "field"), [("f8", "complex"), ("c16", "rational")])
 def test_fields_that_do_not_exist_are_refused(ranks: int, dtype: str, field: Any) -> None:
     """A field is that of the dtype, or the real one; the same error on every rank."""
 
