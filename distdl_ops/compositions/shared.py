@@ -14,7 +14,7 @@ from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, LinearOperator, SpaceError
-from linop.errors import ArgumentTypeError
+from linop.errors import ArgumentError, ArgumentTypeError
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def settled(
             if once and copied:
                 raise SpaceError(f"expected each entry once, found {copied[0]}={domain.roles[copied[0]]!r}")
             return build()
-        except SpaceError as error:
-            raise SpaceError(f"{name} on {domain}: {error}") from None
+        except (SpaceError, ArgumentError) as error:
+            raise type(error)(f"{name} on {domain}: {error}") from None
 
     return agreed(domain.grid.world, name, attempt, describe=lambda found: f"{domain!r}, {describe(found)}")
 

@@ -298,7 +298,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found: linop's own is for spaces in one process."""
-    with pytest.raises(LinopError, match="DistributedCumulativeSum.* to be a DistributedSpace, found Euclidean"):
+    with pytest.raises(LinopError, match=r"DistributedCumulativeSum.* to be a DistributedSpace, found Euclidean"):
         DistributedCumulativeSum(Euclidean(3))  # type: ignore[arg-type]
 
 

@@ -240,7 +240,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found."""
-    with pytest.raises(LinopError, match="PrefixSum.* to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"PrefixSum.* to be a DistributedSpace, found None"):
         PrefixSum(None, "rows")  # type: ignore[arg-type]
 
 

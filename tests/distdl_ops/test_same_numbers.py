@@ -32,10 +32,10 @@ from linop import (
 from linop.solve import cg, fista, lanczos, lsqr, minres, power_iteration, soft_threshold
 
 OPTIONS: dict[str, Any] = {
-    "c * A": lambda A, b, k: (1 + k) * A,
-    "A * c": lambda A, b, k: A * (1 + k),
-    "A / c": lambda A, b, k: A / (1 + k),
-    "weight": lambda A, b, k: Weighted(A.domain, 1.0 + k),
+    "c * A": lambda A, _, k: (1 + k) * A,
+    "A * c": lambda A, _, k: A * (1 + k),
+    "A / c": lambda A, _, k: A / (1 + k),
+    "weight": lambda A, _, k: Weighted(A.domain, 1.0 + k),
     "tolerance": lambda A, b, k: cg(A, b, tolerance=1e-8 * (1 + k)),
     "iterations": lambda A, b, k: lsqr(A, b, iterations=5 + k),
     "absolute": lambda A, b, k: minres(A, b, absolute=0.1 * k),
@@ -43,10 +43,10 @@ OPTIONS: dict[str, Any] = {
     "damp": lambda A, b, k: lsqr(A, b, damp=0.1 * k),
     "x0": lambda A, b, k: cg(A, b, x0=b if k else None),
     "lipschitz": lambda A, b, k: fista(A, b, soft_threshold(1.0), lipschitz=20.0 + k),
-    "count": lambda A, b, k: lanczos(A, 1 + k),
-    "seed": lambda A, b, k: power_iteration(A, seed=k),
-    "norm": lambda A, b, k: norm_estimate(A.H @ A, iterations=5 + k) if k < 9 else None,
-    "trials": lambda A, b, k: check_adjoint(A, trials=1 + k),
+    "count": lambda A, _, k: lanczos(A, 1 + k),
+    "seed": lambda A, _, k: power_iteration(A, seed=k),
+    "norm": lambda A, _, k: norm_estimate(A.H @ A, iterations=5 + k) if k < 9 else None,
+    "trials": lambda A, _, k: check_adjoint(A, trials=1 + k),
 }
 
 

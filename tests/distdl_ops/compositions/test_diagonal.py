@@ -87,5 +87,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(LinopError, match="DistributedDiagonal.* to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"DistributedDiagonal.* to be a DistributedSpace, found None"):
         DistributedDiagonal([1.0], None)  # type: ignore[arg-type]

@@ -241,5 +241,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(LinopError, match="DistributedMatrix.* to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"DistributedMatrix.* to be a DistributedSpace, found None"):
         DistributedMatrix(np.ones((1, 1)), None, None)  # type: ignore[arg-type]

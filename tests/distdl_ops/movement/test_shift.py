@@ -324,7 +324,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
             with pytest.raises(AgreementError, match="Shift: the ranks disagree") as caught:
                 Shift(S, steps, axis, periodic)
             messages.append(str(caught.value))
-        with pytest.raises(LinopError, match="expected steps to be a whole number, found 0.5"):
+        with pytest.raises(LinopError, match=r"expected steps to be a whole number, found 0.5"):
             Shift(S, 0.5 if odd else 1, "rows")  # type: ignore[arg-type]
         return messages
 
@@ -334,7 +334,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found."""
-    with pytest.raises(LinopError, match="Shift.* to be a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"Shift.* to be a DistributedSpace, found None"):
         Shift(None, 1, "rows")  # type: ignore[arg-type]
 
 
