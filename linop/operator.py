@@ -258,7 +258,7 @@ class LinearOperator(ABC):
         hint = foreign_hint(other)
         if hint:
             raise ArgumentTypeError(f"A {sign} B with A = {self}, and B = {show(other)}{hint}")
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
 
     T = _Elsewhere("A.H is the adjoint (of a real matrix, its transpose), A.dual the one without weights")
     shape = _Elsewhere("the shape of a vector is A.domain.shape or A.codomain.shape, their sizes A.domain.size, ...")

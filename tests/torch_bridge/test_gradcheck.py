@@ -203,11 +203,11 @@ class OneSign(torch.autograd.Function):
     """A function whose gradient has one wrong sign."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
         return x.clone()
 
     @staticmethod
-    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
         g = g.clone()
         g[0] = -g[0]
         return g
