@@ -36,6 +36,8 @@ from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, Inverse, Kron, LinearOperator, Product, Scale, Space, cost, parts
+from linop.arguments import checked
+from linop.errors import ArgumentTypeError
 from linop.queries.cost import OPERATIONS_PER_BYTE, held
 from linop.query import Answer, Reply, query
 
@@ -50,6 +52,7 @@ REMEMBERED = 10_000
 """Up to how many ranks a layout may have for what it costs to be kept in memory: rewriting asks again and again."""
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class ParallelCost(Cost):
@@ -229,6 +232,7 @@ def beyond_parts(operator: LinearOperator) -> Reply[Cost]:
 # -- every rank by itself ----------------------------------------------------------------------------------------------
 
 
+@checked
 def costs(operator: LinearOperator) -> list[ParallelCost]:
     """Return what an expression costs every rank by itself, in the order of ranks. No communication.
 
@@ -317,13 +321,14 @@ def _held_by_rank(space: Space) -> np.ndarray:
     if isinstance(plain, InFlight):
         return np.zeros(_world_size(plain), object)
     if not isinstance(plain, DistributedSpace):
-        raise TypeError(f"costs: expected distributed spaces, found {space!r}")
+        raise ArgumentTypeError(f"costs: expected operator to lie between distributed spaces, found {space!r}")
     return held_by_rank(plain.layout, plain.grid.world.size).astype(object)
 
 
 # -- what goes out -----------------------------------------------------------------------------------------------------
 
 
+@checked
 @query
 def traffic(operator: LinearOperator) -> Answer[list[Traffic]]:
     """Return what one application to one vector sends, rank by rank: what ``world.traffic`` counts. No communication.
@@ -364,7 +369,7 @@ def traffic(operator: LinearOperator) -> Answer[list[Traffic]]:
 
 @traffic.register
 def _(operator: Inverse | Kron) -> list[Traffic]:
-    raise TypeError(f"traffic: how much {operator!r} sends is not known")
+    raise ArgumentTypeError(f"traffic: how much {operator!r} sends is not known")
 
 
 @traffic.register

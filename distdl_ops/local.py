@@ -23,8 +23,10 @@ from distdl_ops.worlds.agreement import agreed
 from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
 from linop.algebra.scale import scale
 from linop.algebra.sum import add
+from linop.arguments import checked
 from linop.arrays import Array, Scalar
 from linop.claims import Claims
+from linop.errors import ArgumentTypeError
 from linop.keyed import Keyed
 from linop.numbers import gain_of, product
 
@@ -65,6 +67,7 @@ class Local(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
         require_spaces("Local", domain, codomain)
         world = domain.grid.world
@@ -313,7 +316,7 @@ def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: Linea
         if domain.roles[name].replicated != codomain.roles[name].replicated:
             raise SpaceError(f"{where}: along {name!r}, expected both or neither to be replicated")
     if not isinstance(operator, LinearOperator):
-        raise TypeError(f"{where}: expected a linear operator, found {operator!r}")
+        raise ArgumentTypeError(f"{where}: expected a linear operator, found {operator!r}")
     if (operator.domain.shape, operator.codomain.shape) != (domain.shape, codomain.shape):
         raise SpaceError(
             f"{where}: this rank needs an operator from shape {domain.shape} to {codomain.shape}, found {operator!r}"

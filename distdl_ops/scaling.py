@@ -23,6 +23,7 @@ from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace
 from linop import Cost, LinearOperator, Space, SpaceError, cost, parts
+from linop.arguments import checked
 from linop.queries.cost import held
 from linop.query import Reply, query
 
@@ -30,6 +31,7 @@ Relay = Callable[[Layout], Layout]
 """What lays a tensor out on another number of ranks."""
 
 
+@checked
 def scaling(
     operator: LinearOperator,
     ranks: Sequence[int],

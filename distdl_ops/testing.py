@@ -27,6 +27,7 @@ from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job
 from linop import CumulativeSum, Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
+from linop.arguments import checked
 from linop.testing import DTYPES, shapes
 
 __all__ = [
@@ -57,6 +58,7 @@ MAX_SIMULATED = 4
 """How many ranks are simulated at most by default."""
 
 
+@checked
 @dataclass(frozen=True)
 class Draft:
     """A `DistributedSpace` before there is a world: what hypothesis draws.
@@ -128,6 +130,7 @@ class Draft:
         return np.array(rows).reshape(len(rows), extent)
 
 
+@checked
 def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on the ranks at hand and return everyone's result, on every rank.
 
@@ -184,6 +187,7 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     return [found for found, _ in everyone]  # type: ignore[misc]
 
 
+@checked
 def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     """Return an operator with a wrong adjoint ``y -> fault(operator, y)``, for tests that a check finds it.
 
@@ -206,6 +210,7 @@ def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     )
 
 
+@checked
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job.
 
@@ -223,6 +228,7 @@ def tensor_shapes() -> st.SearchStrategy[tuple[int, ...]]:
     return shapes() | st.tuples(longer) | st.tuples(longer, st.integers(1, 2)) | st.tuples(st.just(2), longer)
 
 
+@checked
 @st.composite
 def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
     """Return the axes of a grid on at most `size` ranks: one or more of them, of any length that fits.
@@ -241,6 +247,7 @@ def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
     return axes
 
 
+@checked
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
     """Return ways to split a tensor axis: balanced, uneven with empty parts; unless `once`, also with halos, or any.
@@ -279,6 +286,7 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     return Split(axis, ends, boundary, gaps=True)
 
 
+@checked
 @st.composite
 def drafts(
     draw: st.DrawFn,
@@ -342,6 +350,7 @@ def _split(roles: dict[str, Role], axis: int) -> bool:
     return any(role.axis == axis for role in roles.values())
 
 
+@checked
 @st.composite
 def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, once: bool) -> Split:
     """Return ways to split a tensor axis that other grid axes split before.
@@ -416,6 +425,7 @@ Recipe = tuple[Any, ...]
 """An expression before there is a world: what it is, and its parts."""
 
 
+@checked
 @dataclass(frozen=True)
 class Tree:
     """A random expression of movements and local operators on spaces of one tensor: what hypothesis draws.
@@ -436,6 +446,7 @@ class Tree:
         return _cooked(self.recipe, tuple(draft.on(world) for draft in self.drafts))
 
 
+@checked
 @st.composite
 def worlds_and_drafts(
     draw: st.DrawFn, count: int = 2, *, largest: int = MAX_SIMULATED, same_grid: bool = False
@@ -460,6 +471,7 @@ def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
     return size, draw(trees(size))
 
 
+@checked
 @st.composite
 def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     """Return random expressions on at most `size` ranks, in which arithmetic on small integers is exact.
@@ -486,6 +498,7 @@ COMPLEX_NUMBERS = (*REAL_NUMBERS, 1j, -2j, 1 - 2j)
 """The same, of complex spaces."""
 
 
+@checked
 @st.composite
 def recipes(
     draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int, *, numbers: tuple[complex, ...] = REAL_NUMBERS

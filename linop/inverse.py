@@ -24,6 +24,7 @@ from linop.algebra.compose import Compose, compose
 from linop.algebra.expression import Expression, derived
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Vector
 from linop.batches import for_each
 from linop.claims import Claims
@@ -42,6 +43,7 @@ from linop.operators.zero import Zero
 from linop.query import Answer, Pieces, query
 
 
+@checked
 @query
 def inverse(operator: LinearOperator) -> LinearOperator:
     """Return the inverse of an operator, without computing anything that is not needed.
@@ -102,8 +104,9 @@ class Inverse(Expression):
     [1.0, 2.0, 3.0]
     """
 
+    @checked
     def __init__(
-        self, operator: LinearOperator, *, positive: bool | None = None, tolerance: float | None = None
+        self, operator: LinearOperator, *, positive: bool | None = None, tolerance: Nonnegative | None = None
     ) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator

@@ -26,7 +26,9 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum, add
+from linop.arguments import checked
 from linop.arrays import Scalar
+from linop.errors import ArgumentTypeError
 from linop.inverse import Inverse, inverse
 from linop.numbers import is_moderate, product
 from linop.operator import LinearOperator
@@ -42,6 +44,7 @@ R = TypeVar("R", bound=Rule)
 _rules: dict[tuple[type, ...], list[Rule]] = {}
 
 
+@checked
 def rule(*types: type) -> Callable[[R], R]:
     """Register a rewriting rule: of a node of one type, or of two neighbours in a product.
 
@@ -69,7 +72,7 @@ def rule(*types: type) -> Callable[[R], R]:
     ...     return None
     """
     if len(types) not in (1, 2):
-        raise TypeError(f"rule: expected one type or two, found {types}")
+        raise ArgumentTypeError(f"rule: expected one type or two, found {types}")
 
     def register(function: R) -> R:
         _rules.setdefault(types, []).append(function)
@@ -88,6 +91,7 @@ def _rules_for(*types: type) -> tuple[Rule, ...]:
     return tuple(function for key in keys for function in _rules.get(key, ()))
 
 
+@checked
 def simplify(operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost) -> LinearOperator:
     """Return an expression for the same map that is as simple as the rules make it, and costs no more.
 
@@ -148,6 +152,7 @@ class Rewriting(NamedTuple):
         return " ".join((self.rule.__doc__ or self.rule.__name__).split("\n\n")[0].split())
 
 
+@checked
 def derivation(
     operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost
 ) -> tuple[LinearOperator, list[Rewriting]]:
@@ -276,8 +281,12 @@ class _Rewriter:
         return self._costs[id(operator)][1]
 
 
+@checked
 @singledispatch
-def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001  (what is registered)
+def rebuild(  # what is registered uses `inside`
+    operator: LinearOperator,
+    inside: tuple[LinearOperator, ...],  # noqa: ARG001
+) -> LinearOperator:
     """Return the expression of the same kind with other parts, which map between the same spaces.
 
     Register a class of expressions of your own, together with `linop.parts`.
@@ -296,7 +305,9 @@ def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator
     >>> rebuild(A, (Identity(Euclidean(2)), parts(A)[1])) == Diagonal([3.0, 4.0])
     True
     """
-    raise TypeError(f"{operator!r} has parts, and rebuild is not registered for {type(operator).__name__}")
+    raise ArgumentTypeError(
+        f"rebuild: expected operator to have parts, and its class to be registered; found {operator!r}"
+    )
 
 
 @rebuild.register

@@ -37,6 +37,7 @@ from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -99,6 +100,7 @@ class Movement(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         require_spaces("Movement", source, target)
         world = source.grid.world

@@ -24,7 +24,9 @@ from distdl_ops.worlds.buffers import Land, bits, dtype_name, nbytes
 from distdl_ops.worlds.rank_state import RankStates
 from distdl_ops.worlds.watch import Log
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
+from linop.arguments import checked
 from linop.arrays import Array
+from linop.errors import ArgumentError, ProcessError, of_all
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ FAREWELL = 0.1
 """Seconds for which the caller waits for what is left in the end."""
 
 
-class RankFailedError(RuntimeError):
+class RankFailedError(ProcessError, RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
 
 
@@ -52,6 +54,7 @@ class RankInterrupt(BaseException):
     """Raised on a simulated rank that computes when the caller of `simulate` is interrupted."""
 
 
+@checked
 def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on simulated ranks in this process.
 
@@ -90,9 +93,9 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     try:
         size = operator.index(size)
     except TypeError:
-        raise ValueError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
+        raise ArgumentError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
     if not 1 <= size <= MOST_RANKS:
-        raise ValueError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
+        raise ArgumentError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
     simulation = _Simulation(size, RankStates(size))
     everyone = tuple(range(size))
     results: dict[int, T] = {}
@@ -367,7 +370,7 @@ class _Simulation:
         if self._lines and self._lines.keys() >= self._running:
             ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self._lines}
             error = story({**ended, **self._lines})
-            self._verdicts = {rank: type(error)(str(error)) for rank in self._lines}
+            self._verdicts = {rank: of_all(type(error)(str(error))) for rank in self._lines}
             stopped, self._lines = self._lines, {}
             self._wake(sorted(stopped.keys() - {running}))
             self.failures += 1

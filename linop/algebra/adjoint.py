@@ -13,6 +13,7 @@ from typing import final
 
 from linop import claims
 from linop.algebra.expression import Expression, Steps, derived
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -38,6 +39,7 @@ class Adjoint(Expression):
     [[1.0, 0.0], [2.0, 3.0]]
     """
 
+    @checked
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator

@@ -15,6 +15,7 @@ from typing import final
 from linop import arrays, claims
 from linop.algebra.block_diagonal import listed, require_operators
 from linop.algebra.expression import Expression, Steps, derived, levels_above
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -50,6 +51,7 @@ class Block(Expression):
     (array([3., 3.]), array([1., 1.]))
     """
 
+    @checked
     def __init__(self, rows: Sequence[Sequence[LinearOperator | None]]) -> None:
         filled = _filled([list(row) for row in rows])
         super().__init__(Product(*(A.domain for A in filled[0])), Product(*(row[0].codomain for row in filled)))

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import final
 
 from linop.algebra.expression import Expression, Steps, derived, levels_above
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.operator import LinearOperator
 from linop.query import Pieces
 from linop.spaces import Product
@@ -43,6 +44,7 @@ class BlockDiagonal(Expression):
     (array([2.]), array([1., 3.]))
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("BlockDiagonal", operators)
         super().__init__(Product(*(A.domain for A in operators)), Product(*(A.codomain for A in operators)))
@@ -103,6 +105,6 @@ def require_operators(name: str, operators: tuple[LinearOperator, ...]) -> None:
         raise SpaceError(f"{name}: expected at least one operator")
     for A in operators:
         if not isinstance(A, LinearOperator):
-            raise TypeError(f"{name}: expected linear operators, found {A!r}")
+            raise ArgumentTypeError(f"{name}: expected linear operators, found {A!r}")
     if len({A.domain.field for A in operators}) > 1:
         raise SpaceError(f"{name}: expected operators over one field, found {', '.join(map(repr, operators))}")

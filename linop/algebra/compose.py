@@ -16,6 +16,7 @@ from linop import claims
 from linop.algebra.expression import SHALLOW, SHORT, Row, Steps, applied, derived
 from linop.algebra.scale import Scale, scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -51,6 +52,7 @@ class Compose(Row):
     (True, [4.0, 14.0])
     """
 
+    @checked
     def __init__(self, *factors: LinearOperator) -> None:
         for left, right in itertools.pairwise(factors):
             _require_meeting(left, right)

@@ -17,6 +17,7 @@ from linop import arrays
 from linop.algebra.block_diagonal import listed, require_operators
 from linop.algebra.expression import Expression, Steps, derived, levels_above
 from linop.algebra.scale import scale
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -55,6 +56,7 @@ class Kron(Expression):
     [[3.0], [6.0]]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("Kron", operators)
         super().__init__(tensor_space(*(A.domain for A in operators)), tensor_space(*(A.codomain for A in operators)))
@@ -108,6 +110,7 @@ class Kron(Expression):
         return ("Kron(", *listed(self.operators), ")")
 
 
+@checked
 def tensor_space(*spaces: Space) -> Space:
     """Return the tensor product of spaces of arrays: the axes of all, in order; weights multiply.
 

@@ -16,6 +16,7 @@ import numpy as np
 from linop import algebra, arrays, claims
 from linop.algebra.expression import SHALLOW, Expression, Steps, applied, derived
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -52,6 +53,7 @@ class Scale(Expression):
     (True, [3.0, 3.0])
     """
 
+    @checked
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.scalar = complex(scalar) if isinstance(scalar, complex | np.complexfloating) else float(scalar)

@@ -15,6 +15,7 @@ from typing import final
 from linop import arrays
 from linop.algebra.block_diagonal import listed, require_operators
 from linop.algebra.expression import Expression, Steps, derived, levels_above
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.errors import SpaceError
 from linop.numbers import root_of_squares
@@ -82,6 +83,7 @@ class VStack(_Stack):
     (array([1., 1.]), array([2., 3.]))
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("VStack", operators)
         for A in operators:
@@ -127,6 +129,7 @@ class HStack(_Stack):
     [3.0, 4.0]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("HStack", operators)
         for A in operators:

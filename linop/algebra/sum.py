@@ -14,6 +14,7 @@ from typing import final
 
 from linop import arrays, claims
 from linop.algebra.expression import SHALLOW, Row, Steps, applied, derived
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -45,6 +46,7 @@ class Sum(Row):
     (True, [2.0, 3.0])
     """
 
+    @checked
     def __init__(self, *terms: LinearOperator) -> None:
         first = terms[0]
         for term in terms[1:]:

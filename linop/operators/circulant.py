@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -62,6 +63,7 @@ class Circulant(LinearOperator):
     [1.0, 0.0, 2.0]
     """
 
+    @checked
     def __init__(self, column: npt.ArrayLike, domain: Space | None = None, *, codomain: Space | None = None) -> None:
         found = np.asarray(column)
         if found.dtype.kind in "biu":

@@ -29,6 +29,7 @@ from linop.algebra.compose import Compose, compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
@@ -41,6 +42,7 @@ from linop.queries.weights import has_diagonal_weights, weight_number
 from linop.query import Query, Reply, query
 
 
+@checked
 @query
 def is_self_adjoint(operator: LinearOperator) -> Reply[bool]:
     """Say whether ``A.H = A`` is known.
@@ -74,6 +76,7 @@ def is_self_adjoint(operator: LinearOperator) -> Reply[bool]:
     return terms is not None and terms == (yield expansion.about(operator.H))
 
 
+@checked
 @query
 def is_positive(operator: LinearOperator) -> Reply[bool]:
     """Say whether A is known to be self-adjoint with ``inner(x, A x) >= 0`` for all x.
@@ -98,6 +101,7 @@ def is_positive(operator: LinearOperator) -> Reply[bool]:
     return (yield from _is_symmetric(operator, claims.POSITIVE))
 
 
+@checked
 @query
 def is_isometry(operator: LinearOperator) -> Reply[bool]:
     """Say whether ``A.H A = I`` is known: lengths, and inner products, are kept.
@@ -129,6 +133,7 @@ def is_isometry(operator: LinearOperator) -> Reply[bool]:
     return compose(operator.H, operator) == Identity(domain)
 
 
+@checked
 def is_unitary(operator: LinearOperator) -> bool:
     """Say whether A is known to be an isometry onto its codomain: ``A.H`` is its inverse.
 
@@ -151,6 +156,7 @@ def is_unitary(operator: LinearOperator) -> bool:
     return operator.domain.size == operator.codomain.size and is_isometry(operator)
 
 
+@checked
 @query
 def is_projection(operator: LinearOperator) -> Reply[bool]:
     """Say whether A is known to be an orthogonal projection: idempotent, ``A A = A``, and self-adjoint.
@@ -175,6 +181,7 @@ def is_projection(operator: LinearOperator) -> Reply[bool]:
     return claims.IDEMPOTENT in operator.claims and bool((yield is_self_adjoint.about(operator)))
 
 
+@checked
 @query
 def is_diagonal(operator: LinearOperator) -> bool:
     """Say whether A is known to act on each entry by itself: of a real space of complex arrays, on two coordinates.

@@ -21,6 +21,7 @@ import numpy as np
 from linop import arrays
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
+from linop.arguments import Positive, checked
 from linop.arrays import Vector
 from linop.errors import ConvergenceError
 from linop.inverse import Inverse
@@ -33,8 +34,9 @@ from linop.solve.loop import normalised
 from linop.spaces import Seed, Space
 
 
+@checked
 @query
-def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed: Seed = 0) -> float:
+def condition_estimate(operator: LinearOperator, *, iterations: Positive = 100, seed: Seed = 0) -> float:
     """Estimate the condition number: the ratio of the largest and the smallest singular value.
 
     With respect to the inner products of the spaces. Between spaces of different sizes, there are as many singular
@@ -71,8 +73,6 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
     known = is_isometry(operator) or is_isometry(operator.H)
     if 0 in (operator.domain.size, operator.codomain.size) or is_known_everywhere(operator.domain, known):
         return 1.0
-    if iterations < 1:
-        raise ValueError(f"condition_estimate of {operator!r}: expected one iteration or more, found {iterations}")
     values, noise = moduli(operator), float(np.finfo(operator.domain.dtype).eps)
     if values is None:
         wide = operator.domain.size > operator.codomain.size

@@ -25,6 +25,7 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
@@ -49,6 +50,7 @@ OPERATIONS_PER_BYTE = 8
 """How many operations take as long as moving one byte: what machines are balanced for, give or take a factor of two."""
 
 
+@checked
 @dataclass(frozen=True)
 class Cost:
     """A number of operations, and of bytes moved to or from memory. Costs add up, and can be compared.
@@ -96,6 +98,7 @@ class Cost:
         return (self.time, self.bytes) <= (other.time, other.bytes) if isinstance(other, Cost) else NotImplemented
 
 
+@checked
 @query
 def cost(operator: LinearOperator) -> Cost:
     """Return what one application to one vector costs.

@@ -14,6 +14,7 @@ from linop.algebra.compose import Compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -31,6 +32,7 @@ BLOCK = 2**20
 """How many coordinates the vectors of one block have together, at most (of a single one, as many as it has)."""
 
 
+@checked
 @query
 def diagonal(operator: LinearOperator) -> np.ndarray:
     """Return the diagonal of the matrix of an operator, in the coordinates of its space.

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from linop import arrays
 from linop.algebra.scale import Scale
+from linop.arguments import Nonnegative, Whole, checked
 from linop.errors import ConvergenceError, SpaceError
 from linop.operator import LinearOperator
 from linop.queries.diagonal import acts_on_coordinates, diagonal
@@ -28,9 +29,10 @@ from linop.query import Answer, query
 from linop.spaces import Seed
 
 
+@checked
 @query
 def eigenvalue_bounds(
-    operator: LinearOperator, *, iterations: int | None = None, tolerance: float = 1e-8, seed: Seed = 0
+    operator: LinearOperator, *, iterations: Whole | None = None, tolerance: Nonnegative = 1e-8, seed: Seed = 0
 ) -> tuple[float, float]:
     """Return the ends of the spectrum of a self-adjoint operator, as far out as they may be.
 

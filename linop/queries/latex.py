@@ -17,6 +17,7 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
@@ -38,6 +39,7 @@ class Binding(IntEnum):
     ATOM = 5
 
 
+@checked
 @text
 def latex(operator: LinearOperator) -> str:
     r"""Return an expression as a LaTeX formula, without dollar signs. Needs amsmath (or MathJax), for block matrices.

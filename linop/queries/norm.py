@@ -11,6 +11,7 @@ from linop import arrays
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
+from linop.arguments import Nonnegative, Whole, checked
 from linop.errors import ConvergenceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
@@ -23,8 +24,11 @@ from linop.query import Answer, query
 from linop.spaces import Euclidean, Product, Seed, Space
 
 
+@checked
 @query
-def norm_estimate(operator: LinearOperator, *, iterations: int = 100, tolerance: float = 1e-6, seed: Seed = 0) -> float:
+def norm_estimate(
+    operator: LinearOperator, *, iterations: Whole = 100, tolerance: Nonnegative = 1e-6, seed: Seed = 0
+) -> float:
     """Estimate the norm of an operator: the largest ``norm(A x)`` for ``norm(x) = 1``.
 
     Exact for isometries and their adjoints, for diagonals (where weights are diagonal, too), for zero, and for

@@ -8,9 +8,11 @@ from __future__ import annotations
 from functools import singledispatch
 
 from linop.algebra.expression import Expression
+from linop.arguments import checked
 from linop.operator import LinearOperator
 
 
+@checked
 @singledispatch
 def parts(operator: LinearOperator) -> tuple[LinearOperator, ...]:  # noqa: ARG001  (an operator that is no expression)
     """Return the operators that an expression is made of, in the order in which it is written.

@@ -24,7 +24,9 @@ from linop.algebra.compose import Compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.queries.diagonal import BLOCK, acts_on_coordinates, diagonal, on_the_diagonal, ones, require_square
 from linop.queries.seeds import stream
@@ -34,6 +36,7 @@ from linop.spaces import Seed, Space
 Method = Literal["exact", "hutchinson"]
 
 
+@checked
 @query
 def trace(operator: LinearOperator, *, method: Method = "exact", samples: int = 64, seed: Seed = 0) -> Scalar:
     """Return the trace of an operator. On spaces that are spread over processes, collective.
@@ -72,7 +75,7 @@ def trace(operator: LinearOperator, *, method: Method = "exact", samples: int = 
     5.06
     """
     if method not in ("exact", "hutchinson"):
-        raise ValueError(f"trace of {operator!r}: method must be exact or hutchinson, found {method!r}")
+        raise ArgumentError(f"trace of {operator!r}: method must be exact or hutchinson, found {method!r}")
     if acts_on_coordinates(operator):
         one = ones(operator.domain)
         return operator.codomain.dot(one, operator(one))
@@ -110,6 +113,7 @@ class TraceEstimate:
     samples: int
 
 
+@checked
 def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -> TraceEstimate:
     """Estimate the trace from random vectors, and how far the estimate is off; see the module.
 
@@ -141,7 +145,7 @@ def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -
     """
     require_square("hutchinson", operator)
     if samples < 2:
-        raise ValueError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")
+        raise ArgumentError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")
     space = operator.domain
     each = max(BLOCK // max(space.size, 1), 1)
     found = []

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from functools import singledispatch
 
 from linop.algebra.scale import Scale
+from linop.arguments import checked
 from linop.operator import LinearOperator
 from linop.queries.parts import parts
 from linop.queries.space_name import space_name
 
 
+@checked
 def tree(operator: LinearOperator) -> str:
     """Return an expression as a tree, one operator a line: its name and its two spaces, and below it its `parts`.
 

@@ -12,6 +12,7 @@ from linop.algebra.block import Block
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.kron import Kron
 from linop.algebra.stack import HStack, VStack
+from linop.arguments import checked
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
@@ -36,6 +37,7 @@ class Expression(NamedTuple):
     matrix: np.ndarray[Any, Any]
 
 
+@checked
 def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[np.ndarray[Any, Any]]:
     """Return matrices with entries of small integers, for which floating-point arithmetic is exact.
 
@@ -137,6 +139,7 @@ def spaces_of_a_tree(draw: st.DrawFn) -> tuple[Space, ...]:
     return (*found, Product(found[1], found[0]), Product(found[2], Product(found[0])))
 
 
+@checked
 @st.composite
 def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3) -> Expression:
     """Return expression trees between two spaces, of integer matrices and diagonals, with their dense twins.

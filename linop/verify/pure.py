@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.spaces import Seed
@@ -11,7 +12,8 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report
 
 
-def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, like: Array | None = None) -> Report:
+@checked
+def check_pure(operator: LinearOperator, *, trials: Positive = 2, seed: Seed = 0, like: Array | None = None) -> Report:
     """Check that an operator and its adjoint are pure functions of their argument. Collective.
 
     They may not change the argument, nor return (a view of) it or of anything that they keep; they give the same bits
@@ -40,11 +42,13 @@ def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, lik
     >>> print(check_pure(FunctionOperator(X, X, lambda x: x, lambda y: y, name="Alias")).detail)
     trial 0: the result of Alias shares memory with its argument
     """
+    probe.agree("check_pure", operator, seed, trials=int(trials))
     found = Trials("purity", operator, seed)
     for trial in range(trials):
         found.count = trial
         for side in (operator, operator.dual):
-            _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
+            with found.step(str(side)):
+                _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
     found.count = trials
     return found.report()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
 from distdl_ops.compositions import DistributedConvolution, DistributedCorrelation
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import Convolution, Correlation, Euclidean, LinearOperator, Padding, SpaceError, check, matrix
+from linop import Convolution, Correlation, Euclidean, LinearOperator, LinopError, Padding, SpaceError, check, matrix
 from linop.testing import DTYPES
 
 BOUNDARIES = ("zero", "periodic", "reflect", "edge")
@@ -221,11 +221,9 @@ def test_real_spaces_of_complex_arrays(ranks: int, assert_laid_out: Any) -> None
         (np.full((3, 3), np.inf), {}, "finite"),
         (np.ones((3, 3)), {"stride": 0}, "stride"),
         (np.ones((3, 3)), {"stride": (1, 2, 3)}, "stride"),
-        (np.ones((3, 3)), {"dilation": 1.5}, "dilation"),
         (np.ones((3, 3)), {"padding": -1}, "padding"),
         (np.ones((3, 3)), {"padding": "some"}, "padding"),
         (np.ones((3, 3)), {"padding": "same", "stride": 2}, "stride 1"),
-        (np.ones((3, 3)), {"boundary": "mirror"}, "'edge', found 'mirror'"),
         (np.ones((2, 6, 3)), {}, "channels must not be split, found rows="),
         (np.ones((2, 5, 3)), {}, "6 channels_in"),
     ],
@@ -235,7 +233,7 @@ def test_what_does_not_fit_is_refused(ranks: int, kernel: Any, options: Any, com
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 6), rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedCorrelation(S, kernel, **options)
         assert str(caught.value).startswith(f"DistributedCorrelation on {S}: ")
         return str(caught.value)
