@@ -18,11 +18,15 @@ import numpy as np
 
 from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story
 from distdl_ops.worlds.buffers import bits, dtype_name, nbytes
+from distdl_ops.worlds.call import Call, Caller, in_call
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop import arrays
 from linop.arrays import Array
 
 T = TypeVar("T")
+
+Name = tuple[str, Call | None]
+"""What an operation is called, and the call that it belongs to."""
 
 MOST_RANKS = 1024
 """How many ranks are simulated at most: each is a thread."""
@@ -73,7 +77,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     def run(rank: int) -> None:
         try:
             simulation.wait_for_turn(rank)
-            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, Traffic(), {}))
+            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, Traffic(), Caller(rank), {}))
         except BaseException as error:  # it is raised again below, in the caller's thread
             simulation.fail(rank, error)
         finally:
@@ -95,7 +99,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
 
 def single_rank() -> World:
     """Return a world of one rank, in the calling thread."""
-    return _ThreadWorld(_Simulation(1), (0,), 0, Traffic(), {})
+    return _ThreadWorld(_Simulation(1), (0,), 0, Traffic(), Caller(0), {})
 
 
 class _Simulation:
@@ -108,14 +112,13 @@ class _Simulation:
     def __init__(self, size: int) -> None:
         self.size = size
         self.turns = [threading.Semaphore(0) for _ in range(size)]
-        self.mailboxes: dict[object, tuple[str, Any]] = {}
+        self.mailboxes: dict[object, tuple[Name, Any]] = {}
         self.waiting: dict[int, tuple[object, str]] = {}
         self.running = set(range(size))
         self.lines: dict[int, Line] = {}
         self.verdicts: dict[int, Exception] = {}
         self.failures = 0
         self.failure: tuple[int, BaseException] | None = None
-        self.thread: int | None = None
 
     def start(self) -> None:
         """Give rank 0 the first turn."""
@@ -124,29 +127,28 @@ class _Simulation:
     def wait_for_turn(self, rank: int) -> None:
         """Sleep until it is this rank's turn."""
         self.turns[rank].acquire()
-        self.thread = threading.get_ident()
 
-    def post(self, address: object, what: str, item: object) -> None:
+    def post(self, address: object, what: Name, item: object) -> None:
         """Leave an item for whoever takes from this address: one in all."""
         self.mailboxes[address] = what, item
 
-    def take(self, rank: int, address: object, sender: int, what: str, number: int) -> Any:
+    def take(self, rank: int, address: object, sender: int, what: Name, number: int) -> Any:
         """Return the item from an address; let others go on until it is there."""
-        self._refuse_strangers(rank)
+        self._refuse_failed()
         if address not in self.mailboxes:
-            self.waiting[rank] = address, f"waits for rank {sender} in {what}"
+            self.waiting[rank] = address, f"waits for rank {sender} in {in_call(*what)}"
             self._give_way(rank)
             del self.waiting[rank]
             if address not in self.mailboxes:
-                self.raise_together(rank, Line("", inside(what, number)))
+                self.raise_together(rank, Line("", inside(in_call(*what), number)))
         found, item = self.mailboxes.pop(address)
         if found != what:
-            self.raise_together(rank, Line("AgreementError", inside(what, number)))
+            self.raise_together(rank, Line("AgreementError", inside(in_call(*what), number)))
         return item
 
     def raise_together(self, rank: int, line: Line) -> NoReturn:
         """Raise what all ranks raise, when every rank that has not ended has said what it is doing."""
-        self._refuse_strangers(rank)
+        self._refuse_failed()
         self.lines[rank] = line
         self._settle()
         if rank not in self.verdicts:
@@ -194,18 +196,14 @@ class _Simulation:
         if not ready and self.lines:  # those that wait have to say so
             ready = [other for other in candidates if other not in self.lines]
         if not ready:
-            self.lines = {other: Line("DeadlockError", told) for other, (_, told) in self.waiting.items()}
+            kind = "AgreementError" if len(self.running) == self.size else "DeadlockError"
+            self.lines = {other: Line(kind, told) for other, (_, told) in self.waiting.items()}
             self._settle()
             ready = candidates
         self.turns[ready[0]].release()
 
-    def _refuse_strangers(self, rank: int) -> None:
-        """Raise when a rank is used by a thread whose turn it is not, or by another rank's."""
-        name = threading.current_thread().name
-        if self.size > 1 and (self.thread != threading.get_ident() or name != f"rank {rank}"):
-            raise RuntimeError(
-                f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
-            )
+    def _refuse_failed(self) -> None:
+        """Raise when another rank has failed."""
         if self.failure is not None:
             raise RankFailedError(self._story())
 
@@ -227,7 +225,7 @@ class _Operation:
     """An operation that this rank has begun: the mailboxes are those of its number, on all ranks of the group."""
 
     def __init__(self, world: _ThreadWorld, what: str) -> None:
-        self.world, self.what = world, what
+        self.world, self.what = world, (what, world.caller.call)
         self.failures, self.number = world.enter()
 
     def post(self, receiver: int, item: object) -> None:
@@ -239,7 +237,7 @@ class _Operation:
         """Wait for the item from another rank of the group."""
         world = self.world
         if self.failures != world.simulation.failures:
-            world.fail(overtaken(self.what))
+            world.fail(overtaken(in_call(*self.what)))
         address, me = (self.number, world.ranks, sender, world.rank), world.ranks[world.rank]
         return world.simulation.take(me, address, world.ranks[sender], self.what, self.number)
 
@@ -249,7 +247,9 @@ class _Operation:
         sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, buffer))
         if sent != expected:
             here = self.world.rank
-            self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {here} has {expected}"))
+            self.world.fail(
+                AgreementError(f"{in_call(*self.what)}: rank {sender} has {sent}, rank {here} has {expected}")
+            )
         buffer[...] = arrays.reshape(piece, tuple(buffer.shape))
 
     def add_up(self, addend: np.ndarray, total: np.ndarray) -> None:
@@ -270,6 +270,7 @@ class _ThreadExchange(Exchange):
 
     def finish(self) -> None:
         """Take the pieces out."""
+        self._operation.world.caller.require_thread()
         for sender, buffer in self._receives:
             self._operation.land(buffer, sender)
 
@@ -287,6 +288,8 @@ class _ThreadWorld(World):
         This one's number in the group.
     traffic : Traffic
         Where to count.
+    caller : Caller
+        This rank's thread.
     worlds : dict
         This rank's worlds by their groups.
     """
@@ -297,13 +300,19 @@ class _ThreadWorld(World):
         ranks: tuple[int, ...],
         rank: int,
         traffic: Traffic,
+        caller: Caller,
         worlds: dict[tuple[int, ...], _ThreadWorld],
     ) -> None:
         self.simulation, self.ranks = simulation, ranks
-        self.rank, self.size, self.traffic = rank, len(ranks), traffic
+        self.rank, self.size, self.traffic, self.caller = rank, len(ranks), traffic, caller
         self._worlds = worlds
         self._failures = self._count = 0
         worlds[ranks] = self
+
+    @property
+    def failures(self) -> int:
+        """How often the ranks have raised an error together; see `World.failures`."""
+        return self.simulation.failures
 
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return the world of some of the ranks; see `World.sub`."""
@@ -311,10 +320,13 @@ class _ThreadWorld(World):
         if me not in group:
             return None
         found = self._worlds.get(group)
-        return found or _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self._worlds)
+        if found is None:
+            found = _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self.caller, self._worlds)
+        return found
 
     def enter(self) -> tuple[int, int]:
         """Begin an operation; return how often ranks have failed before, and its number since."""
+        self.caller.require_thread()
         if self._failures != self.simulation.failures:
             self._failures, self._count = self.simulation.failures, 0
         self._count += 1
@@ -322,6 +334,7 @@ class _ThreadWorld(World):
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
+        self.caller.require_thread()
         try:
             self.simulation.raise_together(self.ranks[self.rank], line_of(error))
         except Exception as found:
