@@ -116,6 +116,9 @@ class _Requests(Pending):
             return peers
         return [peer for peer, request in zip(peers, self.requests, strict=True) if not request.Test()]
 
+    def abandon(self) -> None:
+        """Do nothing: nobody else waits."""
+
 
 @final
 class _MPIPost(Post):

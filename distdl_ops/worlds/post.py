@@ -82,3 +82,7 @@ class Pending(ABC):
     @abstractmethod
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return those of the peers that are known to be late; all of them, where it is not known."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """End all waiting: this rank will not wait for them any more, and others do not count on them."""

@@ -304,6 +304,7 @@ class Watch:
         except self.post.errors as error:
             fault = self._failure(error, where(entry))
         except BaseException:  # an interrupt
+            pending.abandon()
             self._kept.append(pending)
             raise
         patience = timeout if began is None else began + timeout - time.monotonic()
@@ -445,6 +446,8 @@ class Watch:
         self._broken = error
         self.epoch += 1  # whoever begins an operation looks whether it may
         self._kept += unfinished
+        for pending in unfinished:
+            pending.abandon()
 
     def meet(self, key: Key, entry: Entry, timeout: float) -> None:
         """Wait in an operation until all ranks of a world are here: what blocks then does not block for long."""
@@ -536,3 +539,6 @@ class _Arrivals(Pending):
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return those who are not; `peers` and the ranks are in one order."""
         return [p for p, r in zip(peers, self._ranks, strict=True) if not self._watch.arrived(self._group, [r])]
+
+    def abandon(self) -> None:
+        """Do nothing: nobody else waits."""
