@@ -188,10 +188,11 @@ class _MPIPost(Post):
         turn, open_ends, status = 0, set(others), MPI.Status()
         while True:
             for rank in list(open_ends):
-                while rank in open_ends and (message := self.data.Improbe(rank, MPI.ANY_TAG, status)) is not None:
-                    if status.Get_tag() == LAST:
+                while rank in open_ends and self.data.Iprobe(rank, MPI.ANY_TAG, status):
+                    tag, buffer = status.Get_tag(), bytearray(status.Get_count(MPI.BYTE))
+                    requests.append(self.data.Irecv([buffer, MPI.BYTE], rank, tag))
+                    if tag == LAST:
                         open_ends.remove(rank)
-                    requests.append(message.Irecv([bytearray(status.Get_count(MPI.BYTE)), MPI.BYTE]))
             if MPI.Request.Testall(requests) and not open_ends:
                 return True
             if time.monotonic() > deadline:

@@ -109,6 +109,8 @@ class Ask(NamedTuple):
     ----------
     first, wait : int
         The rank that asked first, and which of its waits that was.
+    sender : int
+        The rank that asks on its behalf.
     key, number, stamp, size
         The operation in which the sender waits, and what of its size concerns the receiver.
     peer : int
@@ -117,6 +119,7 @@ class Ask(NamedTuple):
 
     first: int
     wait: int
+    sender: int
     key: Key
     number: int
     stamp: int
@@ -330,13 +333,12 @@ class Watch:
     def _fault(self, wait: Wait, pending: Pending, peers: Sequence[int]) -> Line | None:
         """Return what keeps this rank from going on in an operation; None while there is nothing."""
         notices = self._heard()
-        for source, ask in list(notices.asked.items()):
+        for ask in list(notices.asked.values()):
             log = self.logs.get(ask.key)
             mine = None if log is None else log.other_than(ask)
             if mine is not None:
                 return Line("AgreementError", mine)
-            if log is not None and ask.number <= log.count:
-                del notices.asked[source]  # it need not wait any more
+            self._drop_answered(ask)
         waited = time.monotonic() - wait.began
         if notices.gone is not None:
             return Line("", where(wait.entry))
@@ -362,6 +364,12 @@ class Watch:
                 self._ask(wait, ask.first, ask.wait)
         return None
 
+    def _drop_answered(self, ask: Ask) -> None:
+        """Forget a question about an operation that this rank has begun, and in which nothing was amiss."""
+        log = self.logs.get(ask.key)
+        if log is not None and ask.number <= log.count and log.other_than(ask) is None:
+            del self._heard().asked[ask.first, ask.sender]
+
     def _ask(self, wait: Wait, first: int, number: int) -> None:
         """Ask those that are late, once, on behalf of a rank."""
         key, me = wait.key, wait.key[1].index(self.rank)
@@ -369,7 +377,7 @@ class Watch:
             if (first, number, rank) not in wait.asked:
                 wait.asked.add((first, number, rank))
                 _, _, size, operation, stamp = wait.entry
-                ask = Ask(first, number, key, operation, stamp, size_for(size, key[1].index(rank)), me)
+                ask = Ask(first, number, self.rank, key, operation, stamp, size_for(size, key[1].index(rank)), me)
                 self._say(("ask", self.failures, ask), [rank])
 
     def _took_part(self, rank: int, wait: Wait) -> bool:
@@ -396,7 +404,7 @@ class Watch:
         self.require_usable()
         notices = self._heard()
         notices.lines[self.rank] = line, clean, self.post.begun()
-        unfinished = [*self.open.values(), *([] if pending is None else [pending])]
+        unfinished = list(dict.fromkeys([*self.open.values(), *([] if pending is None else [pending])]))  # each once
         if notices.gone is None:
             self._say(("line", self.failures, notices.lines[self.rank]), self._everyone)
         deadline = time.monotonic() + max(patience, 0) + min(GRACE, timeout)
@@ -470,6 +478,8 @@ class Watch:
         """Read what others ask now and then, lest it pile up on a rank that never waits for long."""
         with contextlib.suppress(*self.errors):
             self._look()
+            for ask in list(self._heard().asked.values()):
+                self._drop_answered(ask)
 
     def leave(self) -> None:
         """Tell all ranks that this one ends, and wait a little for others that end, too."""
