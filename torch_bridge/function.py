@@ -69,10 +69,12 @@ class Function:
         self._complex = any(map(_is_complex, (*self._sources, *self._targets)))
         self.compiled_name = compiled.name(self)
         self._calls: Number = (0, 0)
+        self._number: Number = (0, 0)
+        self._order: int = 0
         if adjoint_of is not None:  # it belongs to that one's calls
             self._number, self._order = adjoint_of._number, adjoint_of._order + 1
-        else:
-            self._number, self._order = (0, 0) if self.world is None else self.world.number_function(), 0
+        elif self.world is not None:
+            self._number = self.world.number_function()
 
     def __call__(self, x: Vector, *, place: str = "") -> Vector:
         """Return ``A x``, as one node of the graph.
@@ -86,8 +88,8 @@ class Function:
         """
         parts = self._prepare(x)
         if torch.compiler.is_compiling():
-            token = () if self.world is None else (ANYONE,)
-            results = tuple(compiled.apply([*parts, *token], self.compiled_name))
+            tokens = () if self.world is None else (ANYONE,)
+            results = tuple(compiled.apply([*parts, *tokens], self.compiled_name))
         elif self.world is None:
             results = _Apply.apply(self, None, None, *parts)  # type: ignore[no-untyped-call]
         else:

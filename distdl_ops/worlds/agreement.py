@@ -89,7 +89,7 @@ class Line(NamedTuple):
     told: str
 
 
-def inside(what: str, number: int) -> str:
+def inside(what: str, number: int | str) -> str:
     """Return where a rank is: in which operation, and in which of those that its ranks have begun, from one."""
     return f"in {what} (operation {number})"
 

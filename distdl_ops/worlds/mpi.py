@@ -21,7 +21,7 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, NoReturn, TypeVar, final
 
 import numpy as np
 from mpi4py import MPI
@@ -29,7 +29,7 @@ from mpi4py import MPI
 from distdl_ops.worlds.agreement import AgreementError, agreed
 from distdl_ops.worlds.post import Pending, Post, pause
 from distdl_ops.worlds.processes import Message, ProcessWorld
-from distdl_ops.worlds.watch import Entry, Group, Watch, latest, where
+from distdl_ops.worlds.watch import Entry, Group, Watch, latest
 from distdl_ops.worlds.world import Traffic, World
 
 T = TypeVar("T")
@@ -176,11 +176,11 @@ class _MPIPost(Post):
         """Cancel, complete, and receive; see `Post.clear`."""
         requests = []
         for pending in unfinished:
-            assert isinstance(pending, _Requests)
-            requests += pending.requests
-            for request in pending.requests[: pending.receives]:
-                if request != MPI.REQUEST_NULL:
-                    request.Cancel()
+            if isinstance(pending, _Requests):  # not ranks that meet
+                requests += pending.requests
+                for request in pending.requests[: pending.receives]:
+                    if request != MPI.REQUEST_NULL:
+                        request.Cancel()
         for ranks, found in self.collectives.items():
             requests += itertools.chain.from_iterable(found.catch_up(k, *latest(begun, (ranks, k))) for k in range(2))
         others = [rank for rank in range(self.size) if rank != self.rank]
@@ -345,7 +345,7 @@ class MPIWorld(ProcessWorld):
         mine, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
         self._run(Job("Iallreduce", 2, "q"), mine, extremes, entry, 0)
         if extremes[0] != -extremes[1]:
-            self.fail(AgreementError(_inside(entry)))
+            self._disagree(entry)
         return entry
 
     def _sum_few(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
@@ -363,14 +363,14 @@ class MPIWorld(ProcessWorld):
         sums = np.empty(FEW + 4)
         self._run(Job("Iallreduce", FEW + 4, "d"), mine, sums, entry)
         if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
-            self.fail(AgreementError(_inside(entry)))
+            self._disagree(entry)
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
 
     def _compared(self, entry: Entry) -> int:
         """Return what stands for an operation, where ranks compare it."""
         return hash((entry[4], entry[2])) % STAMPS if entry[2] is not None else entry[4] % STAMPS
 
-
-def _inside(entry: Entry) -> str:
-    """Return where a rank is, in words."""
-    return where(entry) + ("" if entry[2] is None else f", with {entry[2]} bytes")
+    def _disagree(self, entry: Entry) -> NoReturn:
+        """Raise where ranks have said different things."""
+        bytes_each = "" if entry[2] is None else f", with {entry[2]} bytes"
+        self.fail(AgreementError(self._watch.where(self._key, entry) + bytes_each))

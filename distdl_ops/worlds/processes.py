@@ -104,7 +104,7 @@ class ProcessWorld(World):
         try:
             return self._messages(sends, receives, stamp)
         except self._watch.errors as error:
-            self._watch.give_up(error, entry, self._timeout)
+            self._watch.give_up(error, self._key, entry, self._timeout)
 
     def _enter(self, what: str, size: Size) -> Entry:
         """Begin an operation; return what is noted of it."""

@@ -74,12 +74,6 @@ Entry = tuple[str, Call | None, Size, int, int]
 """An operation: its name, the call that it belongs to, its size, its number, and a stamp that stands for the rest."""
 
 
-def where(entry: Entry) -> str:
-    """Return in which operation a rank is, in words."""
-    what, call, _, number, _ = entry
-    return inside(in_call(what, call), number)
-
-
 def size_for(size: Size, peer: int, *, mirrored: bool = False) -> tuple[int | None, ...] | int | None:
     """Return what of an operation's size another rank must have alike: what goes to it, and what comes from it."""
     if not isinstance(size, tuple):
@@ -144,24 +138,24 @@ class Log:
         self._last[number % REMEMBERED] = entry = what, call, size, number, stamp
         return entry
 
-    def other_than(self, ask: Ask) -> str | None:
-        """Return what the operation of a question was here, where that is known and was another one."""
+    def other_than(self, ask: Ask) -> tuple[Entry | None, str] | None:
+        """Return what the operation of a question was here, where that was another one: all that is known of it."""
         back = self.count - ask.number
         if not 0 <= back < STAMPED:
             return None
         other = self._stamps[ask.number % STAMPED] != ask.stamp
         entry = self._last[ask.number % REMEMBERED]
         if back >= REMEMBERED or entry is None:
-            return f"in {back} operations after another one (operation {ask.number})" if other else None
+            return (None, f"in an operation that is forgotten (operation {ask.number})") if other else None
         if other:
-            return where(entry)
+            return entry, ""
         mine = size_for(entry[2], ask.peer, mirrored=True)
         if mine == ask.size:
             return None
         if not isinstance(mine, tuple):
-            return f"{where(entry)}, with {mine} bytes"
+            return entry, f", with {mine} bytes"
         received, sent = mine
-        return f"{where(entry)}, sends rank {ask.peer} {sent or 0} bytes and expects {received or 0} of it"
+        return entry, f", sends rank {ask.peer} {sent or 0} bytes and expects {received or 0} of it"
 
     def epilogue(self) -> Epilogue:
         """Return what is told at the end."""
@@ -305,7 +299,7 @@ class Watch:
                 if fault is None and pending.wait(turn):
                     return
         except self.post.errors as error:
-            fault = self._failure(error, where(entry))
+            fault = self._failure(error, self.where(key, entry))
         except BaseException:  # an interrupt
             pending.abandon()
             self._kept.append(pending)
@@ -313,14 +307,22 @@ class Watch:
         patience = timeout if began is None else began + timeout - time.monotonic()
         self._raise(fault, None, patience, timeout, pending)
 
+    def where(self, key: Key, entry: Entry) -> str:
+        """Return in which operation a rank is, in words; and of which world, where that is not the first one."""
+        serial, group = key
+        what, call, _, number, _ = entry
+        of = f" of world {serial}" if serial > 1 else ""
+        of += f" of {name_ranks(group)}" if group != self._everyone else ""
+        return inside(in_call(what, call), f"{number}{of}")
+
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """What is raised when a message cannot be sent or received."""
         return self.post.errors
 
-    def give_up(self, error: Exception, entry: Entry, timeout: float) -> NoReturn:
+    def give_up(self, error: Exception, key: Key, entry: Entry, timeout: float) -> NoReturn:
         """Let all ranks raise, for messages of an operation cannot be sent or received."""
-        self._raise(self._failure(error, where(entry)), None, timeout, timeout)
+        self._raise(self._failure(error, self.where(key, entry)), None, timeout, timeout)
 
     def _failure(self, error: Exception, place: str) -> Line:
         """Return what a rank says whose messages cannot be sent or received in an operation."""
@@ -337,29 +339,34 @@ class Watch:
             log = self.logs.get(ask.key)
             mine = None if log is None else log.other_than(ask)
             if mine is not None:
-                return Line("AgreementError", mine)
+                entry, more = mine
+                return Line("AgreementError", ("" if entry is None else self.where(ask.key, entry)) + more)
             self._drop_answered(ask)
         waited = time.monotonic() - wait.began
         if notices.gone is not None:
-            return Line("", where(wait.entry))
+            return Line("", self.where(wait.key, wait.entry))
         if waited <= ASK:
             return None
         if notices.lines:  # what is waited for may have been on its way all the same
-            return Line("", where(wait.entry))
+            return Line("", self.where(wait.key, wait.entry))
         if waited - wait.looked > AGAIN or waited > wait.timeout:
             wait.looked = waited
             wait.late = {wait.key[1][peer] for peer in pending.late(peers)} - {self.rank}
+        place = self.where(wait.key, wait.entry)
         gone = [r for r in sorted(wait.late & self._ended.keys()) if not self._took_part(r, wait)]
         if gone:
-            return Line("DeadlockError", f"waits for {name_ranks(gone)}, which ended, {where(wait.entry)}")
+            return Line(
+                "DeadlockError", f"waits for {name_ranks(gone)}, which ended, {self.where(wait.key, wait.entry)}"
+            )
         if waited > wait.timeout:
             return Line(
-                "TimeoutError", f"waited {wait.timeout:g} s for {name_ranks(sorted(wait.late))} {where(wait.entry)}"
+                "TimeoutError",
+                f"waited {wait.timeout:g} s for {name_ranks(sorted(wait.late))} {self.where(wait.key, wait.entry)}",
             )
         self._ask(wait, self.rank, wait.number)
         for ask in notices.asked.values():
             if (ask.first, ask.wait) == (self.rank, wait.number):
-                return Line("AgreementError", where(wait.entry))  # they wait for each other in a circle
+                return Line("AgreementError", place)  # they wait for each other in a circle
             if ask.first < self.rank:  # the lowest rank of a circle is enough
                 self._ask(wait, ask.first, ask.wait)
         return None

@@ -545,7 +545,8 @@ def test_mpi_world_that_some_ranks_have_left() -> None:
     )
     assert code == 0, err
     lines = told(out)
-    assert lines[0] == lines[1] == lines[2]  # the one that comes late gets the story of the others
+    assert lines[0] == lines[2]
+    assert lines[1] == ["nothing", lines[0][0]]  # what it has been sent; then, where it waits, the story of the others
     assert "waited 2 s for rank 1 in HaloExchange" in lines[0][0]
     assert lines[0][0].endswith("rank 1: has not come") or "rank 1: has not come; " in lines[0][0]
     assert lines[0][1].startswith("TimeoutError this world is not usable any more: ")
@@ -682,7 +683,7 @@ def test_mpi_ranks_that_wait_for_each_other_in_a_circle(worlds: str) -> None:
             ways = [R, operators(world(timeout=599))[2]]
             order = ways[::-1] if w.rank else ways
         elif {worlds!r} == "two groups of a world":
-            ways = [w.sub(range(3)), w.sub([2, 1, 0])]
+            ways = [w.sub([0, 2, 1]), w.sub([2, 1, 0])]
             order = ways[::-1] if w.rank else ways
         else:
             pairs = [(0, 1), (1, 2), (0, 2)]
@@ -783,12 +784,12 @@ def test_mpi_errors_leave_nothing_behind() -> None:
             w.allreduce(large, total, "right")
             assert (total == 3).all() and H(x).sum() == 3 + (w.rank == 1) and w.allgather(w.rank, "test") == [0, 1, 2]
         post = w._watch.post
-        tell(caught, len(w._watch._kept), len(w._watch.open), len(w._watch._notices), len(post.collectives))
+        tell(caught, len(w._watch._kept), len(w._watch.open), len(w._watch._notices) < 2, len(post.collectives))
         tell(sum(not request.Test() for request in post._sent))
         """
     )
     assert code == 0, err
-    assert same(out, 3) == ["56 0 0 0 2", "0"]
+    assert same(out, 3) == ["56 0 0 True 2", "0"]
 
 
 @pytest.mark.serial
