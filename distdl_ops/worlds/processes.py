@@ -93,8 +93,9 @@ class ProcessWorld(World):
         sent = [(receiver, entries.nbytes) for receiver, entries in leaving]
         entry = self._enter(what, (sent, [(sender, entries.nbytes) for sender, entries, _ in landing]))
         pending = self._begin(leaving, [message[:2] for message in landing], entry, entry[4])
-        self.traffic.messages += len(leaving)
-        self.traffic.bytes += sum([size for _, size in sent])
+        for _, size in sent:
+            self.traffic.messages += 1
+            self.traffic.bytes += size
         started = _ProcessExchange(self, pending, landing, leaving, entry)
         self._watch.open[started] = pending
         return started
@@ -128,6 +129,8 @@ class ProcessWorld(World):
 @final
 class _ProcessExchange(Exchange):
     """Messages that are under way."""
+
+    __slots__ = ("_entry", "_epoch", "_landing", "_leaving", "_pending", "_world")
 
     def __init__(
         self,
