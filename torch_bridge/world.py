@@ -277,6 +277,8 @@ class _GlooPost(Post):
         for pending in unfinished:
             pending.abandon()
         self.close()
+        for pending in unfinished:
+            pending.abandon()  # nobody waits for them any more: they are let go
         try:
             self._connect()
         except self.errors:
@@ -308,6 +310,7 @@ class _Link:
         """End the thread, which waits for nothing any more."""
         self._queue.put(None)
         self._thread.join(ENDING)
+        self.group = None
 
     @staticmethod
     def _serve(queue: SimpleQueue[_Works | None]) -> None:
@@ -333,7 +336,7 @@ class _Works(Pending):
                 self._late = late
                 work.wait()
         except RuntimeError as error:
-            self._error = error
+            self._error = error.with_traceback(None)  # which would keep the messages
         finally:
             self._done.set()
 
@@ -354,8 +357,10 @@ class _Works(Pending):
         return [self._works[self._late][0]] if self._works else peers
 
     def abandon(self) -> None:
-        """End the connections, and so the waiting of the thread."""
-        if not self._done.is_set():
+        """End the connections, and so the waiting of the thread; let go what has ended."""
+        if self._link is None or self._link.group is None:
+            self._works.clear()
+        elif self._works and not self._done.is_set():
             with contextlib.suppress(RuntimeError):
                 self._works[self._late][1].wait(timedelta(milliseconds=1))
 

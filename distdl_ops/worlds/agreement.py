@@ -113,9 +113,10 @@ def line_of(error: Exception) -> Line:
 
 def raise_found(found: Exception, error: Exception) -> NoReturn:
     """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
-    if str(found) == str(error):
-        raise error from None
-    raise found
+    try:
+        raise (error if str(found) == str(error) else found) from None
+    finally:
+        del found, error  # what is raised refers to this frame, which would keep it
 
 
 def story(lines: Mapping[int, Line]) -> Exception:

@@ -447,7 +447,10 @@ class Watch:
                 self._break(error, unfinished)
         del self._notices[self.failures]
         self.failures += 1
-        raise error
+        try:
+            raise error
+        finally:
+            del error, unfinished, pending  # the error refers to this frame, which would keep them and itself
 
     def _lines(self, notices: Notices) -> dict[int, Line]:
         """Return what every rank says, or what is known of it."""
