@@ -497,6 +497,8 @@ def _decide(
     call = Call(function, _replaced(tuple(args), rest), _replaced(kwargs, rest), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
         return AsItIs(grid)
+    if kwargs.get("out") is not None:
+        return _written_to_out(function)
     found = RULES.get(function)
     try:
         if found is not None:
@@ -527,6 +529,18 @@ def _asked(rule: Rule, call: Call) -> Any:
         rest = iter(specs)
         call = Call(call.function, _replaced(call.args, rest), _replaced(call.kwargs, rest), specs, call.grid)
     return rule(call, *call.args, **call.kwargs)
+
+
+def _written_to_out(function: Any) -> Callable[..., Any]:
+    """Return the function that computes a fresh result, and copies it into ``out``."""
+
+    def written(*args: Any, out: Any, **kwargs: Any) -> Any:
+        results = function(*args, **kwargs)
+        if isinstance(out, torch.Tensor):
+            return context.assign(out, results)
+        return _as(results, [context.assign(one, result) for one, result in zip(out, results, strict=True)])
+
+    return written
 
 
 ALWAYS: set[Any] = set()
