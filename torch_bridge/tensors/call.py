@@ -578,7 +578,7 @@ def complete(plan: Any, call: Call) -> Any:
     if type(plan) is not Plan:
         return plan
     plan.moves = [
-        None if target is spec.placement or target is None else move_between(spec.placement, target)
+        None if (target is spec.placement and not target.partial) or target is None else move_between(spec.placement, target)
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)

@@ -140,8 +140,6 @@ def _laid_out(tensor: torch.Tensor, roles: dict[str, Role], grid: Grid, source: 
         part: Any = wrap(torch.empty(target.local_shape, dtype=tensor.dtype, device="meta"), target)
     else:
         part = distribute_tensor(tensor.detach(), target.space("float64"), source=source)
-        if target.replicated and source is None:
-            part = part.clone()
     if isinstance(tensor, nn.Parameter):
         kept = dict(tensor.__dict__)
         part = nn.Parameter(part, requires_grad=tensor.requires_grad)
