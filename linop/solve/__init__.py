@@ -7,6 +7,7 @@ call is collective, and every decision follows from numbers that are the same on
 =====================  =====================================================================================
 `cg`                   ``A x = b``, A self-adjoint and positive
 `minres`               ``A x = b``, A self-adjoint
+`gmres` `bicgstab`     ``A x = b``, A from a space to itself
 `cgls` `lsqr` `lsmr`   least ``|A x - b|^2 + damp^2 |x|^2``, any A
 `ista` `fista`         least ``|A x - b|^2 / 2 + g(x)``, any A, and g with a proximal map
 `power_iteration`      the eigenvalue of largest modulus, A self-adjoint; the largest singular value, any A
@@ -14,8 +15,10 @@ call is collective, and every decision follows from numbers that are the same on
 =====================  =====================================================================================
 """
 
+from linop.solve.bicgstab import bicgstab
 from linop.solve.cg import cg
 from linop.solve.cgls import cgls
+from linop.solve.gmres import gmres
 from linop.solve.ista import fista, ista
 from linop.solve.lanczos import lanczos
 from linop.solve.lsmr import lsmr
@@ -29,10 +32,12 @@ __all__ = [
     "Result",
     "State",
     "ball",
+    "bicgstab",
     "box",
     "cg",
     "cgls",
     "fista",
+    "gmres",
     "ista",
     "lanczos",
     "lsmr",

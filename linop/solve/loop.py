@@ -27,6 +27,7 @@ from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.solve.result import Result, State
+from linop.solve.scalars import Number, every, isfinite, largest, ratio, some, sqrt
 from linop.spaces import Seed, Space
 
 RESIDUAL = "the residual is below the tolerance"
@@ -44,12 +45,16 @@ Callback = Callable[[State], object]
 
 
 class Step(NamedTuple):
-    """An iterate, and what its recurrence knows: norms of the residual r, of A.H r, of A (at least), eigenvalues."""
+    """An iterate, and what its recurrence knows: norms of the residual r, of A.H r, of A (at least), eigenvalues.
 
-    x: Vector
-    residual: float
-    normal: float = math.inf
-    norm: float = 0.0
+    An iterate that costs as much as a step is a function that makes it. Of a batch, norms are arrays with one number
+    for each vector.
+    """
+
+    x: Vector | Callable[[], Vector]
+    residual: Number
+    normal: Number = math.inf
+    norm: Number = 0.0
     values: tuple[float, ...] = ()
 
 
@@ -72,6 +77,7 @@ class Settings:
     callback: Callback | None
     progress: bool
     default: int = 100
+    preconditioner: LinearOperator | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.A, LinearOperator):
@@ -80,6 +86,7 @@ class Settings:
         self.nonnegative("absolute", self.absolute)
         if not (self.iterations is None or (isinstance(self.iterations, Integral) and self.iterations >= 0)):
             raise ValueError(f"{self}: expected a whole number of iterations, zero or more, found {self.iterations!r}")
+        self.require_preconditioner()
 
     def __str__(self) -> str:
         return f"{self.solver} with {self.A!r}"
@@ -99,12 +106,33 @@ class Settings:
         if self.A.domain != self.A.codomain:
             raise SpaceError(f"{self}: expected an operator from a space to itself")
 
-    def vector(self, name: str, space: Space, x: Vector) -> Vector:
-        """Return a copy of a floating type; raise unless `x` is one vector of a space."""
+    def require_preconditioner(self) -> None:
+        """Raise unless the preconditioner, if there is one, maps the operator's domain to itself."""
+        M, X = self.preconditioner, self.A.domain
+        if M is None:
+            return
+        if not isinstance(M, LinearOperator):
+            raise TypeError(f"{self}: expected a linear operator for preconditioner, found {M!r}")
+        if (M.domain, M.codomain) != (X, X):
+            raise SpaceError(f"{self}: expected a preconditioner from {X} to itself, found {M!r}")
+
+    def vector(self, name: str, space: Space, x: Vector, batch: tuple[int, ...] = ()) -> Vector:
+        """Return a copy of a floating type; raise unless `x` is a vector of a space, with these batch axes."""
         space.check(x, self.A)
-        if space.batch(x):
-            raise SpaceError(f"{self}: in {space}, expected one vector for {name}, found batch axes {space.batch(x)}")
+        if space.batch(x) != batch:
+            expected = f"batch axes {batch}, those of b," if batch else "one vector"
+            raise SpaceError(f"{self}: in {space}, expected {expected} for {name}, found batch axes {space.batch(x)}")
         return arrays.each(_fresh, x)
+
+    def vectors(self, b: Vector, x0: Vector | None) -> tuple[Vector, Vector | None]:
+        """Return copies of a right-hand side, or of a batch of them, and of as many starts, if there are any."""
+        A = self.A
+        A.codomain.check(b, A)
+        batch = A.codomain.batch(b)
+        return (
+            self.vector("b", A.codomain, b, batch),
+            None if x0 is None else self.vector("x0", A.domain, x0, batch),
+        )
 
 
 # -- vectors -----------------------------------------------------------------------------------------------------------
@@ -116,18 +144,51 @@ def _fresh(x: Array) -> Array:
     return xp.astype(x, xp.float64) if xp.isdtype(x.dtype, "integral") else arrays.copy(x)
 
 
-def zeros(space: Space, like: Vector) -> Vector:
+def zeros(space: Space, like: Vector, batch: tuple[int, ...] = ()) -> Vector:
     """Return the zero vector of a space, in the library and precision of another space's vector."""
     found = arrays.leaves(like)[0]
     if space.dtype.kind == "f" and arrays.kind(found) == "complex":
         found = arrays.namespace(found).real(found)
-    return space.zeros(like=found)
+    return space.zeros(batch, like=found)
 
 
-def normalised(space: Space, x: Vector) -> tuple[float, Vector]:
+def normalised(space: Space, x: Vector) -> tuple[Number, Vector]:
     """Return the norm of a vector, and the vector of length one; a zero vector stays zero."""
     size = space.norm(x)
-    return size, arrays.scale(1 / size, x) if size > 0 else x
+    return size, arrays.scale(ratio(1.0, size), x) if some(size > 0) else x
+
+
+def preconditioned(space: Space, M: LinearOperator | None, p: Vector) -> tuple[Number, Vector, Vector]:
+    r"""Return the norm ``sqrt(inner(p, M p))``, and p and M p divided by it; zero vectors stay zero.
+
+    Without M, that is the norm of the space, and both vectors are the same.
+
+    Raises
+    ------
+    NotPositiveError
+        When ``inner(p, M p)`` is negative.
+    """
+    if M is None:
+        size, v = normalised(space, p)
+        return size, v, v
+    z = M(p)
+    squared = space.inner(p, z).real
+    require_positive(squared)
+    size = sqrt(squared)
+    factor = ratio(1.0, size)
+    return size, arrays.scale(factor, p), arrays.scale(factor, z)
+
+
+class NotPositiveError(ArithmeticError):
+    """A preconditioner for which ``inner(r, M r)`` is negative; ends a recurrence, with this message as the reason."""
+
+
+def require_positive(squared: Number) -> None:
+    """Raise where a number ``inner(r, M r)`` is negative."""
+    if some(squared < 0):
+        raise NotPositiveError(
+            f"breakdown: inner(r, M r) = {np.min(squared):.1e}; the preconditioner is not positive definite"
+        )
 
 
 def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
@@ -139,19 +200,35 @@ def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
 
-def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | None, settings: Settings) -> Result:
-    """Solve ``A x = b``, where `b` and `x0` are vectors that `Settings.vector` has copied."""
-    size = A.codomain.norm(b)
-    start = zeros(A.domain, like=b) if x0 is None or size == 0 else x0
-    if size == 0:
-        return Result(arrays.without_scalars(start), True, ZERO, 0, (0.0,))
+def solve(
+    recurrence: Recurrence,
+    A: LinearOperator,
+    b: Vector,
+    x0: Vector | None,
+    settings: Settings,
+    length: Callable[[Vector], Number] | None = None,
+) -> Result:
+    """Solve ``A x = b``, where `b` and `x0` are vectors, or batches, that `Settings.vectors` has copied.
 
-    def reached(step: Step, norm: float, tolerance: float = settings.tolerance) -> str | None:
-        if step.residual <= max(settings.absolute, tolerance * size):
+    Residuals are measured by `length`, which is the norm of the codomain by default.
+    """
+    try:
+        size = A.codomain.norm(b) if length is None else length(b)
+    except NotPositiveError as error:
+        return Result(zeros(A.domain, b, A.codomain.batch(b)), False, str(error), 0, (math.nan,))
+    if x0 is not None and some(size == 0):
+        x0 = arrays.scale(np.asarray(size > 0, np.float64) if np.ndim(size) else 0.0, x0)
+    start = zeros(A.domain, b, A.codomain.batch(b)) if x0 is None else x0
+    if every(size == 0):
+        return Result(arrays.without_scalars(start), True, ZERO, 0, (size,))
+
+    def reached(step: Step, norm: Number, tolerance: float = settings.tolerance) -> str | None:
+        small = step.residual <= largest(settings.absolute, tolerance * size)
+        if every(small):
             return RESIDUAL
-        return LEAST_SQUARES if step.normal / step.residual <= tolerance * norm else None
+        return LEAST_SQUARES if every(small | (ratio(step.normal, step.residual) <= tolerance * norm)) else None
 
-    def claimed(step: Step, norm: float) -> str | None:  # below rounding, residuals are no longer true
+    def claimed(step: Step, norm: Number) -> str | None:  # below rounding, residuals are no longer true
         return reached(step, norm, max(settings.tolerance, arrays.precision(b)))
 
     def restart(x: Vector) -> Steps:
@@ -165,11 +242,11 @@ def least_squares(recurrence: Recurrence, b: Vector, x0: Vector | None, damp: fl
     """Minimise ``|A x - b|^2 + damp^2 |x|^2``: with a multiple of the identity below A, damping is part of A x = b."""
     A = settings.A
     settings.nonnegative("damp", damp)
-    b = settings.vector("b", A.codomain, b)
-    x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
+    b, x0 = settings.vectors(b, x0)
     if damp == 0:
         return solve(recurrence, A, b, x0, settings)
-    return solve(recurrence, VStack(A, damp * Identity(A.domain)), (b, zeros(A.domain, like=b)), x0, settings)
+    below = zeros(A.domain, b, A.codomain.batch(b))
+    return solve(recurrence, VStack(A, damp * Identity(A.domain)), (b, below), x0, settings)
 
 
 def run(
@@ -197,12 +274,18 @@ def run(
         it. Without them, residuals are true.
     """
     limit = settings.limit
-    residuals: list[float] = []
+    residuals: list[Number] = []
     values: tuple[float, ...] = ()
-    norm, asked, starts, confirmed = 0.0, False, True, Step(None, math.inf)
+    norm: Number = 0.0
+    asked, starts, confirmed = False, True, Step(None, math.inf)
+
+    def iterate() -> Vector:
+        nonlocal x
+        x = arrays.without_scalars(x() if callable(x) else x)
+        return x
 
     def stop(reason: str, *, converged: bool = False) -> Result:
-        return Result(arrays.without_scalars(x), converged, reason, len(residuals) - 1, tuple(residuals), values)
+        return Result(iterate(), converged, reason, len(residuals) - 1, tuple(residuals), values)
 
     with _bar(settings, limit) as advance:
         while True:
@@ -212,28 +295,31 @@ def run(
             except StopIteration as end:
                 residuals = residuals or [math.nan]
                 return stop(end.value)
-            if not math.isfinite(step.residual + step.norm) or math.isnan(step.normal):
+            except NotPositiveError as error:
+                residuals = residuals or [math.nan]
+                return stop(str(error))
+            if not every(isfinite(step.residual + step.norm)) or some(step.normal != step.normal):
                 residuals = residuals or [step.residual]
                 return stop(NOT_FINITE)
             if starts:
                 residuals[-1:] = [step.residual]
             else:
                 residuals.append(step.residual)
-            x, values, norm = arrays.without_scalars(step.x), step.values, max(norm, step.norm)
+            x, values, norm = step.x, step.values, largest(norm, step.norm)
             if not starts:
                 advance(step.residual)
                 if settings.callback is not None:
-                    asked = bool(settings.callback(State(len(residuals) - 1, x, step.residual, values)))
+                    asked = bool(settings.callback(State(len(residuals) - 1, iterate(), step.residual, values)))
             if starts or claimed is None or restart is None:
                 found = reached(step, norm)
                 if found is not None:
                     return stop(found, converged=True)
             elif claimed(step, norm) is not None:
-                steps, starts = restart(x), True
+                steps, starts = restart(iterate()), True
                 continue
             if starts:
-                if not (2 * step.residual < confirmed.residual or 2 * step.normal < confirmed.normal):
-                    if confirmed.residual < step.residual:
+                if not some((2 * step.residual < confirmed.residual) | (2 * step.normal < confirmed.normal)):
+                    if np.max(confirmed.residual) < np.max(step.residual):
                         x, residuals[-1] = confirmed.x, confirmed.residual
                     return stop(ROUNDING)
                 confirmed = step
@@ -245,7 +331,7 @@ def run(
 
 
 @contextmanager
-def _bar(settings: Settings, total: int) -> Iterator[Callable[[float], None]]:
+def _bar(settings: Settings, total: int) -> Iterator[Callable[[Number], None]]:
     """Show a progress bar, if that is wanted; the function moves it on by a step with this residual."""
     if not settings.progress:
         yield lambda _: None
@@ -257,8 +343,8 @@ def _bar(settings: Settings, total: int) -> Iterator[Callable[[float], None]]:
     bar: Any
     with tqdm(total=total, desc=settings.solver) as bar:
 
-        def advance(residual: float) -> None:
-            bar.set_postfix_str(f"residual {residual:.1e}", refresh=False)
+        def advance(residual: Number) -> None:
+            bar.set_postfix_str(f"residual {np.max(residual):.1e}", refresh=False)
             bar.update()
 
         yield advance
