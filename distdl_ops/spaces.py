@@ -200,6 +200,15 @@ class DistributedSpace(Space):
         seeds = seed if isinstance(seed, tuple) else (seed,)
         return np.random.default_rng((*seeds, self._counted))
 
+    def positions(self) -> np.ndarray:
+        """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
+        found = np.full(self.shape, -1)
+        whole = [runs((0, extent), extent, "zero") for extent in self.global_shape]
+        for there, here in common_boxes(whole, self.layout.pieces_at(self.grid.world.rank)):
+            axes = np.ix_(*(np.arange(extent)[part] for extent, part in zip(self.global_shape, there, strict=True)))
+            found[here] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return found
+
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
     def from_global(self, tensor: Array) -> Array:

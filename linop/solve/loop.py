@@ -192,9 +192,35 @@ def require_positive(squared: Number) -> None:
 
 
 def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
-    """Return a random vector, in the library and precision of `like`."""
-    x = space.normal((*(seed if isinstance(seed, tuple) else (seed,)), STREAM))
-    return x if like is None else arrays.each(lambda part: arrays.cast(part, arrays.leaves(like)[0]), x)
+    """Return a random vector, in the library and precision of `like`; the same however it is spread over processes.
+
+    Its entries are uniform in (-1, 1), both parts of complex ones: scrambled places in the vector.
+    """
+    seeds = seed if isinstance(seed, tuple) else (seed,)
+    return _scrambled(space, space.positions(), seeds, like)
+
+
+def _scrambled(space: Space, positions: Vector, seeds: tuple[int, ...], like: Vector | None) -> Vector:
+    plain: Any = space.unweighted
+    if type(positions) is tuple:
+        parts = zip(plain.parts, positions, strict=True)
+        return tuple(_scrambled(part, places, (*seeds, k), like) for k, (part, places) in enumerate(parts))
+    keys = np.random.SeedSequence((*seeds, STREAM)).generate_state(2, np.uint64)
+    x = _uniform(positions, keys[0])
+    if space.dtype.kind == "c":
+        x = x + 1j * _uniform(positions, keys[1])
+    x = np.where(positions < 0, 0.0, x).astype(space.dtype)
+    return x if like is None else arrays.cast(x, arrays.leaves(like)[0])
+
+
+def _uniform(positions: np.ndarray, key: np.uint64) -> np.ndarray:
+    """Return numbers in (-1, 1) for integers, by the mixing function of SplitMix64."""
+    with np.errstate(over="ignore"):  # integers wrap around
+        z = positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return np.asarray((z >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1 + 2.0**-53)
 
 
 # -- the loop ----------------------------------------------------------------------------------------------------------
@@ -238,15 +264,25 @@ def solve(
     return run(steps, start, reached, settings, claimed, restart)
 
 
-def least_squares(recurrence: Recurrence, b: Vector, x0: Vector | None, damp: float, settings: Settings) -> Result:
-    """Minimise ``|A x - b|^2 + damp^2 |x|^2``: with a multiple of the identity below A, damping is part of A x = b."""
+def least_squares(
+    recurrence: Recurrence,
+    b: Vector,
+    x0: Vector | None,
+    damp: float,
+    settings: Settings,
+    L: LinearOperator | None = None,
+) -> Result:
+    """Minimise ``|A x - b|^2 + damp^2 |L x|^2``: with a multiple of L below A, damping is part of A x = b."""
     A = settings.A
     settings.nonnegative("damp", damp)
+    L = Identity(A.domain) if L is None else L
+    if not isinstance(L, LinearOperator) or L.domain != A.domain:
+        raise SpaceError(f"{settings}: expected a regulariser from {A.domain}, found {L!r}")
     b, x0 = settings.vectors(b, x0)
     if damp == 0:
         return solve(recurrence, A, b, x0, settings)
-    below = zeros(A.domain, b, A.codomain.batch(b))
-    return solve(recurrence, VStack(A, damp * Identity(A.domain)), (b, below), x0, settings)
+    below = zeros(L.codomain, b, A.codomain.batch(b))
+    return solve(recurrence, VStack(A, damp * L), (b, below), x0, settings)
 
 
 def run(

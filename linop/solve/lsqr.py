@@ -31,13 +31,14 @@ def lsqr(
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
     damp: float = 0.0,
+    regulariser: LinearOperator | None = None,
     tolerance: float = 1e-8,
     absolute: float = 0.0,
     iterations: int | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
-    """Minimise ``|A x - b|^2 + damp^2 |x|^2`` in the norms of the two spaces, by LSQR.
+    """Minimise ``|A x - b|^2 + damp^2 |L x|^2`` in the norms of the two spaces, by LSQR.
 
     The residual decreases from step to step. A need not be square, nor of full rank.
 
@@ -52,6 +53,8 @@ def lsqr(
         Where to start; zero by default. From zero, the solution of least norm is found.
     damp : float, optional
         Weight of the damping.
+    regulariser : LinearOperator, optional
+        L, from X to any space: the identity by default, a gradient for solutions that are smooth.
     preconditioner : LinearOperator, optional
         M, from the domain to itself, self-adjoint and positive with respect to `Space.inner`; the nearer to the inverse
         of ``A.H A``, the fewer steps. For least squares, M is another inner product of X, ``<x, M^-1 y>``: a residual
@@ -60,7 +63,7 @@ def lsqr(
     tolerance, absolute : float, optional
         Stop where the residual r is at most ``tolerance |b|``, or at most ``absolute``, or where ``|A.H r|`` is at most
         ``tolerance |A| |r|`` (with the largest ``|A v_k|`` seen for ``|A|``). With damping, r is
-        ``(b - A x, -damp x)``, and ``|A|`` that of the operator ``x -> (A x, damp x)``.
+        ``(b - A x, -damp L x)``, and ``|A|`` that of the operator ``x -> (A x, damp L x)``.
     iterations : int, optional
         How many steps to take at most; ten for each coordinate of X, and at least a hundred, by default.
     callback : function, optional
@@ -94,7 +97,7 @@ def lsqr(
     ([2.0, 3.0], 1.732051)
     """
     settings = Settings("lsqr", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
-    return least_squares(partial(_recurrence, M=preconditioner), b, x0, damp, settings)
+    return least_squares(partial(_recurrence, M=preconditioner), b, x0, damp, settings, regulariser)
 
 
 def bidiagonalise(

@@ -32,7 +32,7 @@ def soft_threshold(weight: float) -> Proximal:
     >>> soft_threshold(2.0)(np.array([3.0, -1.0, -4.0]), 0.5).tolist()
     [2.0, 0.0, -3.0]
     """
-    _require_nonnegative("soft_threshold", "weight", weight)
+    require_nonnegative("soft_threshold", "weight", weight)
 
     def shrink(x: Array, threshold: float) -> Array:
         xp = arrays.namespace(x)
@@ -83,8 +83,46 @@ def ridge(weight: float) -> Proximal:
     >>> ridge(2.0)(np.array([3.0, -1.0]), 0.5).tolist()
     [1.5, -0.5]
     """
-    _require_nonnegative("ridge", "weight", weight)
+    require_nonnegative("ridge", "weight", weight)
     return lambda x, step: arrays.scale(1 / (1 + step * weight), x)
+
+
+def nonnegative() -> Proximal:
+    """Return the projection onto the real vectors without negative entries: ``box()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nonnegative()(np.array([3.0, -1.0]), 1.0).tolist()
+    [3.0, 0.0]
+    """
+    return box()
+
+
+def norm_threshold(space: Space, weight: float) -> Proximal:
+    """Return the proximal map of ``weight * |x|``, the norm of a space and not its square.
+
+    Parameters
+    ----------
+    space : Space
+        Any.
+    weight : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> norm_threshold(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
+    [3.0, 4.0]
+    """
+    require_nonnegative("norm_threshold", "weight", weight)
+
+    def shrink(x: Vector, step: float) -> Vector:
+        size = space.norm(x)
+        return arrays.scale(1 - step * weight / size if size > step * weight else 0.0, x)
+
+    return shrink
 
 
 def ball(space: Space, radius: float) -> Proximal:
@@ -104,7 +142,7 @@ def ball(space: Space, radius: float) -> Proximal:
     >>> ball(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
     [3.0, 4.0]
     """
-    _require_nonnegative("ball", "radius", radius)
+    require_nonnegative("ball", "radius", radius)
 
     def project(x: Vector, step: float) -> Vector:  # noqa: ARG001
         size = space.norm(x)
@@ -113,6 +151,7 @@ def ball(space: Space, radius: float) -> Proximal:
     return project
 
 
-def _require_nonnegative(name: str, what: str, number: float) -> None:
+def require_nonnegative(name: str, what: str, number: float) -> None:
+    """Raise unless a parameter is a finite number of zero or more."""
     if not 0 <= number < math.inf:
         raise ValueError(f"{name}: expected a finite {what} of zero or more, found {number!r}")

@@ -31,6 +31,8 @@ class Result:
         right-hand sides, each entry is an array with one norm for each.
     values : tuple of float
         Eigenvalues or singular values, where the solver looks for them.
+    dual : vector or None
+        The dual vector, where the solver has one.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Result:
     iterations: int
     residuals: tuple[Number, ...]
     values: tuple[float, ...] = ()
+    dual: Vector | None = None
 
     def __bool__(self) -> bool:
         return self.converged

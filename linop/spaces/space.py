@@ -260,6 +260,18 @@ class Space(ABC):
         """
         return self._sample(seed, batch, _draw_normal)
 
+    def positions(self) -> Vector:
+        """Return for each entry of a vector its place in row-major order; of a spread vector, in the whole of it.
+
+        Whatever is computed from these numbers does not depend on how a vector is spread over processes.
+
+        Returns
+        -------
+        numpy array of integers, shape `shape`
+            For a product, a tuple of them. Entries that belong to nothing have -1.
+        """
+        return np.arange(math.prod(self.shape)).reshape(self.shape)
+
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         """Draw a vector with independent real and imaginary parts."""
         generator = self._generator(seed)
