@@ -17,6 +17,7 @@ from linop.algebra.kron import Kron, tensor_space
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.element import Element
 from linop.errors import ConvergenceError, SpaceError, VerificationError
 from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
 from linop.inverse import Inverse, inverse
@@ -112,6 +113,7 @@ __all__ = [
     "Cost",
     "CumulativeSum",
     "Diagonal",
+    "Element",
     "Euclidean",
     "FiniteDifference",
     "FunctionOperator",

@@ -19,6 +19,7 @@ import numpy as np
 from linop import algebra, arrays, claims
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
+from linop.element import Element
 from linop.errors import SpaceError
 from linop.spaces import Space
 
@@ -128,7 +129,13 @@ class LinearOperator(ABC):
         ------
         SpaceError
             When `x` is no vector of the domain.
+
+        Notes
+        -----
+        Of an `Element`, the image is an element of the codomain.
         """
+        if type(x) is Element:
+            return x.__rmatmul__(self)
         self.domain.check(x, self)
         result = self._apply(x)
         return result if type(result) is np.ndarray else arrays.without_scalars(result)

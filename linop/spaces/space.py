@@ -17,6 +17,7 @@ from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
 
 if TYPE_CHECKING:
+    from linop.element import Element
     from linop.operator import LinearOperator
 
 Seed = int | tuple[int, ...]
@@ -159,6 +160,19 @@ class Space(ABC):
     def copy(self, x: Vector) -> Vector:
         """Return a fresh vector equal to `x`."""
         return arrays.copy(x)
+
+    @final
+    def element(self, x: Vector) -> Element:
+        """Return a vector as an `Element`, which adds, multiplies and measures as it is written on paper.
+
+        Parameters
+        ----------
+        x : vector of the space, or a batch of them
+            Not copied.
+        """
+        from linop.element import Element
+
+        return Element(self, x)
 
     # -- making vectors -----------------------------------------------------------------------------------------------
 
