@@ -26,6 +26,15 @@ from linop.spaces import Seed, Space
 class SingularValues(NamedTuple):
     """The first singular values, largest first, and their vectors: ``A v = s u`` and ``A.H u = s v``, nearly.
 
+    Parameters
+    ----------
+    left : tuple of vectors of the codomain
+        u, orthonormal.
+    values : numpy array, shape ``(count,)``
+        s.
+    right : tuple of vectors of the domain
+        v, orthonormal.
+
     Examples
     --------
     >>> from linop import Diagonal
