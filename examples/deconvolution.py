@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 import distdl_ops
-from distdl_ops import DistributedConvolution, DistributedFiniteDifference, DistributedRestriction
-from distdl_ops import DistributedSpace, Grid, Split, World  # isort: skip
+from distdl_ops import DistributedConvolution, DistributedSpace, Grid, Split, World
 from linop import VStack
 from linop.solve import fista, soft_threshold
 
@@ -35,8 +34,8 @@ def main(world: World, traces: int = 32, times: int = 60) -> tuple[np.ndarray, f
     generator = np.random.default_rng(0)
     recorded = np.sort(generator.permutation(traces)[: 3 * traces // 4])  # a quarter of the traces is missing
     C = DistributedConvolution(X, wavelet(), padding=(0, 4))
-    A = DistributedRestriction(X, recorded) @ C
-    D = DistributedFiniteDifference(X, 0, boundary="edge")
+    A = distdl_ops.DistributedRestriction(X, recorded) @ C
+    D = distdl_ops.DistributedFiniteDifference(X, 0, boundary="edge")
     true = reflectivity(traces, times)
     noise = generator.standard_normal((2, *A.codomain.global_shape))  # type: ignore[attr-defined]
     b = A(X.from_global(true)) + A.codomain.from_global(0.01 * (noise[0] + 1j * noise[1]))  # type: ignore[attr-defined]
