@@ -1,7 +1,7 @@
 """An orthonormal basis that grows, kept as one batch of vectors.
 
-A new vector is made orthogonal to all before it by two products with the whole basis (Gram and Schmidt, twice), so that
-on distributed spaces two reductions are enough, however many vectors there are.
+A new vector is made orthogonal to all before it by one product with the whole basis, or by two where much has cancelled
+(Gram and Schmidt, twice is enough): on distributed spaces, a few reductions, however many vectors there are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from linop import arrays
 from linop.arrays import Array, Vector
-from linop.solve.scalars import Number, ratio
+from linop.solve.scalars import Number, ratio, some
 from linop.spaces import Space
 
 
@@ -72,26 +72,34 @@ class Basis:
 
         return arrays.each(total, self._stack)
 
-    def orthogonal(self, x: Vector) -> tuple[np.ndarray, Vector]:
-        """Return the coefficients of `x` along the basis, and what is left of it."""
+    def orthogonal(self, x: Vector) -> tuple[np.ndarray, Vector, Number]:
+        """Return the coefficients of `x` along the basis, what is left of it, and the norm of that.
+
+        Where less than a tenth of the length is left, rounding shows: then, once more (Parlett, The Symmetric
+        Eigenvalue Problem, SIAM 1998, section 6.9).
+        """
         if not self.size:
-            return np.zeros((0, *self.space.batch(x))), x
+            return np.zeros((0, *self.space.batch(x))), x, self.space.norm(x)
         found = self.coefficients(x)
         x = arrays.axpy(-1.0, self.combine(found), x)
-        again = self.coefficients(x)
-        return found + again, arrays.axpy(-1.0, self.combine(again), x)
-
-    def put(self, x: Vector) -> Number:
-        """Append a vector that is orthogonal to the others, divided by its norm, which is returned."""
         size = self.space.norm(x)
+        if some(100 * size * size < np.sum(np.abs(found) ** 2, axis=0)):
+            again = self.coefficients(x)
+            found, x = found + again, arrays.axpy(-1.0, self.combine(again), x)
+            size = self.space.norm(x)
+        return found, x, size
+
+    def put(self, x: Vector, size: Number) -> None:
+        """Append a vector that is orthogonal to the others, divided by its norm."""
 
         def store(part: Array, new: Array) -> None:
             part[self.size, ...] = new
 
         arrays.each(store, self._stack, arrays.scale(ratio(1.0, size), x))
         self.size += 1
-        return size
 
     def append(self, x: Vector) -> Number:
         """Append what is left of a vector when the others are taken out, and return its norm."""
-        return self.put(self.orthogonal(x)[1])
+        _, rest, size = self.orthogonal(x)
+        self.put(rest, size)
+        return size

@@ -115,8 +115,8 @@ class _Cycle:
     def __init__(self, A: LinearOperator, M: LinearOperator | None, x: Vector, r: Vector, restart: int) -> None:
         self.A, self.M, self.x = A, M, x
         self.basis = Basis(A.domain, r, restart + 1)
-        self.start = r
-        size = self.basis.put(r)
+        size = A.domain.norm(r)
+        self.basis.put(r, size)
         self.residual: Number = size
         self.right: list[Number] = [size]
         self.triangle: list[list[Number]] = []
@@ -127,8 +127,8 @@ class _Cycle:
         k = len(self.triangle)
         v = self.basis[k]
         w = self.A(v if self.M is None else self.M(v))
-        coefficients, w = self.basis.orthogonal(w)
-        below = self.basis.put(w)
+        coefficients, w, below = self.basis.orthogonal(w)
+        self.basis.put(w, below)
         column: list[Number] = list(coefficients)
         for i, (c, s) in enumerate(self.rotations):
             column[i], column[i + 1] = c * column[i] + s * column[i + 1], c * column[i + 1] - np.conj(s) * column[i]

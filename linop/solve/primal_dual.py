@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from linop import arrays
 from linop.arrays import Vector
@@ -125,7 +127,8 @@ def primal_dual(
         return RESIDUAL if step.residual <= max(absolute, tolerance * longest) else None
 
     result = run(method.steps(x, y), x, reached, settings)
-    return replace(result, dual=arrays.without_scalars(method.dual))
+    dual = method.dual() if callable(method.dual) else method.dual
+    return replace(result, dual=arrays.without_scalars(dual))
 
 
 class _Method:
@@ -136,34 +139,33 @@ class _Method:
     ) -> None:
         self.K, self.prox_f, self.prox_g = K, prox_f, prox_g
         self.tau, self.sigma, self.convexity = tau, sigma, convexity
-        self.dual: Vector = None
+        self.dual: Any = None  # a vector, or a function that makes it
 
     def steps(self, x: Vector, y: Vector) -> Steps:
         """Yield the iterates and the lengths of the steps that led to them."""
         K, X, Y, adjoint = self.K, self.K.domain, self.K.codomain, self.K.H
-        image, first = K(x), True
-        self.dual = y
+        image, first, self.dual = K(x), True, y
+        p = arrays.scale(1 / self.sigma, y)  # of which the dual vector is sigma times
         while True:
             tau, theta = self.tau, 1.0
-            x_new = self.prox_f(arrays.axpy(-tau, adjoint(y), x), tau)
+            x_new = self.prox_f(arrays.axpy(-tau * self.sigma, adjoint(p), x), tau)
             X.check(x_new, K)
             if self.convexity:
                 theta = 1 / math.sqrt(1 + 2 * self.convexity * tau)
-                self.tau, self.sigma = theta * self.tau, self.sigma / theta
+                self.tau, self.sigma, p = theta * tau, self.sigma / theta, arrays.scale(theta, p)
+            sigma = self.sigma
             image_new = K(x_new)
             image_step = arrays.axpy(-1.0, image, image_new)
-            sigma = self.sigma
-            v = arrays.axpy(1 / sigma, y, arrays.axpy(theta, image_step, image_new))
+            v = arrays.axpy(1.0, p, arrays.axpy(theta, image_step, image_new), spent="y")
             z = self.prox_g(v, 1 / sigma)  # Moreau: prox_g*(sigma v, sigma) = sigma (v - z)
             Y.check(z, K)
-            y_new = arrays.scale(sigma, arrays.axpy(-1.0, z, v))
-            dx, dy = arrays.axpy(-1.0, x, x_new), arrays.axpy(-1.0, y, y_new)
-            squared = X.inner(dx, dx).real / tau + Y.inner(dy, dy).real / sigma
-            squared -= 2 * Y.inner(image_step, dy).real
+            p_new = arrays.axpy(-1.0, z, v)
+            dx, dp = arrays.axpy(-1.0, x, x_new), arrays.axpy(-1.0, p, p_new)
+            squared = X.inner(dx, dx).real / tau + sigma * (Y.inner(dp, dp).real - 2 * Y.inner(image_step, dp).real)
             length = math.sqrt(max(squared, 0.0)) if squared == squared else math.nan
             if first:
                 first = False
                 yield Step(x, length)
-            x, y, image = x_new, y_new, image_new
-            self.dual = y
+            x, p, image = x_new, p_new, image_new
+            self.dual = partial(arrays.scale, sigma, p)
             yield Step(x, length)

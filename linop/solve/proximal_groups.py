@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from linop import arrays
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
@@ -39,11 +41,10 @@ def group_threshold(weight: float, axis: int | None = None) -> Proximal:
     require_nonnegative("group_threshold", "weight", weight)
 
     def shrink(x: Vector, step: float) -> Vector:
+        threshold = weight * step
+
         def factor(length: Array) -> Array:
-            xp = arrays.namespace(length)
-            threshold = weight * step
-            nonzero = xp.where(length == 0, xp.ones_like(length), length)
-            return xp.where(length <= threshold, xp.zeros_like(length), 1 - threshold / nonzero)
+            return 1 - _clipped(length, threshold) if threshold else arrays.namespace(length).ones_like(length)
 
         return _by_group("group_threshold", x, axis, factor)
 
@@ -112,7 +113,7 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
     """
     if axis is not None and type(x) is not tuple:
         xp = arrays.namespace(x)
-        return xp.sqrt(xp.sum(xp.abs(x) ** 2, axis=axis, keepdims=True))
+        return xp.sqrt(xp.sum(_squared(x), axis=axis, keepdims=True))
     parts = x if type(x) is tuple else (x,)
     if (
         axis is not None
@@ -124,7 +125,7 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
             "expected a tuple of arrays of one shape, or an array and an axis of it; found shapes "
             f"{shapes} and {axis=}. A gradient has one shape for all axes with boundary='edge', 'zero' or 'periodic'."
         )
-    squared = sum(arrays.namespace(part).abs(part) ** 2 for part in parts)
+    squared = sum(map(_squared, parts))
     return arrays.namespace(squared).sqrt(squared)
 
 
@@ -190,7 +191,15 @@ def _by_group(name: str, x: Vector, axis: int | None, factor: Callable[[Array], 
 
 
 def _clipped(length: Array, radius: float) -> Array:
-    """Return the factors that bring lengths down to a radius."""
+    """Return the factors that bring lengths down to a radius: ``radius / max(length, radius)``."""
     xp = arrays.namespace(length)
-    nonzero = xp.where(length == 0, xp.ones_like(length), length)
-    return xp.where(length > radius, radius / nonzero, xp.ones_like(length))
+    if radius == 0:
+        return xp.zeros_like(length)
+    if xp is np:
+        return radius / np.maximum(length, radius)
+    return radius / xp.where(length > radius, length, xp.full_like(length, radius))
+
+
+def _squared(x: Array) -> Array:
+    """Return the squared moduli."""
+    return x * x if arrays.kind(x) == "real" else arrays.namespace(x).abs(x) ** 2

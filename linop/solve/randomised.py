@@ -233,9 +233,8 @@ def _range(space: Space, vectors: list[Vector]) -> list[Vector]:
     basis = Basis(space, vectors[0], len(vectors))
     noise = 100 * arrays.precision(vectors[0])
     for x in vectors:
-        size = space.norm(x)
-        _, rest = basis.orthogonal(x)
-        if space.norm(rest) > noise * size:
+        _, rest, size = basis.orthogonal(x)
+        if size > noise * space.norm(x):
             basis.append(rest)
     return [basis[k] for k in range(basis.size)]
 
