@@ -174,6 +174,8 @@ def _kinds(A: LinearOperator, seed: Seed, like: Any) -> Iterator[str]:
     pairs = [_pair(A, (*_seeds(seed), 80 + k), like) for k in range(PAIRS)]
     if not all(0 < pair.scale < math.inf for pair in pairs):  # too small or too large to be compared
         return
+    if _explains(A, pairs, lambda p: p.preimage):  # nothing is wrong with these
+        return
     yield from _weights(A, pairs)
     yield from _factor(A, pairs)
     yield from _conjugate(A, seed, like)
@@ -181,20 +183,22 @@ def _kinds(A: LinearOperator, seed: Seed, like: Any) -> Iterator[str]:
 
 
 def _not_linear(A: LinearOperator, name: str, seed: Seed, like: Any) -> Iterator[str]:
-    """Yield what a linear map does not do: move zero, or sums and multiples elsewhere."""
+    """Yield what a pure and linear map does not do: change its argument, or move zero, sums or multiples elsewhere."""
     zero = A(A.domain.zeros(like=like))
     if not probe.is_zero(A.codomain, zero):
         yield f"an affine map: {name} takes zero to a vector of length {probe.length(A.codomain, zero):.3g}"
     x, z = (probe.draw(A.domain, "integers", seed, 73, k, like=like) for k in range(2))
-    first, second = A(x), A(z)
+    _, kept = probe.apply_watched(A, arrays.copy(x))
+    if not kept:
+        yield f"{name} that changes its argument"
+    first, second = A(arrays.copy(x)), A(arrays.copy(z))
     sizes = probe.length(A.codomain, first) + probe.length(A.codomain, second)
 
     def differ(a: Vector, b: Vector, factor: float = 1.0) -> bool:
         difference = probe.length(A.codomain, arrays.axpy(-1.0, b, a))
         return not difference <= 100 * factor * probe.tolerance(A, first) * sizes
 
-    again = A(x)
-    if differ(again, first):
+    if differ(A(arrays.copy(x)), first):
         yield f"{name} that is not a function: applied twice, it gives two results"
     added = differ(A(arrays.add(x, z)), arrays.add(first, second))
     if added or differ(A(arrays.scale(-3.0, x)), arrays.scale(-3.0, first), 3.0):

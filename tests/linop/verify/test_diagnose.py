@@ -205,6 +205,28 @@ def test_right_operators_are_not_diagnosed() -> None:
         assert diagnose(A) == ""
 
 
+def test_no_mistake_is_made_up() -> None:
+    """Of a symmetric operator with a right adjoint, which changes its argument, only that is told."""
+
+    def greedy(x: np.ndarray) -> np.ndarray:
+        y = 2 * x
+        x[..., 0] = 0
+        return y
+
+    report = check_adjoint(FunctionOperator(Euclidean(700), Euclidean(700), greedy, lambda y: 2 * y), trials=2)
+    assert not report
+    assert "the operator that changes its argument" in report.detail
+    assert "looks like a kernel" not in report.detail
+
+
+@pytest.mark.parametrize("n", [8, 64])
+def test_symmetric_operators_have_no_kind(n: int) -> None:
+    """That an adjoint is the operator itself is no mistake where it is right."""
+    symmetric = pair(n, blur([1, 2, 1]), blur([1, 2, 1]))
+    assert check_adjoint(symmetric)
+    assert diagnose(symmetric) == ""
+
+
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """``python -m linop.verify module:operator`` prints the reports, and its status says whether all passed."""
     (tmp_path / "mine_to_verify.py").write_text(
