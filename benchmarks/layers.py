@@ -28,7 +28,7 @@ import gpt
 from lenet5 import distributed_lenet5, sequential_lenet5
 
 from distdl_ops import DistributedSpace, Grid, Replicated, Split, World, simulate, world
-from distdl_ops.worlds.start import under_mpi
+from distdl_ops.worlds.start import in_job
 from torch_bridge.function import Function
 from torch_bridge.nn import Conv3d, CrossEntropyLoss, Linear, MaxPool3d
 
@@ -165,7 +165,7 @@ def main(world: World, name: str, steps: int) -> None:
     def run(self: Function, parts: Any) -> list[torch.Tensor]:
         start = time.perf_counter()
         results = apply(self, parts)
-        if world.rank == 0 or not under_mpi():
+        if world.rank == 0 or not in_job():
             moved[0] += 1e3 * (time.perf_counter() - start)
         return results
 
@@ -189,11 +189,11 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=15, help="of each network, after three to warm up")
     parser.add_argument("--ranks", type=int, choices=sorted(GRIDS), default=4, help="simulated ones")
     options = parser.parse_args()
-    if not under_mpi() or world().rank == 0:
+    if not in_job() or world().rank == 0:
         columns = f"{'distributed, ms':>16} {'sequential, ms':>16} {'ratio':>7} {'in movements':>13}"
         print(f"{'a training step':<24} {'ranks':>5} {columns}", flush=True)
     for network in NETWORKS:
-        if under_mpi():
+        if in_job():
             main(world(), network, options.steps)
         else:
             simulate(options.ranks, lambda w, network=network: main(w, network, options.steps))

@@ -22,6 +22,7 @@ from distdl_ops.compositions import (
 )
 from distdl_ops.cost import ParallelCost, costs, traffic
 from distdl_ops.cumulative_sum import DistributedCumulativeSum
+from distdl_ops.cyclic import Cyclic
 from distdl_ops.draw import draw
 from distdl_ops.explain import Explanation, explain
 from distdl_ops.grid import Grid
@@ -66,6 +67,7 @@ __all__ = [
     "Broadcast",
     "Copies",
     "Copy",
+    "Cyclic",
     "DeadlockError",
     "DistributedConvolution",
     "DistributedCorrelation",

@@ -20,12 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, singledispatch
+from functools import lru_cache
 from typing import final
 
 import numpy as np
 
-from distdl_ops.flow import flow, held_by_rank
+from distdl_ops.flow import flow, held_by_rank, on_grid
 from distdl_ops.in_flight import InFlight
 from distdl_ops.layout import Layout
 from distdl_ops.local import Local
@@ -33,11 +33,13 @@ from distdl_ops.movement.collective import way
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.roles import Replicated, Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, Inverse, Kron, LinearOperator, Product, Scale, Space, cost, parts
+from linop.arguments import checked
+from linop.errors import ArgumentTypeError
 from linop.queries.cost import OPERATIONS_PER_BYTE, held
+from linop.query import Answer, Reply, query
 
 SENT = 8
 """A byte between two ranks costs as much as so many within one: about what memory is faster than a network."""
@@ -50,6 +52,7 @@ REMEMBERED = 10_000
 """Up to how many ranks a layout may have for what it costs to be kept in memory: rewriting asks again and again."""
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class ParallelCost(Cost):
@@ -108,7 +111,7 @@ def movement_cost(source: Layout, target: Layout, itemsize: int) -> ParallelCost
     >>> movement_cost(S, T, 8)
     ParallelCost(flops=0, bytes=96000, messages=999, sent=47952)
     """
-    find = _largest if max(source.ranks, target.ranks) <= REMEMBERED else _largest.__wrapped__
+    find = _largest if max(source.places.span, target.places.span) <= REMEMBERED else _largest.__wrapped__
     flops, entries, messages, sent = find(source, target)
     return ParallelCost(flops, itemsize * entries, messages, itemsize * sent)
 
@@ -116,7 +119,7 @@ def movement_cost(source: Layout, target: Layout, itemsize: int) -> ParallelCost
 @lru_cache(maxsize=1024)
 def _largest(source: Layout, target: Layout) -> tuple[int, int, int, int]:
     """Return the largest numbers over the ranks: of additions, entries read and written, messages, and entries sent."""
-    ranks = max(source.ranks, target.ranks)
+    ranks = max(source.places.span, target.places.span)
     entries = int((held_by_rank(source, ranks) + held_by_rank(target, ranks)).max())
     if _stays(source, target):
         return 0, entries, 0, 0
@@ -140,7 +143,7 @@ def _exchange(source: Layout, target: Layout, ranks: int) -> tuple[np.ndarray, n
 def _stays(source: Layout, target: Layout) -> bool:
     """Say whether every rank has what it needs: what moves was replicated, or moves along axes of one rank."""
     return source.same_grid(target) and all(
-        isinstance(source.roles[axis], Replicated) or source.axes[axis] == 1 for axis in source.moving_axes(target)
+        source.roles[axis].replicated or source.axes[axis] == 1 for axis in source.moving_axes(target)
     )
 
 
@@ -153,11 +156,7 @@ def _collective(ranks: int, entries: int) -> tuple[int, int]:
 
 def largest_part(layout: Layout) -> int:
     """Return how many entries a rank holds, at most."""
-    extents = list(layout.shape)
-    for role in layout.roles.values():
-        if isinstance(role, Split):
-            extents[role.axis] = role.intervals.longest
-    return math.prod(extents)
+    return layout.largest_part
 
 
 @held.register
@@ -184,7 +183,7 @@ def _(operator: Start | Finish) -> Cost:
 
 def half_cost(operator: Start | Finish, source: Layout, target: Layout) -> ParallelCost:
     """Return what half of an exchange between these layouts costs: messages at the start, additions at the end."""
-    ranks = max(source.ranks, target.ranks)
+    ranks = max(source.places.span, target.places.span)
     adds, messages, sent = (int(numbers.max()) for numbers in _exchange(source, target, ranks))
     itemsize = operator.movement.domain.dtype.itemsize
     if isinstance(operator, Start):
@@ -220,15 +219,20 @@ def _(operator: Local) -> Cost:
     return Cost(max(found.flops for found in operator.costs), max(found.bytes for found in operator.costs))
 
 
-def beyond_parts(operator: LinearOperator) -> Cost:
+def beyond_parts(operator: LinearOperator) -> Reply[Cost]:
     """Return what an expression costs beside its parts: sums and multiples, say."""
-    own, inside = cost(operator), sum(map(cost, parts(operator)), Cost())
-    return Cost(own.flops - inside.flops, own.bytes - inside.bytes)
+    whole: Cost = yield cost.about(operator)
+    flops, moved = whole.flops, whole.bytes
+    for part in parts(operator):
+        inside: Cost = yield cost.about(part)
+        flops, moved = flops - inside.flops, moved - inside.bytes
+    return Cost(flops, moved)
 
 
 # -- every rank by itself ----------------------------------------------------------------------------------------------
 
 
+@checked
 def costs(operator: LinearOperator) -> list[ParallelCost]:
     """Return what an expression costs every rank by itself, in the order of ranks. No communication.
 
@@ -254,19 +258,21 @@ def costs(operator: LinearOperator) -> list[ParallelCost]:
     return [ParallelCost(*map(int, column)) for column in _table(operator).T]
 
 
-@singledispatch
-def _table(operator: LinearOperator) -> np.ndarray:
-    """Return four rows, the attributes of a `ParallelCost`, of one column for each rank."""
-    own, tables = beyond_parts(operator), [_table(part) for part in parts(operator)]
+@query
+def _table(operator: LinearOperator) -> Reply[np.ndarray]:
+    """Return four rows, the attributes of a `ParallelCost`, of one column for each rank: of Python's integers."""
+    own = yield from beyond_parts(operator)
     space = min((operator.codomain, operator.domain), key=held) if isinstance(operator, Scale) else operator.codomain
     entries, largest = _held_by_rank(space), max(held(space), 1)
-    shared = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
-    return sum(tables, shared)
+    total = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
+    for part in parts(operator):
+        total = total + (yield part)
+    return total
 
 
 @_table.register
 def _(operator: Local) -> np.ndarray:
-    return np.array([[found.flops, found.bytes, 0, 0] for found in operator.costs], np.int64).T
+    return np.array([[found.flops, found.bytes, 0, 0] for found in operator.costs], object).T
 
 
 @_table.register
@@ -277,13 +283,12 @@ def _(operator: Movement) -> np.ndarray:
     if how is None:
         adds, messages, sent = _exchange(source, target, ranks)
     else:
-        on_grid = np.arange(ranks) < source.ranks
+        inside = on_grid(source, ranks)
         part = np.maximum(_held_by_rank(operator.domain), _held_by_rank(operator.codomain))
         # A line of the grid shares one part of the tensor, of which those that hold nothing have the others'.
         part = _along_lines(part, source, target)
-        both = np.array([_collective(how.ranks, int(n)) for n in part]).T
-        messages, sent = (both * on_grid).astype(np.int64)
-        adds = 0 * part if how.kind == "broadcast" else part * on_grid
+        messages, sent = np.array([_collective(how.ranks, int(n)) for n in part], object).T * inside
+        adds = 0 * part if how.kind == "broadcast" else part * inside
     return np.stack([adds, itemsize * entries, messages, itemsize * sent])
 
 
@@ -300,29 +305,32 @@ def _(operator: Start | Finish) -> np.ndarray:
 def _along_lines(part: np.ndarray, source: Layout, target: Layout) -> np.ndarray:
     """Return the largest number on each line of the grid along which something moves, for every rank."""
     moving = source.moving_axes(target)
-    grid = part[: source.ranks].reshape(tuple(source.axes.values()))
+    members = np.asarray(source.places.members, np.int64)
+    grid = part[members].reshape(tuple(source.axes.values()))
     along = tuple(k for k, name in enumerate(source.axes) if name in moving)
-    found = np.broadcast_to(grid.max(axis=along, keepdims=True), grid.shape).ravel()
-    return np.pad(found, (0, part.size - found.size))
+    largest = np.zeros_like(part)
+    largest[members] = np.broadcast_to(grid.max(axis=along, keepdims=True), grid.shape).ravel()
+    return largest
 
 
 def _held_by_rank(space: Space) -> np.ndarray:
-    """Return how many entries each rank holds."""
+    """Return how many entries each rank holds: Python's integers, whose products with others do not wrap."""
     plain = space.unweighted
     if isinstance(plain, Product):
         return sum(map(_held_by_rank, plain.parts[1:]), _held_by_rank(plain.parts[0]))
     if isinstance(plain, InFlight):
-        return np.zeros(_world_size(plain), np.int64)
+        return np.zeros(_world_size(plain), object)
     if not isinstance(plain, DistributedSpace):
-        raise TypeError(f"costs: expected distributed spaces, found {space!r}")
-    return held_by_rank(plain.layout, plain.grid.world.size)
+        raise ArgumentTypeError(f"costs: expected operator to lie between distributed spaces, found {space!r}")
+    return held_by_rank(plain.layout, plain.grid.world.size).astype(object)
 
 
 # -- what goes out -----------------------------------------------------------------------------------------------------
 
 
-@singledispatch
-def traffic(operator: LinearOperator) -> list[Traffic]:
+@checked
+@query
+def traffic(operator: LinearOperator) -> Answer[list[Traffic]]:
     """Return what one application to one vector sends, rank by rank: what ``world.traffic`` counts. No communication.
 
     An operator of your own that communicates registers itself.
@@ -352,13 +360,16 @@ def traffic(operator: LinearOperator) -> list[Traffic]:
     >>> simulate(5, main)[0]
     Traffic(messages=4, bytes=192, collectives=1)
     """
-    ranks = _world_size(operator.domain)
-    return [sum_traffic(column) for column in zip(*(_nothing(ranks), *map(traffic, parts(operator))), strict=True)]
+    total = _nothing(_world_size(operator.domain))
+    for part in parts(operator):
+        sent = yield part
+        total = [sum_traffic(both) for both in zip(total, sent, strict=True)]
+    return total
 
 
 @traffic.register
 def _(operator: Inverse | Kron) -> list[Traffic]:
-    raise TypeError(f"traffic: how much {operator!r} sends is not known")
+    raise ArgumentTypeError(f"traffic: how much {operator!r} sends is not known")
 
 
 @traffic.register
@@ -366,7 +377,7 @@ def _(operator: Movement) -> list[Traffic]:
     source, target, itemsize = operator.domain.layout, operator.codomain.layout, operator.domain.dtype.itemsize
     if way(source, target) is None:
         return _exchanged(source, target, itemsize, _world_size(operator.domain))
-    return [Traffic(collectives=int(rank < source.ranks)) for rank in range(_world_size(operator.domain))]
+    return [Traffic(collectives=int(inside)) for inside in on_grid(source, _world_size(operator.domain))]
 
 
 @traffic.register
@@ -387,7 +398,7 @@ def _exchanged(source: Layout, target: Layout, itemsize: int, ranks: int) -> lis
 def _(operator: Shift) -> list[Traffic]:
     space, found = operator.domain, _nothing(_world_size(operator.domain))
     length = space.grid.axes[operator.axis]
-    for rank in range(space.grid.size if _shifts(operator, length) else 0):
+    for rank in space.grid.places.members if _shifts(operator, length) else ():
         place = space.grid.coordinates_of(rank)
         shape = space.layout.shape_at(rank)
         beyond = place is None or not 0 <= place[operator.axis] + operator.steps < length

@@ -26,8 +26,10 @@ from distdl_ops.roles import Copies, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import CumulativeSum, Euclidean, LinearOperator, Reshape, Restriction, SpaceError, SumAxes
+from linop.arguments import checked
 
 
+@checked
 def DistributedCumulativeSum(space: DistributedSpace, axis: int = -1) -> LinearOperator:
     """Return the operator that sums all entries of a distributed tensor up to each one. Collective to build.
 
@@ -93,12 +95,19 @@ def _check(space: DistributedSpace, axis: int) -> tuple[int, str | None]:
         found = range(ndim)[operator.index(axis)]
     except (IndexError, TypeError):
         raise SpaceError(f"{here}: expected one of the tensor's {ndim} axes, found {axis!r}") from None
-    for name, role in space.roles.items():
-        if isinstance(role, Split) and role.axis == found:
-            if not (role.intervals.rising and space.layout.holds_once_along(name)):
-                raise SpaceError(
-                    f"{here}: expected intervals inside the tensor that rise from rank to rank without overlap, found "
-                    f"{name}={role!r}; a Repartition to {Split(found)!r} makes balanced ones"
-                )
-            return found, name
-    return found, None
+    names = space.split_axes(found)
+    if not names:
+        return found, None
+    intervals = space.layout.intervals(found)
+    if intervals is None or not (intervals.rising and all(map(space.layout.holds_once_along, names))):
+        raise SpaceError(
+            f"{here}: expected intervals inside the tensor that rise from rank to rank without overlap, found "
+            f"{', '.join(f'{name}={space.roles[name]!r}' for name in names)}; a Repartition to {Split(found)!r} makes "
+            f"balanced ones"
+        )
+    if len(names) > 1:
+        raise SpaceError(
+            f"{here}: expected one grid axis that splits tensor axis {found}, found {', '.join(names)}; a Repartition "
+            f"to {Split(found)!r} along one of them, and Replicated() along the others, comes before"
+        )
+    return found, names[0]

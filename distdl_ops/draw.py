@@ -7,6 +7,7 @@ box has stripes of their colours.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -18,10 +19,11 @@ from distdl_ops.layout import Layout
 from distdl_ops.movement.movement import Movement
 from distdl_ops.pictures import colour, new_figure
 from distdl_ops.plan import Plan
-from distdl_ops.roles import Split
+from distdl_ops.runs import Run, composed
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.words import counted, role_in_words, short
 from linop import LinearOperator, SpaceError, Sum, cost
+from linop.arguments import checked
 
 MOST_RANKS = 10
 """How many ranks are drawn at most: more are no longer legible."""
@@ -30,6 +32,7 @@ GAP = 0.16
 """Between two cells, in widths of a cell."""
 
 
+@checked
 def draw(operator: LinearOperator, *, at: Sequence[int] | None = None) -> Any:
     """Draw who sends which box of the tensor to whom, step by step from the top. No communication. Needs matplotlib.
 
@@ -93,7 +96,7 @@ class _Way:
                 f"draw: expected a product of movements and local operators, or a sum of such; found {operator}"
             )
         self.layouts = [space.layout for space in spaces if isinstance(space, DistributedSpace)]
-        self.ranks = min(MOST_RANKS, max(layout.ranks for layout in self.layouts))
+        self.ranks = min(MOST_RANKS, max(layout.places.span for layout in self.layouts))
         self.shown = _shown_axes(self.layouts)
         self.at = tuple(n // 2 for n in self.layouts[0].shape) if at is None else tuple(at)
         shape = self.layouts[0].shape
@@ -133,7 +136,7 @@ class _Way:
 
     def _notes(self) -> str:
         """Return what the picture leaves out: other slices, and other ranks."""
-        shape, everyone = self.layouts[0].shape, max(layout.ranks for layout in self.layouts)
+        shape, everyone = self.layouts[0].shape, max(layout.places.span for layout in self.layouts)
         places = [":" if axis in self.shown else str(self.at[axis]) for axis in range(len(shape))]
         found = [f"[{', '.join(places)}]"] if len(self.shown) < len(shape) else []
         found += [f"ranks 0 to {self.ranks - 1} of {everyone}"] if self.ranks < everyone else []
@@ -161,19 +164,21 @@ class _Way:
     def _parts(self, row: int, rank: int) -> Iterator[_Part]:
         """Yield the boxes that a rank holds, and where they came from."""
         layout = self.layouts[row]
-        held = layout.intervals_at(rank)
-        if held is None or any(start == stop for start, stop in held):
+        held = layout.places_at(rank)
+        if held is None or not all(held):
             return
+        whole = list(itertools.product(*([(start, start + length) for _, start, length in runs] for runs in held)))
         step = self.steps[row - 1] if row else None
         if not isinstance(step, Movement):
-            yield _Part(tuple(held), (rank,))
+            yield from (_Part(box, (rank,)) for box in whole)
             return
-        found: dict[tuple[tuple[int, int], ...], list[int]] = {}
+        boxes_from: dict[tuple[tuple[int, int], ...], list[int]] = {}
         for sender, boxes in Plan(self.layouts[row - 1], layout, rank).receives:
             for box in boxes:
-                found.setdefault(_placed(box, held), []).append(sender)
-        yield _Part(tuple(held), ())  # what nothing is sent to is zero
-        for place, senders in sorted(found.items(), key=lambda one: -_volume(one[0])):
+                for place in _placed(box, held):
+                    boxes_from.setdefault(place, []).append(sender)
+        yield from (_Part(box, ()) for box in whole)  # what nothing is sent to is zero
+        for place, senders in sorted(boxes_from.items(), key=lambda one: -_volume(one[0])):
             yield _Part(place, tuple(sorted(senders)))
 
     def _draw_cell(self, ax: Any, row: int, rank: int, parts: list[_Part]) -> None:
@@ -229,21 +234,29 @@ class _Way:
         """Return where a box begins and ends along an axis, from zero to one over all that any rank holds."""
         if axis is None:
             return 0.0, 1.0
-        held = [i[axis] for layout in self.layouts for r in range(layout.ranks) if (i := layout.intervals_at(r))]
-        held = [*((start, stop) for start, stop in held if start < stop), (0, self.layouts[0].shape[axis])]
-        first, last = min(start for start, _ in held), max(stop for _, stop in held)
+        held = [runs[axis] for layout in self.layouts for r in layout.places.members if (runs := layout.places_at(r))]
+        ends = [(start, start + length) for runs in held for _, start, length in runs if length]
+        ends.append((0, self.layouts[0].shape[axis]))
+        first, last = min(start for start, _ in ends), max(stop for _, stop in ends)
         return tuple((end - first) / max(last - first, 1) for end in box[axis])  # type: ignore[return-value]
 
 
 def _shown_axes(layouts: list[Layout]) -> tuple[int, ...]:
     """Return the tensor axes that are drawn, two at most: those that are split anywhere, then the first ones."""
-    split = [role.axis for layout in layouts for role in layout.roles.values() if isinstance(role, Split)]
+    split = [role.axis for layout in layouts for role in layout.roles.values() if role.axis is not None]
     return tuple(sorted([*dict.fromkeys([*split, *range(len(layouts[0].shape))])][:2]))
 
 
-def _placed(box: Box, held: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return where a box of a rank's array lies, in the places of the tensor."""
-    return tuple((start + s.start, start + s.stop) for s, (start, _) in zip(box, held, strict=True))
+def _placed(box: Box, held: list[list[Run]]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Yield where a box of a rank's array lies, in the places of the tensor: in several boxes where it is cut."""
+    axes = []
+    for piece, runs in zip(box, held, strict=True):
+        if piece.step is None:
+            taken = [Run(0, piece.start, piece.stop - piece.start)]
+        else:
+            taken = [Run(0, place, 1) for place in range(piece.start, piece.stop, piece.step)]
+        axes.append([(start, start + length) for _, start, length in composed(taken, runs)])
+    return itertools.product(*axes)
 
 
 def _volume(box: Sequence[tuple[int, int]]) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, final
 
+from distdl_ops.runs import slice_length
 from distdl_ops.worlds import Exchange, World
 from linop import arrays
 from linop.arrays import Array
@@ -50,7 +51,7 @@ class Piece:
         self.rank = rank
         self.indices: list[Index] = [(..., *box) for box in boxes]
         self.sources: list[Index] = [(..., *box) for box in sources or ()]
-        self.shapes = [tuple(s.stop - s.start for s in box) for box in boxes]
+        self.shapes = [tuple(map(slice_length, box)) for box in boxes]
         self.volume = sum(math.prod(shape) for shape in self.shapes)
         self.fresh = [True] * len(boxes) if fresh is None else fresh
         self._alone = len(boxes) == 1 and self.fresh[0]

@@ -8,13 +8,18 @@ are not even stored, also when they are widened by a halo or have gone on to oth
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import operator
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import final, overload
 
 import numpy as np
+
+from linop.arguments import Positive, Whole, checked
+from linop.errors import ArgumentError
 
 Interval = tuple[int, int]
 """First entry, and the one after the last."""
@@ -38,6 +43,8 @@ class Intervals(Sequence[Interval]):
         Whether no two have an entry in common.
     rising : bool
         Whether none begins before that of a lower rank; empty ones do not count.
+    connected : bool
+        Whether there is no gap between the lowest entry and the highest.
     """
 
     total: int
@@ -45,6 +52,16 @@ class Intervals(Sequence[Interval]):
     hull: Interval
     apart: bool
     rising: bool
+    connected: bool
+
+    @property
+    @abstractmethod
+    def lengths(self) -> Mapping[int, int]:
+        """How many intervals have each length."""
+
+    def covers(self, extent: int) -> bool:
+        """Say whether each entry of ``range(extent)`` lies in an interval."""
+        return extent == 0 or (self.connected and self.hull[0] <= 0 and self.hull[1] >= extent)
 
     @abstractmethod
     def meeting(self, start: int, stop: int) -> list[int]:
@@ -116,6 +133,17 @@ class Balanced(Intervals):
         self.hull = (-below, self._before_rolling(self._held - 1)[1]) if self._held else (0, 0)
         self.apart = below + above <= 0 or self._held <= 1
         self.rising = steps % parts + self._held <= parts or self._held <= 1
+        self.connected = below + above >= 0 or self._held <= 1
+        self._sizes = short, long
+
+    @property
+    def lengths(self) -> Mapping[int, int]:
+        """How many intervals have each length; see `Intervals.lengths`."""
+        parts, (short, long) = self._numbers[1], self._sizes
+        counts: Counter[int] = Counter()
+        counts[long] += self._longer
+        counts[short] += parts - self._longer
+        return +counts
 
     def __len__(self) -> int:
         return self._numbers[1]
@@ -198,6 +226,12 @@ class Listed(Intervals):
         self.hull = (self._starts[0], self._reach[-1]) if self._order else (0, 0)
         self.apart = all(map(operator.le, self._reach, self._starts[1:]))
         self.rising = all(map(operator.le, self._order, self._order[1:]))
+        self.connected = all(map(operator.ge, self._reach, self._starts[1:]))
+
+    @functools.cached_property
+    def lengths(self) -> Mapping[int, int]:
+        """How many intervals have each length; see `Intervals.lengths`."""
+        return Counter(b - a for a, b in self._all)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -224,7 +258,8 @@ class Listed(Intervals):
         return np.array(self._all, np.int64).reshape(-1, 2).T
 
 
-def balanced(length: int, parts: int) -> Intervals:
+@checked
+def balanced(length: Whole, parts: Positive) -> Intervals:
     """Divide ``range(length)`` into intervals whose lengths differ by one at most, the longer ones first.
 
     Parameters
@@ -275,7 +310,7 @@ def _checked(found: Sequence[int]) -> Interval:
     try:
         start, stop = (operator.index(k) for k in found)
     except (TypeError, ValueError):
-        raise ValueError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
+        raise ArgumentError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
     if stop < start:
-        raise ValueError(f"an interval must not stop before it starts, found {found!r}")
+        raise ArgumentError(f"an interval must not stop before it starts, found {found!r}")
     return start, stop

@@ -1,8 +1,7 @@
 r"""How often a layout holds each entry of the tensor: the diagonal of :math:`E^* E`.
 
-Roles of different grid axes multiply, and a tensor axis is split along one grid axis at most. So the diagonal is a
-number times a product of one vector for each tensor axis: copies are counted by the number, overlaps and gaps by the
-vectors.
+Roles of grid axes that split different tensor axes multiply. So the diagonal is a number times a product of one vector
+for each tensor axis: copies are counted by the number, overlaps and gaps by the vectors.
 """
 
 from __future__ import annotations
@@ -12,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distdl_ops.intervals import Listed
-from distdl_ops.layout import Layout, runs
-from distdl_ops.roles import Copies, Split
+from distdl_ops.layout import Layout
 
 
 class Multiplicity(NamedTuple):
@@ -28,6 +25,8 @@ class Multiplicity(NamedTuple):
         """The one number on the diagonal; None where there are several."""
         if any(counts.size == 0 for counts in self.counts):
             return self.copies
+        if self.largest == 0:
+            return 0
         if any(counts.min() != counts.max() for counts in self.counts):
             return None
         return self.copies * math.prod(int(counts[0]) for counts in self.counts)
@@ -36,6 +35,12 @@ class Multiplicity(NamedTuple):
     def largest(self) -> int:
         """The largest number on the diagonal; zero where there is none."""
         return self.copies * math.prod(int(counts.max(initial=0)) for counts in self.counts)
+
+    def times(self, other: Multiplicity) -> Multiplicity:
+        """Return the product of two diagonals."""
+        return Multiplicity(
+            self.copies * other.copies, tuple(a * b for a, b in zip(self.counts, other.counts, strict=True))
+        )
 
     def tensor(self) -> np.ndarray:
         """Return the diagonal as a tensor of the logical shape, float64."""
@@ -55,18 +60,14 @@ def multiplicity(layout: Layout) -> Multiplicity:
     >>> multiplicity(halo).tensor().tolist(), multiplicity(halo).constant
     ([1.0, 2.0, 2.0, 1.0], None)
     """
-    counts = [np.ones(extent, np.int64) for extent in layout.shape]
-    copies = 1
-    for name, role in layout.roles.items():
-        if isinstance(role, Copies):
-            copies *= layout.axes[name]
-        elif isinstance(role, Split):
-            extent = layout.shape[role.axis]
-            if role.boundary == "periodic":
-                found = [run for interval in role.intervals for run in runs(interval, extent, role.boundary)]
-                starts, stops = Listed([(run.start, run.start + run.length) for run in found]).ends()
-            else:
-                starts, stops = np.clip(role.intervals.ends(), 0, extent)
-            begun, ended = (np.bincount(places, minlength=extent + 1) for places in (starts, stops))
-            counts[role.axis] = np.cumsum(begun - ended)[:-1]
-    return Multiplicity(copies, tuple(counts))
+    counts = [_counts(layout, axis) for axis in range(len(layout.shape))]
+    return Multiplicity(math.prod(role.copies(layout.axes[name]) for name, role in layout.roles.items()), tuple(counts))
+
+
+def _counts(layout: Layout, axis: int) -> np.ndarray:
+    """Return by how many parts of a tensor axis each of its entries is held."""
+    extent = layout.shape[axis]
+    if not layout.split_axes(axis):
+        return np.ones(extent, np.int64)
+    begun, ended = (np.bincount(places.ravel(), minlength=extent + 1) for places in layout.ends(axis))
+    return np.asarray(np.cumsum(begun - ended)[:-1])

@@ -2,8 +2,8 @@
 
 ``M(S, T) = E_T E_S*`` reads: every rank adds its box of S into the logical tensor (a replicated vector counts once),
 and every rank of T cuts its box out. So rank s sends rank t what their boxes have in common, and t adds up what it
-receives. Boxes are products of intervals, and the roles of different grid axes multiply: everything is found axis by
-axis, so that a plan takes time and memory for its partners, not for all ranks.
+receives. Boxes are products of slices, and the roles of different grid axes multiply: everything is found axis by axis,
+so that a plan takes time and memory for its partners, not for all ranks.
 
 It needs no communication: both ends of a message find the same boxes in the same order.
 """
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from distdl_ops.flight import Box, Flight, Packing, Piece, Step
-from distdl_ops.grid import coordinates_of, rank_at
-from distdl_ops.layout import Layout, Run, runs
-from distdl_ops.roles import At, Replicated, Split
+from distdl_ops.layout import Layout
+from distdl_ops.runs import Run, composed, inverted, paired_slices, slice_length
 from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
@@ -48,13 +47,16 @@ class Plan:
         self.rank = me = rank
         self.shape = target.shape_at(me)
         served = _served_by(source, me, target)
-        found = _partners(target, source.pieces_at(me), served, sending=True)
-        self.sends: list[tuple[int, list[Box]]] = [each for each in found if _sends_to(source, me, each[0])]
-        nearest = {name: _nearest_replica(source, name, me) for name in _replicated(source)}
-        self.receives = list(_partners(source, target.pieces_at(me), nearest, sending=False))
+        replicated = _replicated(source)
+        sends = _partners(target, source.pieces_at(me), served, sending=True)
+        self.sends: list[tuple[int, list[Box]]] = [
+            each for each in sends if not replicated or _sends_to(source, me, each[0])
+        ]
+        nearest = {name: _nearest_replica(source, name, me) for name in replicated}
+        self.receives = _partners(source, target.pieces_at(me), nearest, sending=False)
         # In an order that is the same for all replicas of a vector, whose sums then have the same bits: large boxes
         # first, for what nothing was added to yet need not be read.
-        self.receives.sort(key=lambda found: (-sum(map(_volume, found[1])), found[0]))
+        self.receives.sort(key=lambda receive: (-sum(map(_volume, receive[1])), receive[0]))
         boxes = [box for _, boxes in self.receives for box in boxes]
         untouched = [True] * len(boxes) if source.holds_once else _untouched(boxes)
         fresh, self._adds = iter(untouched), not all(untouched)
@@ -119,8 +121,8 @@ class Plan:
 
 def _partners(
     layout: Layout, mine: list[list[Run]] | None, only: Mapping[str, int] | None, *, sending: bool
-) -> Iterator[tuple[int, list[Box]]]:
-    """Yield the ranks of a layout, in order, that have entries of an array in common, and the boxes of these in it.
+) -> list[tuple[int, list[Box]]]:
+    """Return the ranks of a layout, in order, that have entries of an array in common, and the boxes of these in it.
 
     Parameters
     ----------
@@ -131,48 +133,65 @@ def _partners(
     only : mapping of str to int, or None
         Coordinates that partners must have along some grid axes, because of replicas; None where there is no partner.
     sending : bool
-        Whether the array is the source's. Boxes come in the order of its runs: the same at both ends.
+        Whether the array is the source's. Boxes come in an order that is the same at both ends.
     """
     if mine is None or only is None or not all(mine):
-        return
-    # The slices in common on every tensor axis: they are known where it is not split, else they depend on coordinates.
-    common = [[slice(run.local, run.local + run.length) for run in runs_here] for runs_here in mine]
-    candidates: list[Sequence[int]] = []
-    split: list[tuple[int, int, dict[int, list[slice]]]] = []  # place of the grid axis, tensor axis, slices
-    for place, (name, role) in enumerate(layout.roles.items()):
-        found: Sequence[int] = range(layout.axes[name])
-        if isinstance(role, At):
-            found = [role.index]
-        elif name in only:
-            found = [only[name]]
-        elif isinstance(role, Split):
-            found = layout.meeting(name, mine[role.axis])
-        if isinstance(role, Split):
-            slices = {k: _slices(layout, role, k, mine[role.axis], sending=sending) for k in found}
-            found = [k for k in found if slices[k]]
-            split.append((place, role.axis, slices))
-        candidates.append(found)
-    boxes: dict[tuple[int, ...], list[Box]] = {}  # shared by all partners along grid axes that split nothing
-    for coordinates in itertools.product(*candidates):
-        where = tuple([coordinates[place] for place, _, _ in split])
-        if where not in boxes:
-            for k, (_, axis, slices) in zip(where, split, strict=True):
-                common[axis] = slices[k]
-            boxes[where] = list(itertools.product(*common))
-        yield rank_at(layout.axes, dict(zip(layout.axes, coordinates, strict=True))), boxes[where]
+        return []
+    strides, stride = {}, 1
+    for name in reversed(layout.axes):
+        strides[name], stride = stride, stride * layout.axes[name]
+    # Along each tensor axis, the places of partners, as far as its grid axes decide them, and what is in common there.
+    common = [_meetings(layout, axis, runs, only, strides, sending=sending) for axis, runs in enumerate(mine)]
+    places = [0]
+    for name, role in layout.roles.items():
+        if role.axis is None:
+            holders = role.holders(layout.axes[name])
+            if name in only:
+                holders = [only[name]] if only[name] in holders else []
+            if len(holders) != 1 or holders[0] != 0:
+                places = [place + k * strides[name] for place in places for k in holders]
+    members = layout.places.members
+    partners: list[tuple[int, list[Box]]] = []
+    for meetings in itertools.product(*common):
+        boxes = list(itertools.product(*(slices for _, slices in meetings)))
+        start = sum(place for place, _ in meetings)
+        partners += [(members[start + place], boxes) for place in places]
+    partners.sort(key=lambda partner: partner[0])
+    return partners
 
 
-def _slices(layout: Layout, role: Split, coordinate: int, mine: list[Run], *, sending: bool) -> list[slice]:
-    """Return what runs have in common with the interval at a coordinate of a grid axis, as slices of their array."""
-    theirs = runs(role.intervals[coordinate], layout.shape[role.axis], role.boundary)
+def _meetings(
+    layout: Layout, axis: int, mine: list[Run], only: Mapping[str, int], strides: Mapping[str, int], *, sending: bool
+) -> list[tuple[int, list[slice]]]:
+    """Return the parts of a tensor axis that meet runs of an array: their places on the grid, and slices of the array.
+
+    The grid axes that split the tensor axis are gone through in order: of each, the coordinates that meet the runs, and
+    the runs then in places of the part that they give.
+    """
+    parts: list[tuple[int, int, int, list[Run]]] = [(0, 0, layout.shape[axis], mine)]  # place, number, extent, runs
+    for name in layout.split_axes(axis):
+        length, narrower = layout.axes[name], []
+        for place, outer, extent, runs in parts:
+            role = layout.roles[name].row(outer, length)
+            for k in [only[name]] if name in only else role.meeting(runs, length, extent):
+                meeting = composed(runs, inverted(role.runs(k, length, extent)))
+                if meeting:
+                    inside = role.length(k, length, extent)
+                    narrower.append((place + k * strides[name], outer * length + k, inside, meeting))
+        parts = narrower
+    return [(place, _slices(meeting, sending=sending)) for place, _, _, meeting in parts]
+
+
+def _slices(common: list[Run], *, sending: bool) -> list[slice]:
+    """Return what an array has in common with another, as slices of it, in the order of the one that sends."""
     if sending:
-        return [here for here, _ in _overlaps(mine, theirs)]
-    return [here for _, here in _overlaps(theirs, mine)]
+        return [mine for mine, _ in paired_slices(common)]
+    return [mine for _, mine in paired_slices([Run(theirs, mine, length) for mine, theirs, length in common])]
 
 
 def _replicated(layout: Layout) -> list[str]:
     """Return the grid axes along which a layout is replicated."""
-    return [name for name, role in layout.roles.items() if isinstance(role, Replicated)]
+    return [name for name, role in layout.roles.items() if role.replicated]
 
 
 def _served_by(source: Layout, sender: int, target: Layout) -> Mapping[str, int] | None:
@@ -181,19 +200,19 @@ def _served_by(source: Layout, sender: int, target: Layout) -> Mapping[str, int]
     On the same grid they stand where the replica does. Where every rank of the target has the whole vector already, no
     rank serves another.
     """
-    replicated, coordinates = _replicated(source), coordinates_of(source.axes, sender)
+    replicated, coordinates = _replicated(source), source.coordinates_of(sender)
     if coordinates is None:
         return None
     if source.same_grid(target):
         return {name: coordinates[name] for name in replicated}
-    if len(replicated) == len(source.axes) and target.ranks <= source.ranks:
-        return coordinates_of(target.axes, sender)
+    if len(replicated) == len(source.axes) and source.places.covers(target.places):
+        return target.coordinates_of(sender)
     return {}
 
 
 def _sends_to(source: Layout, sender: int, receiver: int) -> bool:
     """Say whether `sender` is the replica that sends to `receiver`; so it is where nothing is replicated."""
-    coordinates = coordinates_of(source.axes, sender)
+    coordinates = source.coordinates_of(sender)
     return coordinates is not None and all(
         coordinates[name] == _nearest_replica(source, name, receiver) for name in _replicated(source)
     )
@@ -201,31 +220,13 @@ def _sends_to(source: Layout, sender: int, receiver: int) -> bool:
 
 def _nearest_replica(layout: Layout, name: str, rank: int) -> int:
     """Return the coordinate, along a replicated axis, of the replica that serves a rank: its own if it stands there."""
-    coordinates = coordinates_of(layout.axes, rank)
+    coordinates = layout.coordinates_of(rank)
     return rank % layout.axes[name] if coordinates is None else coordinates[name]
-
-
-def common_boxes(source: list[list[Run]] | None, target: list[list[Run]] | None) -> Iterator[tuple[Box, Box]]:
-    """Yield the boxes that two ranks have in common, as slices of the one's array and of the other's."""
-    if source is None or target is None:
-        return
-    axes = [list(_overlaps(s, t)) for s, t in zip(source, target, strict=True)]
-    for pairs in itertools.product(*axes):
-        yield tuple(s for s, _ in pairs), tuple(t for _, t in pairs)
-
-
-def _overlaps(source: list[Run], target: list[Run]) -> Iterator[tuple[slice, slice]]:
-    """Yield what two lists of runs on one axis have in common, as slices of the one's array and of the other's."""
-    for s, t in itertools.product(source, target):
-        first, last = max(s.start, t.start), min(s.start + s.length, t.start + t.length)
-        if first < last:
-            there, here = first - s.start + s.local, first - t.start + t.local
-            yield slice(there, there + last - first), slice(here, here + last - first)
 
 
 def _volume(box: Box) -> int:
     """Return how many entries a box has."""
-    return math.prod(s.stop - s.start for s in box)
+    return math.prod(map(slice_length, box))
 
 
 def _untouched(boxes: list[Box]) -> list[bool]:
@@ -237,4 +238,4 @@ def _untouched(boxes: list[Box]) -> list[bool]:
 
 def _meet(box: Box, other: Box) -> bool:
     """Say whether two boxes have an entry in common."""
-    return all(s.start < t.stop and t.start < s.stop for s, t in zip(box, other, strict=True))
+    return all(s.start < t.stop and t.start < s.stop for s, t in zip(box, other, strict=True))  # steps aside

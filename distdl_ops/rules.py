@@ -28,7 +28,7 @@ from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace, rearranged
-from distdl_ops.steps import in_steps
+from distdl_ops.steps import in_steps, loses_nothing
 from linop import (
     Compose,
     Cost,
@@ -48,6 +48,7 @@ from linop import diagonal as entries_of
 from linop.algebra.compose import compose
 from linop.algebra.scale import scale
 from linop.algebra.sum import add
+from linop.numbers import is_moderate
 
 # -- movements ---------------------------------------------------------------------------------------------------------
 
@@ -133,7 +134,8 @@ def _swapped(left: Movement, right: Movement) -> tuple[Movement, Movement] | Non
         return None
     roles = {name: (left.codomain if name in moved else right.domain).roles[name] for name in left.domain.roles}
     between = _space(right.domain, roles)
-    if between is None:
+    # ``M(B, T) M(S, B) = M(S, T) = M(X, T) M(S, X)``, whatever splits what: B and X lose nothing, and hold it once.
+    if between is None or not (loses_nothing(between.layout) and loses_nothing(left.domain.layout)):
         return None
     return movement_between(between, left.codomain), movement_between(right.domain, between)
 
@@ -145,7 +147,7 @@ def _axes(movement: Movement) -> set[str]:
 
 
 def _space(space: DistributedSpace, roles: dict[str, Role]) -> DistributedSpace | None:
-    """Return a space with other roles; None where a tensor axis would be split twice."""
+    """Return a space with other roles; None where they do not fit together: intervals of parts, say, without these."""
     try:
         return rearranged(space, roles)
     except SpaceError:
@@ -195,7 +197,7 @@ def number_after(left: LinearOperator, right: Local) -> LinearOperator | None:
     if right.number is None or right.domain != right.codomain:
         return None
     commutes = not isinstance(right.number, complex) or left.codomain.field == "complex"
-    return scale(right.number, left) if commutes else None
+    return scale(right.number, left) if commutes and is_moderate(right.number, left.codomain) else None
 
 
 @rule(Local)
@@ -223,7 +225,8 @@ def _inner(term: LinearOperator) -> LinearOperator:
 def number_inside(node: Scale) -> LinearOperator | None:
     """``c diag(A_i) = diag(c A_i)``, where A_i has constants that take the number in."""
     factors = node.operator.factors if isinstance(node.operator, Compose) else (node.operator,)
-    for k, factor in enumerate(factors if node.commutes else ()):
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near] if node.commutes else ()):
         if isinstance(factor, Local):
             scaled = lifted(factor.domain, factor.codomain, simplify(scale(node.scalar, factor.operator)))
             if cost(scaled) <= cost(factor):  # there are constants that took it in

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Mapping
+from numbers import Complex
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -17,14 +19,20 @@ import numpy.typing as npt
 
 from distdl_ops.grid import Grid
 from distdl_ops.label import Label
-from distdl_ops.layout import Layout, runs
-from distdl_ops.plan import Plan, common_boxes
+from distdl_ops.layout import Layout
+from distdl_ops.plan import Plan
 from distdl_ops.roles import Replicated, Role
+from distdl_ops.runs import paired_slices
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
 from linop import Space, SpaceError, arrays
+from linop.arguments import refuse, show
 from linop.arrays import Array, Scalar
+from linop.errors import ArgumentTypeError
 from linop.spaces import Euclidean, Seed
+
+OPTIONS = ("dtype", "field", "roles")
+"""What `DistributedSpace` takes by name, beside roles by the names of grid axes."""
 
 
 @final
@@ -34,7 +42,8 @@ class DistributedSpace(Space):
     Parameters
     ----------
     grid : Grid
-        The ranks. Those outside hold arrays of size zero, as does a rank that an `At` passes over.
+        The ranks. Those outside hold arrays of size zero, as does a rank that an `At` passes over. This and what
+        follows is passed by place; dtype and field also by name.
     shape : tuple of int
         Shape of the logical tensor.
     dtype : numpy dtype, optional
@@ -42,7 +51,8 @@ class DistributedSpace(Space):
     field : {"real", "complex"}, optional
         That of the dtype by default; ``"real"`` with a complex dtype makes a real space of complex arrays.
     **roles : Role
-        One for each axis of the grid, by its name.
+        One for each axis of the grid, by its name, which may be any: a keyword whose value is a role is that of the
+        grid axis of this name, ``dtype=Split(0)``, too. Or all of them in one mapping, ``roles={"rows": Split(0)}``.
 
     Attributes
     ----------
@@ -78,10 +88,16 @@ class DistributedSpace(Space):
         grid: Grid,
         shape: tuple[int, ...],
         dtype: npt.DTypeLike = np.float64,
-        field: Any = None,  # str or None; to a type checker, ``**roles`` might be it
-        **roles: Role,
+        field: str | None = None,
+        /,
+        **roles: Any,  # by name, also dtype, field, and a mapping of roles
     ) -> None:
+        if not isinstance(grid, Grid):
+            refuse(ArgumentTypeError(f"DistributedSpace: expected grid to be a Grid, found {show(grid)}"), grid)
         self.grid = grid
+        options = {key: roles.pop(key) for key in OPTIONS if key in roles and not isinstance(roles[key], Role)}
+        dtype, field = options.get("dtype", dtype), options.get("field", field)
+        roles = {**options.get("roles", {}), **roles}
         agreed(
             grid.world,
             "DistributedSpace",
@@ -97,7 +113,7 @@ class DistributedSpace(Space):
         if self.dtype.name not in ITEMSIZE:
             raise SpaceError(f"DistributedSpace: expected a dtype of {', '.join(ITEMSIZE)}, found {self.dtype}")
         rank, world = self.grid.world.rank, self.grid.world
-        self.layout = Layout(self.grid.axes, self.shape, roles)
+        self.layout = Layout(self.grid.places, self.shape, roles)
         self.shape = self.layout.shape_at(rank)
         self._counted = self.layout.counted_rank(rank)
         self._local = Euclidean(self.shape, self.dtype, self.field)
@@ -171,11 +187,21 @@ class DistributedSpace(Space):
         """Return the space of what a rank holds."""
         return Euclidean(self.layout.shape_at(rank), self.dtype, self.field)
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all ranks; collective. See `linop.Space.agree`."""
+        agreed(self.grid.world, f"{what} in {self}", lambda: _plain(value))
+
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
-        bits = arrays.to_numpy(arrays.copy(x + 0))  # adding zero makes -0 and +0 the same bits
-        digests = self.grid.world.allgather(hashlib.sha256(bits.tobytes()).digest(), "consistent")
-        return all(digests[rank] == digests[self.layout.counted_rank(rank)] for rank in range(self.grid.size))
+        digests = self.grid.world.allgather(self._digest(x), "consistent")
+        return all(digests[rank] == digests[self.layout.counted_rank(rank)] for rank in self.grid.places.members)
+
+    @staticmethod
+    def _digest(x: Array) -> str:
+        """Return what tells a vector from others that are not the same bit by bit."""
+        y = arrays.copy(x + 0)  # adding zero makes -0 and +0 the same bits
+        y[y != y] = float("nan")  # and there are many patterns of bits for what is no number
+        return hashlib.sha256(arrays.to_numpy(y).tobytes()).hexdigest()[:16]
 
     def _fault(self, x: Array) -> str | None:
         """Return what keeps `x` from being a vector here; see `linop.Space.check`."""
@@ -188,7 +214,7 @@ class DistributedSpace(Space):
             return "found a tensor that requires a gradient, which would stay on its rank; use torch_bridge.as_function"
         return fault
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, and let all ranks raise: they would wait for this one.
 
         Batches and dtypes that differ between ranks are found where something is communicated.
@@ -203,10 +229,11 @@ class DistributedSpace(Space):
     def positions(self) -> np.ndarray:
         """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
         found = np.full(self.shape, -1)
-        whole = [runs((0, extent), extent, "zero") for extent in self.global_shape]
-        for there, here in common_boxes(whole, self.layout.pieces_at(self.grid.world.rank)):
-            axes = np.ix_(*(np.arange(extent)[part] for extent, part in zip(self.global_shape, there, strict=True)))
-            found[here] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        pieces = self.layout.pieces_at(self.grid.world.rank)
+        for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
+            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
+            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
         return found
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
@@ -234,9 +261,10 @@ class DistributedSpace(Space):
         if len(shape) < ndim or shape[len(shape) - ndim :] != self.global_shape:
             raise SpaceError(f"{self}: expected a tensor that ends in shape {self.global_shape}, found shape {shape}")
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
-        whole = [runs((0, extent), extent, "zero") for extent in self.global_shape]
-        for there, here in common_boxes(whole, self.layout.pieces_at(self.grid.world.rank)):
-            part[(..., *here)] = tensor[(..., *there)]
+        pieces = self.layout.pieces_at(self.grid.world.rank)
+        for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
+            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            part[(..., *mine)] = tensor[(..., *whole)]
         return part
 
     def to_global(self, x: Array) -> Array:
@@ -262,10 +290,12 @@ class DistributedSpace(Space):
         what = Label(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        verdicts = world.allgather(same, "to_global")
-        if not all(verdicts):
-            told = tell_apart(["agrees" if agrees else "differs" for agrees in verdicts])
-            raise AgreementError(f"{self}: to_global: the vector is not the layout of one tensor: {told}")
+        found = "agrees" if same else "differs"
+        verdicts = world.allgather(f"{found}, digest {self._digest(tensor)}", "to_global")
+        if len(set(verdicts)) > 1 or not same:
+            raise AgreementError(
+                f"{self}: to_global: the vector is not the layout of one tensor: {tell_apart(verdicts)}"
+            )
         return tensor
 
     def everywhere(self) -> DistributedSpace:
@@ -274,9 +304,68 @@ class DistributedSpace(Space):
         grid = Grid(world, ranks=world.size)
         return DistributedSpace(grid, self.global_shape, self.dtype, self.field, ranks=Replicated())
 
-    def with_roles(self, **roles: Role) -> DistributedSpace:
-        """Return the same space with other roles along some grid axes. Collective."""
-        return DistributedSpace(self.grid, self.global_shape, self.dtype, self.field, **{**self.roles, **roles})
+    def with_roles(self, roles: Mapping[str, Role] | None = None, /, **more: Role) -> DistributedSpace:
+        """Return the same space with other roles along some grid axes. Collective.
+
+        Parameters
+        ----------
+        roles : mapping of str to Role, optional
+            By grid axis.
+        **more : Role
+            The same by name.
+        """
+        roles = {**self.roles, **(roles or {}), **more}
+        return DistributedSpace(self.grid, self.global_shape, self.dtype, self.field, roles=roles)
+
+    def like(
+        self,
+        shape: tuple[int, ...] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        field: str | None = None,
+        roles: Mapping[str, Role] | None = None,
+    ) -> DistributedSpace:
+        """Return a space on the same grid, without communication: for arguments that all ranks are known to pass alike.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            Of the logical tensor; as here by default.
+        dtype : numpy dtype, optional
+            As here by default.
+        field : {"real", "complex"}, optional
+            As here by default, unless the dtype is another: then that of the dtype.
+        roles : mapping of str to Role, optional
+            One for each axis of the grid; as here by default.
+
+        Raises
+        ------
+        SpaceError
+            When they make no space; the same on every rank.
+
+        Examples
+        --------
+        >>> from distdl_ops import Grid, Split, simulate
+        >>> def main(world):
+        ...     S = DistributedSpace(Grid(world, rows=3), (5,), rows=Split(0))
+        ...     return S.like(shape=(7, 2), dtype=np.float32).shape
+        >>> simulate(3, main)
+        [(3, 2), (2, 2), (2, 2)]
+        """
+        if field is None and (dtype is None or np.dtype(dtype) == self.dtype):
+            field = self.field
+        space = object.__new__(DistributedSpace)
+        space.grid = self.grid
+        space._build(
+            self.global_shape if shape is None else shape,
+            self.dtype if dtype is None else dtype,
+            field,
+            self.roles if roles is None else roles,
+        )
+        return space
+
+    def split_axes(self, axis: int) -> tuple[str, ...]:
+        """Return the grid axes that split a tensor axis, in order; none where it is whole on every rank."""
+        return self.layout.split_axes(axis)
 
     # -- equality and printing ----------------------------------------------------------------------------------------
 
@@ -296,14 +385,20 @@ def rearranged(space: DistributedSpace, roles: Mapping[str, Role]) -> Distribute
     SpaceError
         When they make no space; the same on every rank.
     """
-    found = object.__new__(DistributedSpace)
-    found.grid = space.grid
-    found._build(space.global_shape, space.dtype, space.field, roles)
-    return found
+    return space.like(roles=roles)
 
 
 def require_spaces(name: str, *spaces: object) -> None:
     """Raise a TypeError that names the operator unless these are distributed spaces."""
     for space in spaces:
         if not isinstance(space, DistributedSpace):
-            raise TypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+            raise ArgumentTypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+
+
+def _plain(value: object) -> object:
+    """Return a value with Python's numbers: equal numbers of NumPy's print differently."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return complex(value) if isinstance(value, Complex) else value

@@ -19,10 +19,11 @@ from distdl_ops.cost import ParallelCost, movement_cost
 from distdl_ops.layout import Layout
 from distdl_ops.movement.movement import Movement, movement_between
 from distdl_ops.multiplicity import multiplicity
-from distdl_ops.roles import Copies, Replicated, Role, Split
+from distdl_ops.roles import Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, rearranged
 from distdl_ops.words import counted
 from linop import Cost, Identity, LinearOperator, SpaceError, cost
+from linop.arguments import checked
 
 Price = Callable[[Cost], Any]
 """What is compared: the seconds of a `Machine`, or the time of a cost."""
@@ -48,6 +49,7 @@ def layouts_between(source: Layout, target: Layout, *, every: bool = False) -> I
 
     Examples
     --------
+    >>> from distdl_ops.roles import Copies
     >>> S, T = (Layout({"p": 2}, (4, 6), {"p": role}) for role in (Copies(), Replicated()))
     >>> for layout in layouts_between(S, T, every=True):
     ...     print(layout)
@@ -61,7 +63,7 @@ def layouts_between(source: Layout, target: Layout, *, every: bool = False) -> I
     for roles in itertools.product(*choices):
         try:
             layout = Layout(source.axes, source.shape, {**source.roles, **dict(zip(moving, roles, strict=True))})
-        except SpaceError:  # a tensor axis would be split twice
+        except SpaceError:  # roles that do not fit together: intervals of parts, say, without these
             continue
         if layout not in (source, target) and loses_nothing(layout):
             yield layout
@@ -72,11 +74,11 @@ def _roles(source: Layout, target: Layout, name: str, *, every: bool) -> list[Ro
     ends = source.roles[name], target.roles[name]
     simple: list[Role] = []
     axes = sorted(range(len(source.shape)), key=lambda axis: -source.shape[axis])
-    if every or isinstance(ends[1], Copies):
+    if every or ends[1].copies(target.axes[name]) > 1:
         simple.append(Replicated())
     if every:
         simple += [Split(axis) for axis in sorted(axes)]
-    elif not any(isinstance(role, Split) for role in ends):
+    elif all(role.axis is None for role in ends):
         simple += [Split(axis) for axis in axes[:1]]
     return list(dict.fromkeys([*ends, *simple]))
 
@@ -86,6 +88,7 @@ def loses_nothing(layout: Layout) -> bool:
 
     Examples
     --------
+    >>> from distdl_ops.roles import Copies
     >>> loses_nothing(Layout({"p": 2}, (4,), {"p": Split(0)})), loses_nothing(Layout({"p": 2}, (4,), {"p": Copies()}))
     (True, False)
     """
@@ -181,6 +184,7 @@ class Advice(NamedTuple):
         return f"{self.operator}: {counted(messages, 'message')}, {counted(sent, 'byte')}"
 
 
+@checked
 def advise(source: DistributedSpace, target: DistributedSpace, by: Price = operations) -> list[Advice]:
     """Return the ways to move a tensor from S to T: directly, by each layout between, and the best order of steps.
 

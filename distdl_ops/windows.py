@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 from distdl_ops.intervals import Interval, Intervals, Listed
-from distdl_ops.roles import Role, Split
+from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace
+from linop import SpaceError
 
 Continuation = Literal["zero", "periodic", "reflect", "edge"]
 """What lies beyond the ends of an axis: zeros, the axis again, its mirror image, or the entry at the end."""
@@ -136,9 +137,14 @@ def roles_seen(
     dict
         Those of the results, with other intervals.
 
+    Raises
+    ------
+    SpaceError
+        When a rank's results are no interval along an axis that has a window.
+
     Examples
     --------
-    >>> from distdl_ops import Grid, simulate
+    >>> from distdl_ops import Grid, Split, simulate
     >>> def main(world):
     ...     Y = DistributedSpace(Grid(world, rows=2), (4,), rows=Split(0))
     ...     return roles_seen(Y, {0: Window(kernel=3, stride=2, padding=(1, 1))}, (8,))
@@ -146,16 +152,22 @@ def roles_seen(
     {'rows': Split(0, [(-1, 4), (3, 8)])}
     """
     roles = dict(results.roles)
-    for name, role in results.roles.items():
-        if isinstance(role, Split) and role.axis in windows:
-            window, extent = windows[role.axis], shape[role.axis]
-            held: Intervals
-            if window.stride == 1 and boundary in ("zero", "periodic"):
-                below = window.padding[0]
-                held = role.intervals.widened(below, window.reach - below)
-            else:
-                held = Listed([window.view(interval, extent, boundary).held for interval in role.intervals])
-            roles[name] = Split(role.axis, held, "periodic" if boundary == "periodic" else "zero")
+    for axis, window in windows.items():
+        if not results.split_axes(axis):
+            continue
+        intervals, extent = results.layout.intervals(axis), shape[axis]
+        if intervals is None:
+            raise SpaceError(
+                f"{results}: a rank computes several intervals of results along axis {axis}, where each sees a window; "
+                f"expected one interval for each rank, as Split({axis}) makes them"
+            )
+        held: Intervals
+        if window.stride == 1 and boundary in ("zero", "periodic"):
+            below = window.padding[0]
+            held = intervals.widened(below, window.reach - below)
+        else:
+            held = Listed([window.view(interval, extent, boundary).held for interval in intervals])
+        roles |= results.layout.roles_for(axis, held, "periodic" if boundary == "periodic" else "zero")
     return roles
 
 
@@ -176,13 +188,12 @@ def views_here(
         As for `roles_seen`.
     """
     here = results.layout.intervals_at(results.grid.world.rank)
-    split = {role.axis for role in results.roles.values() if isinstance(role, Split)}
     views = {}
     for axis, window in windows.items():
         extent = shape[axis]
         if here is None:
             views[axis] = View((0, 0), (0, 0), (0, 0))
-        elif axis in split:
+        elif results.split_axes(axis):
             views[axis] = window.view(here[axis], extent, boundary)
         else:
             views[axis] = View((0, extent), window.padding, (0, extent + sum(window.padding)))

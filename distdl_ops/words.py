@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from distdl_ops.intervals import halo_of
 from distdl_ops.layout import Layout
-from distdl_ops.roles import Split
 
 
 def role_in_words(layout: Layout, name: str) -> str:
@@ -12,17 +10,11 @@ def role_in_words(layout: Layout, name: str) -> str:
 
     Examples
     --------
+    >>> from distdl_ops.roles import Split
     >>> role_in_words(Layout({"p": 2}, (8,), {"p": Split(0, [(-1, 6), (3, 10)])}), "p")
     'Split(0) with halo 1, 2'
     """
-    role = layout.roles[name]
-    if isinstance(role, Split):
-        halo = halo_of(role.intervals, layout.shape[role.axis])
-        if halo is not None and halo != (0, 0):
-            below, above = halo
-            around = ", periodic" if role.boundary == "periodic" else ""
-            return f"Split({role.axis}{around}) with halo {below}, {above}"
-    return layout.show(name)
+    return layout.describe(name)
 
 
 def in_words(layout: Layout) -> str:
@@ -30,6 +22,7 @@ def in_words(layout: Layout) -> str:
 
     Examples
     --------
+    >>> from distdl_ops.roles import Split
     >>> in_words(Layout({"p": 2, "q": 1}, (8, 3), {"p": Split(1), "q": Split(0, [(0, 9)])}))
     '(8, 3) p=Split(1) q=Split(0) with halo 0, 1'
     """

@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from distdl_ops import DistributedSpace, Finish, Start, World, simulate, world
-from distdl_ops.worlds.start import under_mpi
+from distdl_ops.worlds.start import in_job
 from distdl_ops.worlds.threads import MOST_RANKS
 from linop import check_adjoint
 from torch_bridge import Operator
@@ -330,8 +330,8 @@ def start(
     try:
         parser.parse_args(arguments, namespace=options)
     except ValueError as error:
-        return refuse(error, world() if under_mpi() else None)
-    if under_mpi():
+        return refuse(error, world() if in_job() else None)
+    if in_job():
         return program(world())
     options.ranks = options.ranks or parser.simulated
     if options.ranks > MOST_RANKS:

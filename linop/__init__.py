@@ -18,7 +18,16 @@ from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
 from linop.element import Element
-from linop.errors import ConvergenceError, SpaceError, VerificationError
+from linop.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ConvergenceError,
+    IntegerError,
+    LinopError,
+    ProcessError,
+    SpaceError,
+    VerificationError,
+)
 from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
@@ -113,6 +122,8 @@ __all__ = [
     "IRFFT",
     "RFFT",
     "Adjoint",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Block",
     "BlockDiagonal",
     "Circulant",
@@ -136,17 +147,20 @@ __all__ = [
     "HStack",
     "Identity",
     "ImaginaryPart",
+    "IntegerError",
     "Interpolation",
     "Inverse",
     "Kron",
     "Laplacian",
     "LinearOperator",
+    "LinopError",
     "Matrix",
     "Mean",
     "NonStationaryConvolution",
     "Outer",
     "Padding",
     "Permute",
+    "ProcessError",
     "Product",
     "RealPart",
     "Report",

@@ -23,6 +23,7 @@ import torch
 
 from distdl_ops import DistributedSpace, InFlight, World
 from linop import LinearOperator, Product, Space, arrays
+from linop.arguments import checked
 from linop.arrays import Vector
 from torch_bridge import compiled
 from torch_bridge.thread import ANYONE, thread_of
@@ -262,6 +263,7 @@ def _world(spaces: Iterable[Space]) -> World | None:
     return next((world for world in worlds if world.size > 1), None)
 
 
+@checked
 def as_function(operator: LinearOperator) -> Function:
     """Return a function of a vector that applies a linear operator, and whose gradient is the operator's adjoint.
 

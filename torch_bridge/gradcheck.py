@@ -24,8 +24,14 @@ import numpy as np
 import torch
 
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
+from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from linop.arguments import Whole, checked
+from linop.errors import ArgumentError
 from torch_bridge.nn.parameters import parameter_spaces
+
+DIRECTIONS = 3
+"""Along how many directions a gradient must be too large by the same number."""
 
 Place = DistributedSpace | Role
 """How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
@@ -106,6 +112,7 @@ class GradientReport:
         )
 
 
+@checked
 def spmd_gradcheck(
     f: Callable[..., Any],
     inputs: Sequence[torch.Tensor],
@@ -114,7 +121,7 @@ def spmd_gradcheck(
     domains: Sequence[Place] | None = None,
     codomains: Sequence[Place] | None = None,
     parameters: Mapping[str, Place] | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> GradientReport:
     """Check the gradient of a function of all ranks: one backward pass, and two more forward passes. Collective.
 
@@ -147,6 +154,8 @@ def spmd_gradcheck(
     ------
     SpaceError
         When there are not as many places as inputs or outputs.
+    AgreementError
+        When the ranks have different seeds.
 
     Examples
     --------
@@ -166,6 +175,7 @@ def spmd_gradcheck(
     >>> simulate(2, main)[0]
     (True, False)
     """
+    agreed(world, "spmd_gradcheck: seed", lambda: seed)
     check = _Check(f, inputs, world, domains, codomains, parameters or {}, seed)
     return check.report()
 
@@ -192,11 +202,14 @@ class _Check:
         self.wanted = [x.requires_grad for x in (*inputs, *own.values())]
         self.places = [*_places("domains", domains, len(inputs)), *(known.get(name, Copies()) for name in own)]
         self.codomains = codomains
-        self.directions = [
-            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
-        ]
+        self.directions = self.directions_of(0)
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
         self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
+
+    def directions_of(self, stream: int) -> list[torch.Tensor]:
+        """Return a direction for each of this rank's inputs; another one for each stream."""
+        places = enumerate(zip(self.values, self.places, strict=True))
+        return [self.draw(x, place, k + stream * len(self.values)) for k, (x, place) in places]
 
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
@@ -241,10 +254,16 @@ class _Check:
         """Compare the two sides; where they differ, look for the inputs that are wrong."""
         cotangents, gradients = self.backward()
         derivatives = self.forward(self.wanted)
+        self.gradients = gradients
         left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
         right = [_pair(g, v) * wanted for g, v, wanted in zip(gradients, self.directions, self.wanted, strict=True)]
         sizes = sum(_pair(w, w) for w in derivatives), sum(_pair(g, g) for g in gradients)
         everyone = self.world.allgather((left, right, self.wanted, sizes), "spmd_gradcheck")
+        if not any(any(found[2]) and found[0] for found in everyone):  # on all ranks alike
+            raise ArgumentError(
+                "spmd_gradcheck: expected inputs to have a tensor that requires a gradient, on some rank, and f to "
+                "return one; there is nothing to check"
+            )
         forward = sum(self.counted([found[0] for found in everyone], self.targets))
         backward = sum(self.counted([found[1] for found in everyone], self.places))
         scale = math.sqrt(max(sum(found[3][k] for found in everyone) for k in range(2))) or 1.0
@@ -371,6 +390,18 @@ class _Check:
         drawn = generator.standard_normal((2, *like.shape))
         numbers = drawn[0] + 1j * drawn[1] if like.is_complex() else drawn[0]
         return torch.from_numpy(np.asarray(numbers)).to(like)
+
+
+def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | None:
+    """Return by which number what was found is too large along every direction; None where there is none."""
+    if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
+        return None
+    ratios = [found / expected for expected, found in sides]
+    doubts = [
+        2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
+    ]
+    alike = all(abs(ratio - ratios[0]) <= doubt + doubts[0] for ratio, doubt in zip(ratios, doubts, strict=True))
+    return ratios[0] if alike else None
 
 
 def _pair(x: torch.Tensor, y: torch.Tensor) -> float:

@@ -18,13 +18,14 @@ from collections.abc import Callable
 import numpy.typing as npt
 
 from distdl_ops.compositions.shared import fingerprint, local, moved, require_codomain, result_space, settled, whole
-from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.windows import CONTINUATIONS, Continuation, View, Window, roles_seen, views_here
 from linop import Convolution, Correlation, Euclidean, Identity, LinearOperator, Padding, Restriction, SpaceError
+from linop.arguments import checked
 from linop.operators.correlation import PerAxis, Widths
 
 
+@checked
 def DistributedCorrelation(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,
@@ -81,6 +82,7 @@ def DistributedCorrelation(
     return _laid_out("DistributedCorrelation", serial, domain, boundary, codomain)
 
 
+@checked
 def DistributedConvolution(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,
@@ -138,7 +140,7 @@ def _laid_out(
             raise SpaceError(f"boundary is one of {', '.join(map(repr, CONTINUATIONS))}, found {boundary!r}")
         channels = len(domain.global_shape) - len(found.stride)
         for axis, role in domain.roles.items():
-            if isinstance(role, Split) and role.axis < channels:
+            if role.axis is not None and role.axis < channels:
                 raise SpaceError(f"the channels must not be split, found {axis}={role!r}")
         spatial = domain.global_shape[channels:]
         if boundary != "zero" and any(n == 0 and any(pair) for n, pair in zip(spatial, found.padding, strict=True)):

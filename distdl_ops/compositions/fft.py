@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from distdl_ops.compositions.pencils import Stage, ends_of, stages
 from distdl_ops.compositions.shared import held, moved, require_codomain, settled, whole
-from distdl_ops.grid import Grid
 from distdl_ops.local import Local
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, Euclidean, Identity, LinearOperator
+from linop.arguments import checked
 from linop.operators.fft import Norm
 
 
+@checked
 def DistributedFFT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,
@@ -71,7 +72,7 @@ def DistributedFFT(
         "DistributedFFT", domain, build, lambda found: f"axes={found}, {norm=}, inverse={bool(inverse)}, {codomain=}"
     )
 
-    pencils = stages(domain.grid.axes, domain.roles, domain.global_shape, found, towards=ends_of(codomain))
+    pencils = stages(domain.roles, domain.global_shape, found, towards=ends_of(codomain))
     F, end = along_stages(domain, pencils, lambda X, some: FFT(X, some, norm=norm, inverse=inverse))
     return moved(end, codomain) @ F
 
@@ -101,6 +102,5 @@ def along_stages(
 
 
 def staged(space: DistributedSpace, stage: Stage) -> DistributedSpace:
-    """Return how tensors lie in a stage. Collective."""
-    grid = Grid(space.grid.world, **stage.grid)
-    return DistributedSpace(grid, space.global_shape, space.dtype, space.field, **stage.roles)
+    """Return how tensors lie in a stage."""
+    return space.like(roles=stage.roles)

@@ -34,17 +34,19 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.compositions.shared import fingerprint, local, moved, settled
-from distdl_ops.intervals import Interval
 from distdl_ops.movement.movement import Movement
 from distdl_ops.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError
+from linop.arguments import checked
 
 Block = Callable[[slice, slice], npt.ArrayLike]
 """Returns the entries of a matrix in some rows and columns."""
 
 
+@checked
 def DistributedMatrix(
     entries: npt.ArrayLike | Block, domain: DistributedSpace, codomain: DistributedSpace
 ) -> LinearOperator:
@@ -104,9 +106,9 @@ def DistributedMatrix(
     sums = codomain.with_roles(**{axis: rows for axis, (_, rows) in shares.items()})
     world = domain.grid.world
     partial = agreed(world, name, lambda: _partial(domain, seen, sums, codomain))
-    across, down = (space.layout.intervals_at(world.rank) or ((0, 0),) for space in (seen, sums))
+    across, down = (_held(space) for space in (seen, sums))
     given = entries if found is None else found
-    block = agreed(world, name, lambda: _block(given, down[0], across[0], domain), describe=lambda found: found.dtype)
+    block = agreed(world, name, lambda: _block(given, down, across, domain), describe=lambda found: found.dtype)
 
     def multiply(X: Euclidean, Y: Euclidean) -> LinearOperator:
         A = Matrix(block, Euclidean(X.shape[0], X.dtype), Euclidean(Y.shape[0], Y.dtype))
@@ -138,11 +140,13 @@ def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, t
     Where x is split and the product is copies, these are partial sums.
     """
     target = {
-        axis: Split(role.axis) if isinstance(role, Split) and not codomain.layout.holds_once_along(axis) else role
+        axis: _by_itself(codomain, axis)
+        if role.axis is None or codomain.layout.holds_once_along(axis)
+        else Split(role.axis)
         for axis, role in codomain.roles.items()
     }
-    pairs = {axis: (x, target[axis]) for axis, x in domain.roles.items()}
-    by_y = {y.axis for x, y in pairs.values() if isinstance(y, Split) and not _is_split(x)}
+    pairs = {axis: (_by_itself(domain, axis), target[axis]) for axis in domain.roles}
+    by_y = {y.axis for x, y in pairs.values() if y.axis is not None and not _is_split(x)}
     y_moves = codomain.global_shape[0] <= domain.global_shape[0]  # where both are split, the shorter one does
     shares: dict[str, tuple[Role, Role]] = {}
     for axis, (x, y) in pairs.items():
@@ -150,11 +154,11 @@ def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, t
             shares[axis] = x, Copies()
         elif _is_split(y):
             shares[axis] = Copies(), y
-        elif isinstance(y, Split):
+        elif y.axis is not None:
             shares[axis] = y, y
-        elif isinstance(x, Split) and x.axis not in by_y:
+        elif x.axis is not None and x.axis not in by_y:
             shares[axis] = x, x
-        elif isinstance(x, Copies) and isinstance(y, Copies):
+        elif x == y == Copies():
             shares[axis] = x, y
         else:
             place = next((role for role in (y, x) if isinstance(role, At)), Replicated())
@@ -164,7 +168,14 @@ def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, t
 
 def _is_split(role: Role) -> bool:
     """Say whether a role splits the axis that the matrix acts on."""
-    return isinstance(role, Split) and role.axis == 0
+    return role.axis == 0
+
+
+def _by_itself(space: DistributedSpace, name: str) -> Role:
+    """Return the role along a grid axis; of one that divides what others give, what can stand without these."""
+    role = space.roles[name]
+    nested = role.axis is not None and space.split_axes(role.axis)[0] != name
+    return role.plain() if nested else role
 
 
 def _partial(
@@ -177,13 +188,13 @@ def _partial(
     where = f"DistributedMatrix : {domain} -> {codomain}"
     copied = [axis for axis in domain.roles if not domain.layout.holds_once_along(axis)]
     for axis in copied:
-        if domain != seen or isinstance(domain.roles[axis], Split):
+        if domain != seen or domain.roles[axis].axis is not None:
             raise SpaceError(
                 f"{where}: the product needs x as {seen}; {axis}={domain.roles[axis]!r} holds entries more than once, "
                 f"and they would be added up; expected one vector, replicated along {axis!r}"
             )
-    copies = [axis for axis, role in sums.roles.items() if isinstance(role, Copies)]
-    kept = [axis for axis in copies if isinstance(seen.roles[axis], Copies)]
+    copies = [axis for axis, role in sums.roles.items() if role == Copies()]
+    kept = [axis for axis in copies if seen.roles[axis] == Copies()]
     partial = [axis for axis in copies if axis not in kept]
     if kept and (partial or sums != codomain):
         raise SpaceError(
@@ -193,14 +204,32 @@ def _partial(
     return partial
 
 
-def _block(entries: Any, rows: Interval, columns: Interval, domain: DistributedSpace) -> np.ndarray:
+def _held(space: DistributedSpace) -> list[Run]:
+    """Return the runs of the first tensor axis that this rank holds; an empty one where it holds nothing."""
+    pieces = space.layout.pieces_at(space.grid.world.rank)
+    return (pieces[0] if pieces else []) or [Run(0, 0, 0)]
+
+
+def _block(entries: Any, rows: list[Run], columns: list[Run], domain: DistributedSpace) -> np.ndarray:
     """Return a copy of this rank's block; raise where a function returns something else."""
-    place = slice(*rows), slice(*columns)
-    found = Matrix(entries(*place) if callable(entries) else entries[place]).entries
-    expected = (rows[1] - rows[0], columns[1] - columns[0])
-    if found.shape != expected or (found.dtype.kind == "c" and domain.dtype.kind != "c"):
-        raise SpaceError(
-            f"DistributedMatrix on {domain}: expected a block of shape {expected} for rows {rows} and columns "
-            f"{columns}, complex only where the spaces are, found {found.dtype} of shape {found.shape}"
+    if not callable(entries):
+        place = (
+            np.concatenate([np.arange(start, start + length) for _, start, length in run]) for run in (rows, columns)
         )
-    return found
+        return Matrix(entries[np.ix_(*place)]).entries
+    parts = [[_part(entries, row, column, domain) for column in columns] for row in rows]
+    return Matrix(np.block(parts)).entries
+
+
+def _part(entries: Block, row: Run, column: Run, domain: DistributedSpace) -> np.ndarray:
+    """Return what a function returns for a run of rows and one of columns; raise where that is something else."""
+    rows, columns = slice(row.start, row.start + row.length), slice(column.start, column.start + column.length)
+    block = Matrix(entries(rows, columns)).entries
+    expected = row.length, column.length
+    if block.shape != expected or (block.dtype.kind == "c" and domain.dtype.kind != "c"):
+        raise SpaceError(
+            f"DistributedMatrix on {domain}: expected a block of shape {expected} for rows {(rows.start, rows.stop)} "
+            f"and columns {(columns.start, columns.stop)}, complex only where the spaces are, found {block.dtype} of "
+            f"shape {block.shape}"
+        )
+    return block

@@ -20,12 +20,14 @@ import numpy as np
 from distdl_ops.compositions.gather import DistributedGather
 from distdl_ops.compositions.shared import fingerprint, local, moved, require_codomain, settled
 from distdl_ops.grid import Grid
-from distdl_ops.intervals import Interval
+from distdl_ops.intervals import Interval, Intervals
 from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Restriction, SpaceError
+from linop.arguments import checked
 
 
+@checked
 def DistributedRestriction(
     domain: DistributedSpace, index: Any, *, codomain: DistributedSpace | None = None, balanced: bool = False
 ) -> LinearOperator:
@@ -67,27 +69,30 @@ def DistributedRestriction(
     if isinstance(index, list | np.ndarray):
         return _taken(domain, np.asarray(index), codomain)
 
-    def build() -> list[range]:
+    def build() -> tuple[list[range], dict[int, Intervals]]:
         taken = _ranges(index, domain.global_shape)
         require_codomain(domain, codomain, tuple(map(len, taken)), domain.dtype)
         if balanced and codomain is not None:
             raise SpaceError(f"expected a codomain or balanced=True, found both: {codomain}")
-        return taken
+        parts = {axis: domain.layout.intervals(axis) for axis in range(len(taken)) if domain.split_axes(axis)}
+        for axis, intervals in parts.items():
+            if intervals is None:
+                raise SpaceError(
+                    f"a rank holds several intervals of axis {axis}, of which a slice takes what no roles describe; "
+                    f"expected one interval for each rank: a Repartition to Split({axis}) comes before"
+                )
+        return taken, {axis: intervals for axis, intervals in parts.items() if intervals is not None}
 
-    taken = settled(
-        "DistributedRestriction", domain, build, lambda found: f"{found}, codomain={codomain!r}, balanced={balanced!r}"
+    taken, parts = settled(
+        *("DistributedRestriction", domain, build),
+        lambda built: f"{built[0]}, codomain={codomain!r}, balanced={balanced!r}",
     )
-    kept: dict[str, Role] = {}
-    for name, role in domain.roles.items():
-        if isinstance(role, Split):
-            kept[name] = Split(role.axis, [_places(interval, taken[role.axis]) for interval in role.intervals])
-        else:
-            kept[name] = role
-    shape = tuple(map(len, taken))
-    result = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **kept)
+    kept: dict[str, Role] = dict(domain.roles)
+    for axis, intervals in parts.items():
+        kept |= domain.layout.roles_for(axis, [_places(interval, taken[axis]) for interval in intervals])
+    result = domain.like(shape=tuple(map(len, taken)), roles=kept)
     if balanced:
-        even = {name: Split(role.axis) for name, role in kept.items() if isinstance(role, Split)}
-        codomain = result.with_roles(**even)
+        codomain = result.with_roles({name: Split(r.axis) for name, r in kept.items() if r.axis is not None})
     rank = domain.grid.world.rank
     before, after = domain.layout.intervals_at(rank), result.layout.intervals_at(rank)
     here = tuple(map(_slice, before or (), after or (), taken)) or (slice(0, 0),) * domain.ndim

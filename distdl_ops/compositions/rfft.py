@@ -18,10 +18,12 @@ from distdl_ops.compositions.pencils import ends_of, stages
 from distdl_ops.compositions.shared import local, moved, require_codomain, settled, whole
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, RFFT, Euclidean, LinearOperator, RealPart, SpaceError
+from linop.arguments import checked
 from linop.operators.fft import Norm, checked_norm
 from linop.operators.rfft import checked_last
 
 
+@checked
 def DistributedRFFT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,
@@ -76,9 +78,7 @@ def DistributedRFFT(
     (*_, last), half = found = settled(
         "DistributedRFFT", domain, build, lambda found: f"axes={found[0]}, {norm=}, {codomain=}"
     )
-    first, *others = stages(
-        *(domain.grid.axes, domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain)
-    )
+    first, *others = stages(*(domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain))
     start = staged(domain, first)
     spectra = DistributedSpace(start.grid, half, dtype, "real", **start.roles)
 

@@ -14,6 +14,7 @@ from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, LinearOperator, SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError
 
 T = TypeVar("T")
 
@@ -56,8 +57,8 @@ def settled(
             if once and copied:
                 raise SpaceError(f"expected each entry once, found {copied[0]}={domain.roles[copied[0]]!r}")
             return build()
-        except SpaceError as error:
-            raise SpaceError(f"{name} on {domain}: {error}") from None
+        except (SpaceError, ArgumentError) as error:
+            raise type(error)(f"{name} on {domain}: {error}") from None
 
     return agreed(domain.grid.world, name, attempt, describe=lambda found: f"{domain!r}, {describe(found)}")
 
@@ -69,7 +70,7 @@ def require_codomain(
     if codomain is None:
         return
     if not isinstance(codomain, DistributedSpace):
-        raise TypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
+        raise ArgumentTypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
     found, expected = (codomain.global_shape, codomain.dtype, codomain.field), (shape, dtype, domain.field)
     if found != expected:
         raise SpaceError(
@@ -100,14 +101,15 @@ def held(space: DistributedSpace) -> Euclidean:
 
 
 def carried_roles(space: DistributedSpace, shape: Sequence[int]) -> dict[str, Role]:
-    """Return the roles of a space for tensors of other extents: where an extent is another, a split is balanced."""
+    """Return the roles of a space for tensors of other extents.
 
-    def carried(role: Role) -> Role:
-        if not isinstance(role, Split) or shape[role.axis] == space.global_shape[role.axis]:
-            return role
-        return Split(role.axis)
-
-    return {name: carried(role) for name, role in space.roles.items()}
+    Where an extent is another, or ranks hold several intervals, a split is balanced.
+    """
+    roles = dict(space.roles)
+    for axis, extent in enumerate(space.global_shape):
+        if extent != shape[axis] or space.layout.intervals(axis) is None:
+            roles |= dict.fromkeys(space.split_axes(axis), Split(axis))
+    return roles
 
 
 def result_space(
@@ -117,17 +119,19 @@ def result_space(
     dtype: np.dtype[Any],
     unsplit: Sequence[int] = (),
 ) -> DistributedSpace:
-    """Return how results lie where they are computed. Collective.
+    """Return how results lie where they are computed.
 
-    They are computed where the codomain holds them, if it holds each entry once, and does not split the axes that must
-    be whole. Else, or without a codomain, they are split as the domain is.
+    They are computed where the codomain holds them, if it holds each entry once and in one interval a rank, and does
+    not split the axes that must be whole. Else, or without a codomain, they are split as the domain is.
     """
-    if codomain is not None and all(
-        codomain.layout.holds_once_along(name) and not (isinstance(role, Split) and role.axis in unsplit)
-        for name, role in codomain.roles.items()
+    if (
+        codomain is not None
+        and codomain.layout.holds_once
+        and all(codomain.layout.intervals(axis) is not None for axis in range(len(shape)))
+        and not any(map(codomain.split_axes, unsplit))
     ):
         return codomain
-    return DistributedSpace(domain.grid, shape, dtype, domain.field, **carried_roles(domain, shape))
+    return domain.like(shape=shape, dtype=dtype, field=domain.field, roles=carried_roles(domain, shape))
 
 
 # -- factors -----------------------------------------------------------------------------------------------------------

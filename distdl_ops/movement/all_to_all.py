@@ -14,10 +14,11 @@ Source: "MPI: A Message-Passing Interface Standard", version 4.1 (2023), section
 
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
-from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that changes which tensor axis is split along grid axes. Collective.
 
@@ -56,16 +57,11 @@ def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
             return f"{expected}; found the same roles along all of them"
         for name in moving:
             s, t = source.roles[name], target.roles[name]
-            if not (isinstance(s, Split) and isinstance(t, Split)) or s.axis == t.axis:
+            if s.axis is None or t.axis is None or s.axis == t.axis:
                 return f"{expected}; found {s!r} to {t!r} along {name!r}"
-            for space, role in ((source, s), (target, t)):
-                if not _divides(space, name, role):
-                    return f"expected intervals that divide tensor axis {role.axis}, found {name}={role!r} in {space}"
+            for space, role, axis in ((source, s, s.axis), (target, t, t.axis)):
+                if not space.layout.divides(axis):
+                    return f"expected intervals that divide tensor axis {axis}, found {name}={role!r} in {space}"
         return None
 
     return require("AllToAll", source, target, fits)
-
-
-def _divides(space: DistributedSpace, name: str, role: Split) -> bool:
-    """Say whether every entry of a tensor axis lies in one interval, and nothing else does."""
-    return space.layout.holds_once_along(name) and role.intervals.total == space.global_shape[role.axis]

@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
-from distdl_ops.grid import rank_at
+from distdl_ops.grid import place_at
 from distdl_ops.layout import Layout
-from distdl_ops.roles import At, Copies, Replicated, Role
+from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import World
 from linop import arrays
@@ -80,7 +80,7 @@ def collective(source: DistributedSpace, target: DistributedSpace) -> Collective
     if found is None:
         return None
     lengths = {axis: source.grid.axes[axis] for axis in source.layout.moving_axes(target.layout)}
-    root = rank_at(lengths, {axis: _root(source.roles[axis], target.roles[axis]) for axis in lengths})
+    root = place_at(lengths, {axis: _root(source.roles[axis], target.roles[axis], lengths[axis]) for axis in lengths})
     return Collective(found.kind, found.ranks, source.grid.line(tuple(lengths)), root, target.shape)
 
 
@@ -97,6 +97,7 @@ def way(source: Layout, target: Layout) -> Way | None:
 
     Examples
     --------
+    >>> from distdl_ops.roles import Copies, Replicated
     >>> for p in (4, 1000):
     ...     S, T = (Layout({"rows": p}, (8,), {"rows": role}) for role in (Copies(), Replicated()))
     ...     print(way(S, T), way(T, S))
@@ -112,22 +113,26 @@ def named(source: Layout, target: Layout) -> Way | None:
     if not source.same_grid(target):
         return None
     moving = source.moving_axes(target)
-    kinds = {_kind(source.roles[axis], target.roles[axis]) for axis in moving}
+    kinds = {
+        _kind(s, t, length)
+        for s, t, length in ((source.roles[axis], target.roles[axis], source.axes[axis]) for axis in moving)
+        if length > 1 or s.axis is not None or t.axis is not None
+    }
     kind = kinds.pop() if len(kinds) == 1 else None
     return None if kind is None else Way(kind, math.prod(source.axes[axis] for axis in moving))
 
 
-def _kind(source: Role, target: Role) -> Kind | None:
-    """Return the collective along one axis."""
-    if isinstance(source, At) and isinstance(target, Copies | Replicated):
-        return "broadcast"
-    if isinstance(source, Copies) and isinstance(target, At):
-        return "reduce"
-    if isinstance(source, Copies) and isinstance(target, Copies | Replicated):
-        return "allreduce"
-    return None
+def _kind(source: Role, target: Role, length: int) -> Kind | None:
+    """Return the collective along one axis of this length: the roles split no tensor axis there."""
+    if source.axis is not None or target.axis is not None:
+        return None
+    sends, receives = len(source.holders(length)), len(target.holders(length))
+    if source.copies(length) == length:
+        return "reduce" if receives == 1 else "allreduce"
+    return "broadcast" if sends == 1 < receives else None
 
 
-def _root(source: Role, target: Role) -> int:
+def _root(source: Role, target: Role, length: int) -> int:
     """Return the coordinate of the rank that sends to all, or receives from all; 0 where there is none."""
-    return next((role.index for role in (source, target) if isinstance(role, At)), 0)
+    alone = [role.holders(length)[0] for role in (source, target) if len(role.holders(length)) == 1]
+    return alone[0] if alone else 0

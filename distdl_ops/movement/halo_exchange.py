@@ -18,15 +18,18 @@ from typing import Any
 from distdl_ops.intervals import Listed, widened
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
-from distdl_ops.roles import Boundary, Role, Split
+from distdl_ops.roles import Role
+from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from linop.arguments import checked
 
 Widths = Sequence[int] | Sequence[Sequence[int]]
 """Entries below and above: one pair for all ranks of a grid axis, or one for each."""
 
 
+@checked
 def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Movement:
     """Return the movement that gives every rank a halo. Collective.
 
@@ -41,15 +44,16 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
         Splits the tensor axes that get a halo.
     widths : dict
         For a tensor axis, how many entries below and above a rank's interval: a pair ``(below, above)`` for all ranks,
-        or a sequence of pairs, one for each rank of the grid axis that splits it. Either may be zero or negative.
+        or a sequence of pairs, one for each rank of the grid axis that splits it,
+        or, of several that do, for each part in row-major order. Either may be zero or negative.
     boundary : {"zero", "periodic"}, optional
         What the halo holds beyond the tensor: zeros, or the entries from its other end.
 
     Raises
     ------
     SpaceError
-        When an axis is not split, a width is no whole number, there are not as many pairs as ranks, or the space holds
-        an entry twice.
+        When an axis is not split, or into parts of several intervals, a width is no whole number, there are not as many
+        pairs as parts, or the space holds an entry twice.
 
     Examples
     --------
@@ -74,7 +78,7 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
     """
     require_spaces("HaloExchange", space)
     wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
-    return require("HaloExchange", space, space.with_roles(**wider), lambda: None)
+    return require("HaloExchange", space, space.like(roles=wider), lambda: None)
 
 
 def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:
@@ -83,23 +87,28 @@ def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boun
     copied = [name for name, role in space.roles.items() if not space.layout.holds_once_along(name)]
     if copied:
         raise SpaceError(f"{here}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
-    splits = {role.axis: (name, role) for name, role in space.roles.items() if isinstance(role, Split)}
-    wider: dict[str, Role] = {}
-    for axis, found in widths.items():
-        if axis not in splits:
+    wider: dict[str, Role] = dict(space.roles)
+    for axis, given in widths.items():
+        names = space.split_axes(axis)
+        if not names:
             raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
-        name, role = splits[axis]
-        everyone, each = _pair(found), _pairs(found, len(role.intervals))
+        intervals = space.layout.intervals(axis)
+        if intervals is None:
+            raise SpaceError(
+                f"{here}: tensor axis {axis} is split into parts of several intervals, each with ends of its own; "
+                f"expected one interval for each rank, as Split({axis}) makes them"
+            )
+        everyone, each = _pair(given), _pairs(given, len(intervals))
         if everyone is not None:
-            wider[name] = Split(axis, role.intervals.widened(*everyone), boundary)
+            intervals = intervals.widened(*everyone)
         elif each is not None:
-            held = Listed([widened(interval, *pair) for interval, pair in zip(role.intervals, each, strict=True)])
-            wider[name] = Split(axis, held, boundary)
+            intervals = Listed([widened(interval, *pair) for interval, pair in zip(intervals, each, strict=True)])
         else:
             raise SpaceError(
-                f"{here}: expected a pair of widths for axis {axis}, or {len(role.intervals)} pairs, one for each rank "
-                f"along {name!r}; found {found!r}"
+                f"{here}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
+                f"along {', '.join(map(repr, names))}; found {given!r}"
             )
+        wider |= space.layout.roles_for(axis, intervals, boundary)
     return wider
 
 

@@ -37,6 +37,7 @@ from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -59,6 +60,12 @@ NAMES: dict[tuple[type[Role], type[Role]], str] = {
     (Replicated, Replicated): "Identity",
 }
 """The table above."""
+
+
+def name_of_pair(source: Role, target: Role) -> str:
+    """Return what the table calls the movement from one role to another; a role that splits an axis is a `Split`."""
+    one, other = (type(role) if role.axis is None else Split for role in (source, target))
+    return NAMES[one, other]
 
 
 @final
@@ -93,6 +100,7 @@ class Movement(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         require_spaces("Movement", source, target)
         world = source.grid.world
@@ -116,9 +124,9 @@ class Movement(LinearOperator):
 
     @property
     def gain(self) -> float:
-        """The norm: the root of how often an entry is held at most, by the source times by the target."""
-        held = (multiplicity(space.layout) for space in (self.domain, self.codomain))
-        return math.sqrt(math.prod(found.largest for found in held))
+        """The norm: the root of how often an entry is held, by the source times by the target, at most."""
+        source, target = multiplicity(self.domain.layout), multiplicity(self.codomain.layout)
+        return math.sqrt(source.times(target).largest)
 
     @property
     def claims(self) -> Claims:
@@ -185,7 +193,7 @@ def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
         return "Movement"
     names: dict[str, list[str]] = {}
     for axis in source.layout.moving_axes(target.layout):
-        name = NAMES[type(source.roles[axis]), type(target.roles[axis])]
+        name = name_of_pair(source.roles[axis], target.roles[axis])
         if name == "Repartition" and not target.layout.holds_once_along(axis):
             name = "HaloExchange"
         elif name == "Repartition" and not source.layout.holds_once_along(axis):

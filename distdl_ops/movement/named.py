@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from distdl_ops.movement.movement import NAMES, Movement, name_movement
-from distdl_ops.roles import Role
+from distdl_ops.movement.movement import NAMES, Movement, name_movement, name_of_pair
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
@@ -49,14 +48,10 @@ def roles_named(name: str, source: DistributedSpace, target: DistributedSpace) -
         if source.grid != target.grid:
             return f"expected one grid, found {source.grid} and {target.grid}"
         moving = source.layout.moving_axes(target.layout)
-        others = [axis for axis in moving if _name(source.roles[axis], target.roles[axis]) != name]
+        others = [axis for axis in moving if name_of_pair(source.roles[axis], target.roles[axis]) != name]
         if others:
             roles = f"{source.roles[others[0]]!r} to {target.roles[others[0]]!r}"
             return f"{expected}; found {roles} along {others[0]!r}"
         return None if moving else f"{expected}; found the same roles along all of them"
 
     return fits
-
-
-def _name(source: Role, target: Role) -> str:
-    return NAMES[type(source), type(target)]

@@ -19,12 +19,12 @@ from __future__ import annotations
 import operator
 from typing import final
 
-from distdl_ops.grid import coordinates_of, rank_at
 from distdl_ops.label import Label
-from distdl_ops.roles import At, Copies, Role, Split
+from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -59,7 +59,7 @@ class Shift(LinearOperator):
     Examples
     --------
     >>> import numpy as np
-    >>> from distdl_ops import Grid, simulate
+    >>> from distdl_ops import Grid, Split, simulate
     >>> def main(world):
     ...     S = DistributedSpace(Grid(world, rows=3), (5,), rows=Split(0))
     ...     ring, line = Shift(S, 1, "rows"), Shift(S, 1, "rows", periodic=False)
@@ -75,29 +75,29 @@ class Shift(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, space: DistributedSpace, steps: int, axis: str, periodic: bool = True) -> None:
         require_spaces("Shift", space)
-        steps, role = agreed(
+        steps, roles = agreed(
             space.grid.world,
             "Shift",
             lambda: _check(space, steps, axis),
             describe=lambda found: f"Shift({space}, {found[0]}, {axis!r}, periodic={bool(periodic)})",
         )
-        super().__init__(space, space if role == space.roles[axis] else space.with_roles(**{axis: role}))
+        super().__init__(space, space if roles == space.roles else space.like(roles=roles))
         self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
         self._receiver, self._sender = self._neighbour(steps), self._neighbour(-steps)
         self._label = Label(repr(self), self.domain.ndim)
 
     def _neighbour(self, steps: int) -> int | None:
         """Return the rank some steps on along the axis; None beyond its end, and of a rank outside the grid."""
-        axes = self.domain.grid.axes
-        here = coordinates_of(axes, self.domain.grid.world.rank)
-        if here is None:
+        grid = self.domain.grid
+        if grid.coordinates is None:
             return None
-        place = here[self.axis] + steps
+        place, length = grid.coordinates[self.axis] + steps, grid.axes[self.axis]
         if self.periodic:
-            place %= axes[self.axis]
-        return rank_at(axes, {**here, self.axis: place}) if 0 <= place < axes[self.axis] else None
+            place %= length
+        return grid.rank_at({**grid.coordinates, self.axis: place}) if 0 <= place < length else None
 
     @property
     def exact(self) -> bool:
@@ -151,8 +151,8 @@ class Shift(LinearOperator):
         return f"Shift({self.axis}, {self.steps}{'' if self.periodic else ', periodic=False'})"
 
 
-def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, Role]:
-    """Return the number of steps, and the role that the axis plays after them; raise where there is none."""
+def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[str, Role]]:
+    """Return the number of steps, and the roles after them; raise where there are none."""
     here = f"Shift({space}, {steps!r}, {axis!r})"
     if axis not in space.roles:
         raise SpaceError(f"{here}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
@@ -160,14 +160,15 @@ def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, Role]:
         steps = operator.index(steps)
     except TypeError:
         raise SpaceError(f"{here}: expected a whole number of steps, found {steps!r}") from None
-    role, length = space.roles[axis], space.grid.axes[axis]
-    if isinstance(role, At):
-        return steps, At((role.index + steps) % length)
-    if isinstance(role, Split):
-        return steps, Split(role.axis, role.intervals.rolled(steps), role.boundary)
-    if isinstance(role, Copies):
-        return steps, role
+    roles = space.layout.rolled(axis, steps)
+    if roles is not None:
+        return steps, roles
+    if space.roles[axis].replicated:
+        raise SpaceError(
+            f"{here}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
+            f"vector, which cannot go on to another; Copy makes a vector of everyone's own"
+        )
     raise SpaceError(
-        f"{here}: expected Copies, Split or At along {axis!r}, found {role!r}: all ranks store one vector, which "
-        f"cannot go on to another; Copy makes a vector of everyone's own"
+        f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
+        f"say where they are afterwards"
     )

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
 from distdl_ops.worlds.world import DeadlockError, World
-from linop import SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError, ProcessError, SpaceError, of_all
 
 T = TypeVar("T")
 
 
-class AgreementError(ValueError):
+class AgreementError(ProcessError, ValueError):
     """The ranks do not agree; the message says which rank has what, and is the same on all of them."""
 
 
@@ -52,7 +52,7 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
     if len(set(everyone)) > 1:
         raise AgreementError(f"{what}: the ranks disagree. {tell_apart([f for _, f in everyone])}") from failure
     if failure is not None:
-        raise failure
+        raise of_all(failure)
     return value
 
 
@@ -100,7 +100,11 @@ def overtaken(what: str) -> AgreementError:
 
 
 KINDS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
+    kind.__name__: kind
+    for kind in (
+        *(SpaceError, AgreementError, ArgumentError, ArgumentTypeError),
+        *(TimeoutError, DeadlockError, TypeError, ValueError),
+    )
 }
 """Errors that are raised on all ranks, by their names."""
 
@@ -114,8 +118,8 @@ def line_of(error: Exception) -> Line:
 def raise_found(found: Exception, error: Exception) -> NoReturn:
     """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
     if str(found) == str(error):
-        raise error from None
-    raise found
+        raise of_all(error) from None
+    raise of_all(found)
 
 
 def story(lines: Mapping[int, Line]) -> Exception:
@@ -130,6 +134,7 @@ def story(lines: Mapping[int, Line]) -> Exception:
     """
     kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
     if len({line.told for line in lines.values()}) == 1:
-        return KINDS[kind](next(iter(lines.values())).told)
+        return of_all(KINDS[kind](next(iter(lines.values())).told))
     told = tell_apart({rank: line.told for rank, line in lines.items()})
-    return KINDS[kind](f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told)
+    told = f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told
+    return of_all(KINDS[kind](told))

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import pkgutil
 import sys
 import time
 from typing import Any
 
+from distdl_ops.worlds.agreement import agreed
+from distdl_ops.worlds.launchers import Start, started_by
 from distdl_ops.worlds.threads import single_rank
 from distdl_ops.worlds.world import World
-
-LAUNCHERS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
-"""Variables that the launchers of MPICH, Open MPI and their kin set for every rank."""
+from linop.arguments import checked
 
 ENGINE = "DISTDL_OPS_WORLD"
-"""Variable that names another engine, as ``package.module:function``: takes the timeout, and returns a world."""
+"""Variable that names the engine: one of `ENGINES`, or ``package.module:function`` which takes the timeout and returns
+a world."""
+
+ENGINES = {
+    "mpi": "distdl_ops.worlds.start:mpi_world",
+    "torch": "torch_bridge.world:start",
+    "single": "distdl_ops.worlds.start:single_world",
+}
+"""Engines by short names: MPI, torch.distributed, and each process alone."""
+
+PATIENCE = "DISTDL_OPS_TIMEOUT"
+"""Variable that holds for how many seconds a rank waits for another one."""
 
 GRACE = 0.5
 """Seconds between the traceback of a failed rank and the end of the job: launchers drop output that they still hold."""
@@ -25,11 +37,13 @@ TIMEOUT = 1800.0
 """Seconds that a rank waits for another one by default."""
 
 
+@checked
 def world(*, timeout: float | None = None) -> World:
-    """Return the world of this process: MPI's under ``mpiexec``, a single rank otherwise.
+    """Return the world of this process: that of the launcher which has started it, or a single rank.
 
-    The variable DISTDL_OPS_WORLD may name another engine: ``torch_bridge.world:start`` is torch.distributed's, for
-    programs that ``torchrun`` has started.
+    Under ``mpiexec`` and the launchers of clusters that is MPI's, under ``torchrun`` torch.distributed's. The variable
+    DISTDL_OPS_WORLD names another one: ``mpi``, ``torch``, ``single`` (each process alone), or another engine as
+    ``package.module:function``. Collective.
 
     Under MPI, an exception that nobody catches on one rank ends the job of all, with its traceback. A rank may end in
     another way, by ``sys.exit`` say, when no other one needs it any more; ranks that wait for it raise a
@@ -38,8 +52,8 @@ def world(*, timeout: float | None = None) -> World:
     Parameters
     ----------
     timeout : float, optional
-        Seconds after which waiting for another rank is an error; the variable DISTDL_OPS_TIMEOUT, or half an hour, by
-        default.
+        Seconds after which waiting for another rank is an error, the same on every rank; the variable
+        DISTDL_OPS_TIMEOUT, or half an hour, by default.
 
     Returns
     -------
@@ -49,7 +63,13 @@ def world(*, timeout: float | None = None) -> World:
     Raises
     ------
     ImportError
-        Under ``mpiexec`` when mpi4py is not installed.
+        Under ``mpiexec`` when mpi4py is not installed, under ``torchrun`` when torch is not.
+    ValueError
+        When the timeout is not a positive number of seconds, or DISTDL_OPS_WORLD names no engine.
+    RuntimeError
+        When several processes have been started, and none of them would know of the others.
+    AgreementError
+        When the ranks have different timeouts.
 
     Examples
     --------
@@ -58,39 +78,114 @@ def world(*, timeout: float | None = None) -> World:
     >>> world().rank, world().size
     (0, 1)
     """
-    return _start(default_timeout() if timeout is None else timeout)
+    try:
+        seconds = default_timeout() if timeout is None else checked_timeout("world: timeout", timeout)
+    except (TypeError, ValueError) as error:
+        return agreed(_engine(TIMEOUT), "world", functools.partial(_raise, error))
+    return _start(seconds)
 
 
 def default_timeout() -> float:
     """Return for how many seconds a rank waits for another one, where nothing else is said."""
-    return float(os.environ.get("DISTDL_OPS_TIMEOUT", TIMEOUT))
+    given = os.environ.get(PATIENCE)
+    return TIMEOUT if given is None else checked_timeout(f"the variable {PATIENCE}", given)
 
 
-def under_mpi() -> bool:
-    """Say whether this process was started by ``mpiexec``."""
-    return any(variable in os.environ for variable in LAUNCHERS)
+def checked_timeout(what: str, seconds: float | str) -> float:
+    """Return a timeout as a number.
+
+    Raises
+    ------
+    ValueError
+        When it is not a positive, finite number of seconds.
+    TypeError
+        When it is no number.
+    """
+    try:
+        found = float(seconds)
+    except TypeError:
+        raise TypeError(f"{what}: expected a positive number of seconds, found {seconds!r}") from None
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ValueError(f"{what}: expected a positive number of seconds, found {seconds!r}")
+    return found
 
 
 def in_job() -> bool:
     """Say whether this process is one of a job's, whatever its engine."""
-    return ENGINE in os.environ or under_mpi()
+    return _engine_name() != "single"
+
+
+def _engine_name() -> str:
+    """Return which engine this process has: by the variable, else by its launcher."""
+    named = os.environ.get(ENGINE)
+    if named:
+        return named
+    start = started_by()
+    # A single process needs no engine; but MPI's may have been meant.
+    return "single" if start is None or (start.size == 1 and start.launcher.engine != "mpi") else start.launcher.engine
 
 
 @functools.cache
 def _start(timeout: float) -> World:
-    """Return the one world that is started with these settings."""
-    if ENGINE in os.environ:
-        started: World = pkgutil.resolve_name(os.environ[ENGINE])(timeout=timeout)
-        return started
-    return _mpi_world(timeout) if under_mpi() else single_rank()
+    """Return the one world that is started with these settings, which are the same on all ranks."""
+    started = _engine(timeout)
+    agreed(started, "world", lambda: f"a timeout of {timeout} s", describe=str)
+    return started
 
 
-def _mpi_world(timeout: float) -> World:
+@functools.cache
+def _engine(timeout: float) -> World:
+    """Return the world of an engine."""
+    name, start = _engine_name(), started_by()
+    if not name:
+        assert start is not None
+        raise RuntimeError(f"{_story(start)}: which engine is meant? {_remedy()}")
+    try:
+        function = pkgutil.resolve_name(ENGINES.get(name, name))
+    except (ImportError, AttributeError, ValueError) as error:
+        if not os.environ.get(ENGINE):
+            raise ImportError(f"{_story(start)}, but {name} cannot be imported: {error}. {_remedy()}") from error
+        expected = f"{', '.join(ENGINES)}, or package.module:function"
+        raise ValueError(f"the variable {ENGINE}: expected {expected}; found {name!r} ({error})") from error
+    started: World = function(timeout=timeout)
+    alone = started.size == 1 and start is not None and start.size != 1
+    if alone and name != "single" and name in (*ENGINES, *ENGINES.values()):
+        raise RuntimeError(f"{_story(start)}, but {name} knows of this process only. {_remedy()}")
+    return started
+
+
+def _story(start: Start | None) -> str:
+    """Say how this process was started."""
+    assert start is not None
+    return f"this process was started by {start.launcher.name} ({start.variables})"
+
+
+def _remedy() -> str:
+    """Say what a user can do."""
+    return (
+        f"Use the mpiexec, or srun --mpi=..., of the MPI library of mpi4py; or set {ENGINE}: to mpi for MPI, "
+        "torch for torch.distributed, single where each process works alone"
+    )
+
+
+def _raise(error: Exception) -> World:
+    raise error
+
+
+def single_world(*, timeout: float) -> World:  # noqa: ARG001
+    """Return the world of a process alone."""
+    return single_rank()
+
+
+def mpi_world(*, timeout: float) -> World:
+    """Return the world of all processes that ``mpiexec`` has started."""
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(
-            "this process was started by mpiexec, but mpi4py is not installed: pip install 'distdl-ops[mpi]'"
+            f"MPI was asked for, but mpi4py cannot be imported: pip install 'distdl-ops[mpi]'. {_remedy()}"
         ) from error
     from distdl_ops.worlds.mpi import start
 

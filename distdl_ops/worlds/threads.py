@@ -1,39 +1,67 @@
 """Simulated ranks: one thread for each, and one of them running at a time.
 
-A rank runs until it waits for a message that is not there; then the next rank that can go on takes over, in the order
-of ranks. So a program runs the same way every time, and a deadlock is seen at once: nobody can go on, and everybody
-raises, told who waited for what.
+A rank runs until it waits for a message that is not there; then the rank that has been ready for longest takes over.
+So a program runs the same way every time, and a deadlock is seen at once: nobody can go on, and everybody raises, told
+who waited for what. Only the rank that a message goes to is woken by it, so that an operation of p ranks costs about p.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 import pickle
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar, final
 
 import numpy as np
 
-from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story
-from distdl_ops.worlds.buffers import bits, dtype_name, nbytes
+from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story, tell_apart
+from distdl_ops.worlds.buffers import Land, bits, dtype_name, nbytes
+from distdl_ops.worlds.rank_state import RankStates
+from distdl_ops.worlds.watch import Log
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
-from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
+from linop.errors import ArgumentError, ProcessError, of_all
 
 T = TypeVar("T")
 
 MOST_RANKS = 1024
 """How many ranks are simulated at most: each is a thread."""
 
+MOST_NAMED = 4
+"""How many messages that nobody has taken are named in an error."""
 
-class RankFailedError(RuntimeError):
+GRACE = 0.2
+"""Seconds in which ranks end by themselves after an interrupt: at the next operation, or when they wait."""
+
+INTERRUPTS = (0.4, 0.6, 0.8)
+"""Seconds after which ranks that compute are interrupted once more."""
+
+FAREWELL = 0.1
+"""Seconds for which the caller waits for what is left in the end."""
+
+
+class RankFailedError(ProcessError, RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
 
 
+class RankInterrupt(BaseException):
+    """Raised on a simulated rank that computes when the caller of `simulate` is interrupted."""
+
+
+@checked
 def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on simulated ranks in this process.
+
+    What the caller has set for its thread holds on every rank, as if each were a process that had begun in the same
+    way: context variables, NumPy's error state, filters of warnings, decimal contexts, torch's modes, autocast and
+    default dtype. The global generators of NumPy and torch are each rank's own, and all begin where the caller's is.
+    Nothing that ranks do to any of this comes back to the caller.
 
     Parameters
     ----------
@@ -51,8 +79,11 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     ------
     DeadlockError
         When no rank can go on.
+    AgreementError
+        When all ranks have ended, and a message is left that nobody has taken.
     Exception
-        What the first rank to fail raised.
+        What the first rank to fail raised; or what was raised in the caller's thread, by Ctrl-C or another signal: then
+        all ranks end.
 
     Examples
     --------
@@ -62,218 +93,400 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     try:
         size = operator.index(size)
     except TypeError:
-        raise ValueError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
+        raise ArgumentError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
     if not 1 <= size <= MOST_RANKS:
-        raise ValueError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
-    if size == 1:
-        return [main(single_rank())]
-    simulation = _Simulation(size)
+        raise ArgumentError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
+    simulation = _Simulation(size, RankStates(size))
+    everyone = tuple(range(size))
     results: dict[int, T] = {}
 
     def run(rank: int) -> None:
         try:
-            simulation.wait_for_turn(rank)
-            results[rank] = main(_ThreadWorld(simulation, tuple(range(size)), rank, Traffic(), {}))
+            simulation.begin(rank)
+            world = _ThreadWorld(simulation, everyone, rank, Traffic(), {})
+            results[rank] = simulation.states.run(rank, lambda: main(world))
         except BaseException as error:  # it is raised again below, in the caller's thread
             simulation.fail(rank, error)
         finally:
             simulation.leave(rank)
 
-    threads = [threading.Thread(target=run, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    simulation.start()
+    threads = [threading.Thread(target=run, args=(rank,), name=f"rank {rank}", daemon=True) for rank in everyone]
+    try:
+        for thread in threads:
+            thread.start()
+        simulation.wait()
+    except BaseException as error:
+        simulation.stop(threads, error)
+        raise
+    finally:
+        simulation.states.restore()
     for thread in threads:
         thread.join()
     if simulation.failure is not None:
-        rank, error = simulation.failure
-        if not isinstance(error, DeadlockError):
-            error.add_note(f"raised on simulated rank {rank} of {size}")
-        raise error
+        rank, failure = simulation.failure
+        if not isinstance(failure, DeadlockError):
+            failure.add_note(f"raised on simulated rank {rank} of {size}")
+        raise failure
+    simulation.require_nothing_left()
     return [results[rank] for rank in range(size)]
 
 
 def single_rank() -> World:
     """Return a world of one rank, in the calling thread."""
-    return _ThreadWorld(_Simulation(1), (0,), 0, Traffic(), {})
+    return _ThreadWorld(_Simulation(1, None), (0,), 0, Traffic(), {})
 
 
-class _Simulation:
-    """What the simulated ranks share: their mailboxes, and whose turn it is.
+@final
+class _Meeting:
+    """An operation of a group of ranks, from the first rank that begins it until nothing of it is left.
 
-    Only the rank whose turn it is touches anything here, so no lock is needed. When a rank cannot go on, every other
-    one says what it is doing as soon as it waits; when all have, mailboxes are emptied, and everyone raises the same.
+    Ranks are named by their numbers in the simulation.
+
+    Attributes
+    ----------
+    begun : dict
+        Which operation it is for each rank that has begun it: its kind, and what it calls itself.
+    pieces : dict
+        What is on its way, by sender and receiver.
+    shared : dict
+        What goes to all ranks, by sender.
+    awaited : dict
+        Who waits for each rank that has not begun it.
+    busy : int
+        How many ranks have begun it, and not ended it.
+    total : array or None
+        The sum of what is shared, when a rank has made it.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
+        self.begun: dict[int, tuple[str, str]] = {}
+        self.pieces: dict[tuple[int, int], Any] = {}
+        self.shared: dict[int, Any] = {}
+        self.awaited: dict[int, list[int]] = {}
+        self.busy = 0
+        self.total: np.ndarray | None = None
+
+
+@final
+class _Group:
+    """What the ranks of a world share: the operations of each, and those that are under way.
+
+    Parameters
+    ----------
+    ranks : tuple of int
+        Their numbers in the simulation.
+    """
+
+    def __init__(self, ranks: tuple[int, ...]) -> None:
+        self.ranks = ranks
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all operations."""
+        self.logs = {rank: Log() for rank in self.ranks}
+        self.meetings: dict[int, _Meeting] = {}
+
+
+@final
+class _Simulation:
+    """What the simulated ranks share: their groups, and whose turn it is.
+
+    Only the rank whose turn it is touches anything here, so no lock is needed. A rank that cannot go on is parked until
+    another one wakes it. When a rank raises for all, every other one says what it is doing as soon as it waits; when
+    all have, nothing is under way any more, and everyone raises the same.
+    """
+
+    def __init__(self, size: int, states: RankStates | None) -> None:
         self.size = size
-        self.turns = [threading.Semaphore(0) for _ in range(size)]
-        self.mailboxes: dict[object, tuple[str, Any]] = {}
-        self.waiting: dict[int, tuple[object, str]] = {}
-        self.running = set(range(size))
-        self.lines: dict[int, Line] = {}
-        self.verdicts: dict[int, Exception] = {}
+        self._states = states
+        self._turns = [threading.Lock() for _ in range(size)]  # one that is released is the turn of that rank
+        for turn in self._turns[1:] if states else ():
+            turn.acquire()
+        self._threads: dict[int, int] = {}
+        self._ready = deque(range(1, size))
+        self._parked: dict[int, str] = {}
+        self._running = set(range(size))
+        self._done = threading.Lock()  # released when no rank runs; `Thread.join` does not survive an interrupt
+        self._done.acquire()
+        self._free = False
+        self._groups: dict[tuple[int, ...], _Group] = {}
+        self._lines: dict[int, Line] = {}
+        self._verdicts: dict[int, Exception] = {}
         self.failures = 0
-        self.failure: tuple[int, BaseException] | None = None
-        self.thread: int | None = None
+        self.failure: tuple[int | None, BaseException] | None = None
 
-    def start(self) -> None:
-        """Give rank 0 the first turn."""
-        self.turns[0].release()
+    # -- turns ---------------------------------------------------------------------------------------------------------
 
-    def wait_for_turn(self, rank: int) -> None:
+    @property
+    def states(self) -> RankStates:
+        """What each rank has of its own."""
+        assert self._states is not None
+        return self._states
+
+    def begin(self, rank: int) -> None:
+        """Wait for the first turn of a rank, in its thread."""
+        if self._threads.setdefault(rank, threading.get_ident()) != threading.get_ident():
+            raise RuntimeError(f"simulated rank {rank} has been started twice")
+        self._wait_for_turn(rank)
+        if self.failure is not None and self.failure[0] is None:  # the caller is interrupted: nothing begins any more
+            self._require_no_failure()
+
+    def leave(self, rank: int) -> None:
+        """Take a rank that has ended out of the round."""
+        if self._threads.get(rank) == threading.get_ident():
+            self._running.discard(rank)
+            self._settle(rank)
+            if not self._running:
+                self._done.release()
+            elif not self._free:
+                self._pass_turn()
+
+    def wait(self, timeout: float = -1) -> bool:
+        """Wait until all ranks have ended; say whether they have."""
+        return self._done.acquire(timeout=timeout)
+
+    def _wait_for_turn(self, rank: int) -> None:
         """Sleep until it is this rank's turn."""
-        self.turns[rank].acquire()
-        self.thread = threading.get_ident()
+        self._turns[rank].acquire()
+        self.states.put(rank)
 
-    def post(self, address: object, what: str, item: object) -> None:
-        """Leave an item for whoever takes from this address: one in all."""
-        self.mailboxes[address] = what, item
+    def _pass_turn(self) -> None:
+        """Give the turn to the rank that has been ready for longest; where there is none, let ranks raise."""
+        if self.failure is not None:
+            self._wake(list(self._parked))
+        if not self._ready and self._lines:  # those that wait have to say so
+            self._wake([rank for rank in sorted(self._parked) if rank not in self._lines][:1])
+        if not self._ready:
+            self._lines = {rank: Line("DeadlockError", told) for rank, told in self._parked.items()}
+            self._settle(None)
+        self._turns[self._ready.popleft()].release()
 
-    def take(self, rank: int, address: object, sender: int, what: str, number: int) -> Any:
-        """Return the item from an address; let others go on until it is there."""
-        self._refuse_strangers(rank)
-        if address not in self.mailboxes:
-            self.waiting[rank] = address, f"waits for rank {sender} in {what}"
-            self._give_way(rank)
-            del self.waiting[rank]
-            if address not in self.mailboxes:
-                self.raise_together(rank, Line("", inside(what, number)))
-        found, item = self.mailboxes.pop(address)
-        if found != what:
+    def _park(self, rank: int, told: str) -> None:
+        """Let others go on until this rank is woken, and its turn comes."""
+        self._parked[rank] = told
+        self._pass_turn()
+        self._wait_for_turn(rank)
+        if rank in self._verdicts:
+            raise self._verdicts.pop(rank)
+        self._require_no_failure()
+
+    def _wake(self, ranks: Sequence[int]) -> None:
+        """Let parked ranks go on when their turn comes."""
+        for rank in ranks:
+            if self._parked.pop(rank, None) is not None:
+                self._ready.append(rank)
+
+    def _require_no_failure(self) -> None:
+        if self.failure is not None:
+            rank, error = self.failure
+            who = "the caller of simulate" if rank is None else f"rank {rank}"
+            raise RankFailedError(f"{who} failed: {type(error).__name__}: {error}")
+
+    def _require_own_thread(self, rank: int) -> None:
+        """Raise when a rank is used by a thread that is not its own, by another rank's, say."""
+        if self._states is not None and self._threads[rank] != threading.get_ident():
+            name = threading.current_thread().name
+            raise RuntimeError(
+                f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
+            )
+        self._require_no_failure()
+
+    # -- operations ----------------------------------------------------------------------------------------------------
+
+    def group(self, ranks: tuple[int, ...]) -> _Group:
+        """Return what ranks share."""
+        return self._groups.setdefault(ranks, _Group(ranks))
+
+    def enter(self, group: _Group, rank: int, kind: str, what: str, pieces: Mapping[int, Any], shared: Any) -> int:
+        """Begin an operation, and leave what it sends; return its number."""
+        self._require_own_thread(rank)
+        number = group.logs[rank].enter(what)
+        meeting = group.meetings.setdefault(number, _Meeting())
+        meeting.begun[rank] = kind, what
+        meeting.busy += 1
+        for receiver, item in pieces.items():
+            meeting.pieces[rank, receiver] = item
+        if shared is not None:
+            meeting.shared[rank] = shared
+        self._wake([other for other in meeting.awaited.pop(rank, ()) if other not in self._lines])
+        return number
+
+    def meet(self, group: _Group, rank: int, sender: int, number: int) -> _Meeting:
+        """Wait until another rank has begun an operation that this one has begun."""
+        self._require_own_thread(rank)
+        meeting, log = group.meetings[number], group.logs[sender]
+        _, what = meeting.begun[rank]
+        if log.count < number:
+            meeting.awaited.setdefault(sender, []).append(rank)
+            self._park(rank, f"waits for rank {sender} in {what}")
+        if log.count < number:  # woken to say what it does
+            self.raise_together(rank, Line("", inside(what, number)))
+        if meeting.begun.get(sender) != meeting.begun[rank]:
             self.raise_together(rank, Line("AgreementError", inside(what, number)))
-        return item
+        return meeting
+
+    def end(self, group: _Group, number: int) -> None:
+        """End an operation on a rank."""
+        meeting = group.meetings[number]
+        meeting.busy -= 1
+        if not (meeting.busy or meeting.pieces):
+            del group.meetings[number]
+
+    def require_nothing_left(self) -> None:
+        """Raise when all ranks have ended, and pieces are left that nobody has taken.
+
+        What all ranks have begun and none has ended is no message that went astray: the program has dropped it.
+        """
+        left = {
+            sender: f"has sent to rank {receiver} {inside(meeting.begun[sender][1], number)}"
+            for group in self._groups.values()
+            for number, meeting in group.meetings.items()
+            for sender, receiver in meeting.pieces
+            if receiver not in meeting.begun or meeting.busy < len(meeting.begun)
+        }
+        if left:
+            more = f", and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+            told = tell_apart(dict(sorted(left.items())[:MOST_NAMED]))
+            raise AgreementError(f"all ranks have ended, and messages are left that nobody has taken. {told}{more}")
+
+    # -- errors --------------------------------------------------------------------------------------------------------
 
     def raise_together(self, rank: int, line: Line) -> NoReturn:
         """Raise what all ranks raise, when every rank that has not ended has said what it is doing."""
-        self._refuse_strangers(rank)
-        self.lines[rank] = line
-        self._settle()
-        if rank not in self.verdicts:
-            self._give_way(rank)
-        raise self.verdicts.pop(rank)
+        self._require_own_thread(rank)
+        self._lines[rank] = line
+        self._settle(rank)
+        if rank not in self._verdicts:
+            self._park(rank, line.told)
+        raise self._verdicts.pop(rank)
 
     def fail(self, rank: int, error: BaseException) -> None:
         """Note the first failure; every rank that waits raises when its turn comes."""
         if self.failure is None:
             self.failure = rank, error
 
-    def leave(self, rank: int) -> None:
-        """Take a rank that has ended out of the round."""
-        self.running.discard(rank)
-        self.waiting.pop(rank, None)
-        self._settle()
-        if self.running:
-            self._pass_turn(rank)
-
-    def _give_way(self, rank: int) -> None:
-        """Let others go on until it is this rank's turn again."""
-        self._pass_turn(rank)
-        self.wait_for_turn(rank)
-        if rank in self.verdicts:
-            self.waiting.pop(rank, None)
-            raise self.verdicts.pop(rank)
-        if self.failure is not None:
-            raise RankFailedError(self._story())
-
-    def _settle(self) -> None:
-        """Make everyone raise, once all ranks have said why."""
-        if self.lines and self.lines.keys() >= self.running:
-            ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self.lines}
-            error = story({**ended, **self.lines})
-            self.verdicts = {rank: type(error)(str(error)) for rank in self.lines}
-            self.lines = {}
+    def _settle(self, running: int | None) -> None:
+        """Make everyone raise, once all ranks have said why; the rank that runs is not woken."""
+        if self._lines and self._lines.keys() >= self._running:
+            ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self._lines}
+            error = story({**ended, **self._lines})
+            self._verdicts = {rank: of_all(type(error)(str(error))) for rank in self._lines}
+            stopped, self._lines = self._lines, {}
+            self._wake(sorted(stopped.keys() - {running}))
             self.failures += 1
-            self.mailboxes.clear()
+            for group in self._groups.values():
+                group.reset()
 
-    def _pass_turn(self, rank: int) -> None:
-        """Give the turn to the next rank that can go on; where there is none, let all of them raise."""
-        order = [(rank + k) % self.size for k in range(1, self.size + 1)]
-        candidates = [other for other in order if other in self.running]
-        ready = [other for other in candidates if self._can_go_on(other)]
-        if not ready and self.lines:  # those that wait have to say so
-            ready = [other for other in candidates if other not in self.lines]
-        if not ready:
-            self.lines = {other: Line("DeadlockError", told) for other, (_, told) in self.waiting.items()}
-            self._settle()
-            ready = candidates
-        self.turns[ready[0]].release()
+    def stop(self, threads: Sequence[threading.Thread], error: BaseException) -> None:
+        """End all ranks, because of an error in the caller's thread, and wait until they have ended.
 
-    def _refuse_strangers(self, rank: int) -> None:
-        """Raise when a rank is used by a thread whose turn it is not, or by another rank's."""
-        name = threading.current_thread().name
-        if self.size > 1 and (self.thread != threading.get_ident() or name != f"rank {rank}"):
-            raise RuntimeError(
-                f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
-            )
-        if self.failure is not None:
-            raise RankFailedError(self._story())
-
-    def _can_go_on(self, rank: int) -> bool:
-        if self.failure is not None or rank in self.verdicts:
-            return True
-        if rank in self.lines:
-            return False
-        return bool(rank not in self.waiting or self.waiting[rank][0] in self.mailboxes)
-
-    def _story(self) -> str:
-        """Say why the other ranks stop."""
-        assert self.failure is not None
-        rank, error = self.failure
-        return f"rank {rank} failed: {type(error).__name__}: {error}"
+        A rank ends at its next operation. One that computes is interrupted; where it is deep in a function of another
+        language, it ends when that returns.
+        """
+        self.failure = None, error
+        for thread in threads:
+            if thread.ident is None:  # it would be given a turn
+                thread.start()
+        began = time.monotonic()
+        for patience in (GRACE, *INTERRUPTS):
+            if self.wait(max(0.0, began + patience - time.monotonic())):
+                return
+            waiting = {*self._parked, *self._ready}
+            for rank in self._running - waiting:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._threads[rank]), ctypes.py_object(RankInterrupt)
+                )
+        self._free = True  # a turn has been lost, where an interrupt came between two lines of ours
+        for turn in self._turns:
+            if turn.locked():
+                turn.release()
+        self.wait(FAREWELL)
 
 
+@final
 class _Operation:
-    """An operation that this rank has begun: the mailboxes are those of its number, on all ranks of the group."""
+    """An operation that this rank has begun.
 
-    def __init__(self, world: _ThreadWorld, what: str) -> None:
-        self.world, self.what = world, what
-        self.failures, self.number = world.enter()
+    Parameters
+    ----------
+    world : _ThreadWorld
+        Whose.
+    kind : str
+        What is done: two kinds may call themselves alike.
+    what : str
+        What it calls itself.
+    pieces : mapping of int to object, optional
+        What goes to some ranks of the group.
+    shared : object, optional
+        What goes to all of them.
+    """
 
-    def post(self, receiver: int, item: object) -> None:
-        """Leave an item for another rank of the group."""
-        world = self.world
-        world.simulation.post((self.number, world.ranks, world.rank, receiver), self.what, item)
+    def __init__(
+        self, world: _ThreadWorld, kind: str, what: str, pieces: Mapping[int, Any] | None = None, shared: Any = None
+    ) -> None:
+        self.world, self.what, self._group, self._me = world, what, world.group, world.ranks[world.rank]
+        sent = {world.ranks[receiver]: item for receiver, item in (pieces or {}).items()}
+        self._number = world.simulation.enter(self._group, self._me, kind, what, sent, shared)
+        self._failures = world.simulation.failures
 
     def take(self, sender: int) -> Any:
-        """Wait for the item from another rank of the group."""
-        world = self.world
-        if self.failures != world.simulation.failures:
-            world.fail(overtaken(self.what))
-        address, me = (self.number, world.ranks, sender, world.rank), world.ranks[world.rank]
-        return world.simulation.take(me, address, world.ranks[sender], self.what, self.number)
+        """Wait for the piece from another rank of the group."""
+        meeting = self._meet(sender)
+        piece = meeting.pieces.pop((self.world.ranks[sender], self._me), None)
+        if piece is None:
+            self.world.fail(AgreementError(f"{self.what}: rank {sender} sends nothing to rank {self.world.rank}"))
+        return piece
 
-    def land(self, buffer: Array, sender: int) -> None:
-        """Fill a buffer with the piece from another rank, which must have its size and dtype."""
+    def shared(self) -> tuple[_Meeting, list[Any]]:
+        """Wait for what every rank shares; return it in the order of ranks."""
+        meeting = self._meet(self.world.rank)
+        for rank, name in enumerate(self.world.ranks):
+            if meeting.begun.get(name) != meeting.begun[self._me]:  # not yet, or another operation
+                self._meet(rank)
+        return meeting, [meeting.shared[name] for name in self.world.ranks]
+
+    def land(self, memory: np.ndarray, sender: int) -> None:
+        """Fill memory with the piece from another rank, which must have its size and dtype."""
         piece = self.take(sender)
-        sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, buffer))
-        if sent != expected:
-            here = self.world.rank
-            self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {here} has {expected}"))
-        buffer[...] = arrays.reshape(piece, tuple(buffer.shape))
+        self.require_alike(piece, memory, sender)
+        memory[...] = piece.reshape(memory.shape)
 
-    def add_up(self, addend: np.ndarray, total: np.ndarray) -> None:
-        """Make a buffer the sum over all ranks, added in the order of ranks."""
-        total[...] = 0
-        for rank in range(self.world.size):
-            piece = addend if rank == self.world.rank else np.empty_like(addend)
-            if rank != self.world.rank:
-                self.land(piece, rank)
-            total += piece
+    def require_alike(self, piece: np.ndarray, memory: np.ndarray, sender: int) -> None:
+        """Raise, on all ranks, unless what another rank has sent is as large as what this one has room for."""
+        if piece.size == memory.size and piece.dtype == memory.dtype:
+            return
+        sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, memory))
+        here = self.world.rank
+        self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {here} has {expected}"))
+
+    def end(self) -> None:
+        """Note that nothing more is expected."""
+        self.world.simulation.end(self._group, self._number)
+
+    def _meet(self, sender: int) -> _Meeting:
+        world = self.world
+        if self._failures != world.simulation.failures:
+            world.fail(overtaken(self.what))
+        return world.simulation.meet(self._group, self._me, world.ranks[sender], self._number)
 
 
+@final
 class _ThreadExchange(Exchange):
     """Pieces that are in the mailboxes, and those still to be taken out."""
 
-    def __init__(self, operation: _Operation, receives: Sequence[tuple[int, Array]]) -> None:
+    def __init__(self, operation: _Operation, receives: Sequence[tuple[int, np.ndarray, Land]]) -> None:
         self._operation, self._receives = operation, receives
 
     def finish(self) -> None:
         """Take the pieces out."""
-        for sender, buffer in self._receives:
-            self._operation.land(buffer, sender)
+        for sender, memory, land in self._receives:
+            self._operation.land(memory, sender)
+            if land is not None:
+                land()
+        self._operation.end()
 
 
+@final
 class _ThreadWorld(World):
     """A group of simulated ranks, seen by one of them.
 
@@ -299,10 +512,9 @@ class _ThreadWorld(World):
         traffic: Traffic,
         worlds: dict[tuple[int, ...], _ThreadWorld],
     ) -> None:
-        self.simulation, self.ranks = simulation, ranks
+        self.simulation, self.ranks, self.group = simulation, ranks, simulation.group(ranks)
         self.rank, self.size, self.traffic = rank, len(ranks), traffic
         self._worlds = worlds
-        self._failures = self._count = 0
         worlds[ranks] = self
 
     def sub(self, ranks: Sequence[int]) -> World | None:
@@ -312,13 +524,6 @@ class _ThreadWorld(World):
             return None
         found = self._worlds.get(group)
         return found or _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self._worlds)
-
-    def enter(self) -> tuple[int, int]:
-        """Begin an operation; return how often ranks have failed before, and its number since."""
-        if self._failures != self.simulation.failures:
-            self._failures, self._count = self.simulation.failures, 0
-        self._count += 1
-        return self._failures, self._count
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
@@ -331,43 +536,64 @@ class _ThreadWorld(World):
         self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]], what: str
     ) -> Exchange:
         """Start to send and receive pieces; see `World.exchange`."""
-        for _, buffer in (*sends, *receives):
-            self._lent(bits, buffer, what)
-        operation = _Operation(self, what)
-        for receiver, buffer in sends:
-            operation.post(receiver, arrays.copy(buffer))
-            self.traffic.messages += 1
-            self.traffic.bytes += nbytes(buffer)
-        return _ThreadExchange(operation, receives)
+        landing = [(sender, *self._lent(bits, buffer, what)) for sender, buffer in receives]
+        leaving = {receiver: self._lent(bits, buffer, what)[0].copy() for receiver, buffer in sends}
+        self.traffic.messages += len(leaving)
+        self.traffic.bytes += sum(nbytes(memory) for memory in leaving.values())
+        return _ThreadExchange(_Operation(self, "exchange", what, leaving), landing)
 
     def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
-        operation = _Operation(self, what)
+        pieces = {}
         if self.rank == root:
-            for other in self._others():
-                operation.post(other, memory.copy())
-        else:
+            pieces = dict.fromkeys([rank for rank in range(self.size) if rank != root], memory.copy())
+        operation = _Operation(self, "broadcast", what, pieces)
+        if self.rank != root:
             operation.land(memory, root)
+        operation.end()
 
     def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
-        operation = _Operation(self, what)
-        if total is None:
-            operation.post(root, addend.copy())
-        else:
-            operation.add_up(addend, total)
+        operation = _Operation(self, "reduce", what, {root: addend.copy()} if total is None else {})
+        if total is not None:
+            total[...] = 0
+            for rank in range(self.size):
+                piece = addend if rank == self.rank else np.empty_like(addend)
+                if rank != self.rank:
+                    operation.land(piece, rank)
+                total += piece
+        operation.end()
 
     def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
-        operation = _Operation(self, what)
-        for other in self._others():
-            operation.post(other, addend.copy())
-        operation.add_up(addend, total)
+        operation = _Operation(self, "allreduce", what, shared=addend.copy())
+        meeting, addends = operation.shared()
+        if meeting.total is None:  # the first rank to get here adds up, in the order of ranks
+            found = np.zeros_like(addend)
+            for rank, piece in enumerate(addends):
+                operation.require_alike(piece, addend, rank)
+                found += piece.reshape(found.shape)
+            meeting.total = found
+        total[...] = meeting.total.reshape(total.shape)
+        operation.end()
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
-        pickled = pickle.dumps(value)  # as between processes: everyone gets an object of their own
-        operation = _Operation(self, what)
-        for other in self._others():
-            operation.post(other, pickled)
-        return [pickle.loads(pickled if rank == self.rank else operation.take(rank)) for rank in range(self.size)]
+        # As between processes: everyone gets an object of their own, unless nobody can change it.
+        packed = _Constant(value) if _is_constant(value) else pickle.dumps(value)
+        operation = _Operation(self, "allgather", what, shared=packed)
+        _, everyones = operation.shared()
+        operation.end()
+        return [item.value if isinstance(item, _Constant) else pickle.loads(item) for item in everyones]
 
-    def _others(self) -> list[int]:
-        return [rank for rank in range(self.size) if rank != self.rank]
+
+@final
+class _Constant:
+    """A value that cannot change."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _is_constant(value: object) -> bool:
+    """Say whether a value consists of numbers, text and tuples."""
+    if type(value) is tuple:
+        return all(map(_is_constant, value))
+    return value is None or type(value) in (bool, int, float, complex, str, bytes)

@@ -11,11 +11,12 @@ from typing import NoReturn, TypeVar, final
 from distdl_ops.worlds.buffers import Lent, addends, bits, hosted
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
+from linop.errors import ProcessError
 
 T = TypeVar("T")
 
 
-class DeadlockError(RuntimeError):
+class DeadlockError(ProcessError, RuntimeError):
     """Ranks wait for messages that nobody will send: the others have ended, or wait as well."""
 
 
@@ -105,6 +106,11 @@ class World(ABC):
         error : Exception
             To be raised. Of a type that is built from its message alone.
         """
+
+    @final
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise the error of an argument on all ranks; see `linop.arguments.refuse`."""
+        self.fail(error)
 
     def _memory(self, buffer: Array) -> Lent:
         """Return the memory of a buffer: in the host's, unless an engine carries others as well."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.solve.cg import cg
@@ -31,6 +32,7 @@ FAR, FACTOR, CHANGES = 10.0, 2.0, 50
 """The penalty changes by a factor where one residual is that much larger than the other, so often at most."""
 
 
+@checked
 def admm(
     A: LinearOperator,
     b: Vector,
@@ -38,13 +40,13 @@ def admm(
     *,
     K: LinearOperator | None = None,
     x0: Vector | None = None,
-    penalty: float = 1.0,
+    penalty: Nonnegative = 1.0,
     balance: bool = True,
-    inner: int = 50,
+    inner: Whole = 50,
     preconditioner: LinearOperator | None = None,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -110,11 +112,19 @@ def admm(
     [0.0, 1.25]
     """
     settings = Settings(
-        "admm", A, tolerance, absolute, iterations, callback, progress, default=1000, preconditioner=preconditioner
+        "admm",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        preconditioner=preconditioner,
+        options=(x0 is None, penalty, balance, inner, preconditioner is None),
     )
-    settings.nonnegative("penalty", penalty)
     if penalty == 0:
-        raise ValueError(f"{settings}: expected a penalty that is positive, found {penalty}")
+        raise ArgumentError(f"{settings}: expected a penalty that is positive, found {penalty}")
     K = Identity(A.domain) if K is None else K
     if K.domain != A.domain:
         raise SpaceError(f"{settings}: expected a K from {A.domain}, found {K!r}")

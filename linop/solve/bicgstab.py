@@ -14,6 +14,7 @@ from __future__ import annotations
 from functools import partial
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, solve
@@ -21,15 +22,16 @@ from linop.solve.result import Result
 from linop.solve.scalars import broken, ratio
 
 
+@checked
 def bicgstab(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -67,7 +69,15 @@ def bicgstab(
     [1.0, 2.0]
     """
     settings = Settings(
-        "bicgstab", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner
+        "bicgstab",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None),
     )
     settings.require_square()
     b, x0 = settings.vectors(b, x0)

@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, require_positive, solve
@@ -25,15 +26,16 @@ from linop.solve.result import Result
 from linop.solve.scalars import Number, broken, ratio, sqrt
 
 
+@checked
 def cg(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -87,7 +89,17 @@ def cg(
     >>> result.x.round(4).tolist(), result.reason
     ([0.0909, 0.6364], 'the residual is below the tolerance')
     """
-    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "cg",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None),
+    )
     settings.require_square()
     b, x0 = settings.vectors(b, x0)
     return solve(partial(_recurrence, M=preconditioner), A, b, x0, settings)

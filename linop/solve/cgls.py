@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, least_squares, require_positive
@@ -20,17 +21,18 @@ from linop.solve.result import Result
 from linop.solve.scalars import Number, broken, every, ratio, sqrt
 
 
+@checked
 def cgls(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    damp: float = 0.0,
+    damp: Nonnegative = 0.0,
     regulariser: LinearOperator | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -92,7 +94,17 @@ def cgls(
     >>> cgls(Matrix([[1.0], [1.0]]), np.array([1.0, 3.0])).x.round(6).tolist()
     [2.0]
     """
-    settings = Settings("cgls", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "cgls",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None, damp, regulariser is None),
+    )
     return least_squares(partial(_recurrence, M=preconditioner), b, x0, damp, settings, regulariser)
 
 

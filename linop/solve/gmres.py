@@ -9,11 +9,11 @@ residuals are those of ``A x = b``. After `restart` steps the basis is given up,
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Nonnegative, Positive, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.basis import Basis
@@ -22,16 +22,17 @@ from linop.solve.result import Result
 from linop.solve.scalars import Number, broken, hypot, ratio
 
 
+@checked
 def gmres(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    restart: int = 30,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    restart: Positive = 30,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -87,10 +88,18 @@ def gmres(
     >>> gmres(Matrix([[1.0, 2.0], [-1.0, 1.0]]), np.array([5.0, 1.0])).x.round(6).tolist()
     [1.0, 2.0]
     """
-    settings = Settings("gmres", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "gmres",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, restart, preconditioner is None),
+    )
     settings.require_square()
-    if not (isinstance(restart, Integral) and restart >= 1):
-        raise ValueError(f"{settings}: expected a whole number of steps for restart, one or more, found {restart!r}")
     b, x0 = settings.vectors(b, x0)
     length = min(int(restart), A.domain.size)
     return solve(partial(_recurrence, M=preconditioner, restart=length), A, b, x0, settings)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.solve.lanczos import RESIDUAL
@@ -25,6 +26,7 @@ DEPENDENT = 1e-12
 """Eigenvalues of a Gram matrix of vectors of length one that are smaller, relative to the largest, count as zero."""
 
 
+@checked
 def lobpcg(
     A: LinearOperator,
     count: int = 1,
@@ -34,9 +36,9 @@ def lobpcg(
     start: Vector | None = None,
     like: Vector | None = None,
     seed: Seed = 0,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -98,7 +100,17 @@ def lobpcg(
     >>> [round(value, 6) for value in result.values]
     [3.0, 3.0]
     """
-    settings = Settings("lobpcg", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "lobpcg",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(count, largest, start is None, preconditioner is None),
+    )
     settings.require_square()
     X = A.domain
     if not 1 <= count <= X.size:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, least_squares, normalised, preconditioned
@@ -24,17 +25,18 @@ from linop.solve.result import Result
 from linop.solve.scalars import Number, broken, hypot, ratio
 
 
+@checked
 def lsqr(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    damp: float = 0.0,
+    damp: Nonnegative = 0.0,
     regulariser: LinearOperator | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -96,7 +98,17 @@ def lsqr(
     >>> result.x.round(6).tolist(), round(result.residuals[-1], 6)
     ([2.0, 3.0], 1.732051)
     """
-    settings = Settings("lsqr", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "lsqr",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None, damp, regulariser is None),
+    )
     return least_squares(partial(_recurrence, M=preconditioner), b, x0, damp, settings, regulariser)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from functools import partial
 
 from linop import arrays
+from linop.arguments import Finite, Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
@@ -26,16 +27,17 @@ from linop.solve.result import Result
 from linop.solve.scalars import Number, broken, hypot, ratio
 
 
+@checked
 def minres(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
     preconditioner: LinearOperator | None = None,
-    shift: float = 0.0,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    shift: Finite = 0.0,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -91,9 +93,18 @@ def minres(
     >>> minres(Matrix([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 2.0])).x.round(6).tolist()
     [2.0, 1.0]
     """
-    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress, preconditioner=preconditioner)
+    settings = Settings(
+        "minres",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None, shift),
+    )
     settings.require_square()
-    settings.nonnegative("size of the shift", abs(shift))
     b, x0 = settings.vectors(b, x0)
     M = preconditioner
 

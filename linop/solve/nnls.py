@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.ista import fista
@@ -10,15 +11,16 @@ from linop.solve.proximal import nonnegative
 from linop.solve.result import Result
 
 
+@checked
 def nnls(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
-    lipschitz: float | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    lipschitz: Nonnegative | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:

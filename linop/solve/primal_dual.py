@@ -20,7 +20,9 @@ from functools import partial
 from typing import Any
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.ista import norm_bound
 from linop.solve.loop import RESIDUAL, Callback, Settings, Step, Steps, run, zeros
@@ -28,6 +30,7 @@ from linop.solve.proximal import Proximal
 from linop.solve.result import Result
 
 
+@checked
 def primal_dual(
     K: LinearOperator,
     prox_f: Proximal,
@@ -36,12 +39,12 @@ def primal_dual(
     x0: Vector | None = None,
     y0: Vector | None = None,
     like: Vector | None = None,
-    primal_step: float | None = None,
-    dual_step: float | None = None,
-    convexity: float = 0.0,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    primal_step: Nonnegative | None = None,
+    dual_step: Nonnegative | None = None,
+    convexity: Nonnegative = 0.0,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -103,14 +106,21 @@ def primal_dual(
     >>> primal_dual(Matrix(np.ones((5, 1))), free(), distances, iterations=2000).x.round(3).tolist()
     [5.0]
     """
-    settings = Settings("primal_dual", K, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "primal_dual",
+        K,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(primal_step, dual_step, convexity),
+    )
     X, Y = K.domain, K.codomain
-    settings.nonnegative("convexity", convexity)
     for name, step in (("primal_step", primal_step), ("dual_step", dual_step)):
-        if step is not None:
-            settings.nonnegative(name, step)
-            if step == 0:
-                raise ValueError(f"{settings}: expected a {name} that is positive, found {step}")
+        if step == 0:
+            raise ArgumentError(f"{settings}: expected a {name} that is positive, found {step}")
     like = x0 if like is None else like
     x = X.zeros(like=like) if x0 is None else settings.vector("x0", X, x0)
     y = zeros(Y, like=x) if y0 is None else settings.vector("y0", Y, y0)

@@ -28,7 +28,7 @@ from distdl_ops import (
     balanced,
 )
 from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
-from linop import CumulativeSum, Euclidean, LinearOperator, SpaceError, check, check_adjoint, matrix
+from linop import CumulativeSum, Euclidean, LinearOperator, LinopError, SpaceError, check, check_adjoint, matrix
 from linop.testing import DTYPES
 
 
@@ -87,12 +87,13 @@ def cumulative_sums(draw: st.DrawFn) -> Case:
     axes = draw(grids(size))
     shape = tuple(draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
-    found = draw(drafts(axes, shape, draw(st.sampled_from(DTYPES))))
+    kinds = (At, Split, Copies, Replicated)
+    found = draw(drafts(axes, shape, draw(st.sampled_from(DTYPES)), roles=kinds, nested=False))
     roles: dict[str, Role] = {}
     for name, role in found.roles.items():
         roles[name] = role
         if isinstance(role, Split) and role.axis == axis % len(shape):
-            roles[name] = Split(role.axis, draw(rising(shape[role.axis], axes[name])), role.boundary)
+            roles[name] = Split(role.axis, draw(rising(shape[role.axis], axes[name])), role.boundary, gaps=True)
     return Case(size, Draft(axes, shape, found.dtype, roles), axis)
 
 
@@ -257,7 +258,7 @@ def test_intervals_that_do_not_rise_are_refused(ranks: int, ends: list[tuple[int
     intervals = [*ends, *[(6, 6)] * (ranks - 2)]
 
     def main(world: World) -> str:
-        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals))
+        S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0, intervals, gaps=True))
         with pytest.raises(SpaceError, match=r"that rise from rank to rank .* Repartition") as caught:
             DistributedCumulativeSum(S, 0)
         assert str(S) in str(caught.value)
@@ -269,13 +270,13 @@ def test_intervals_that_do_not_rise_are_refused(ranks: int, ends: list[tuple[int
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("axis", [2, -3, 0.5, None, "rows"])
+@pytest.mark.parametrize("axis", [2, -3])
 def test_axes_that_do_not_exist(ranks: int, axis: Any) -> None:
     """The error names the operator, the space and what was found, the same on all ranks."""
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0))
-        with pytest.raises(SpaceError, match="expected one of the tensor's 2 axes, found") as caught:
+        with pytest.raises(LinopError, match="expected one of the tensor's 2 axes, found") as caught:
             DistributedCumulativeSum(S, axis)
         return str(caught.value)
 
@@ -298,7 +299,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found: linop's own is for spaces in one process."""
-    with pytest.raises(TypeError, match="DistributedCumulativeSum: expected a DistributedSpace, found Euclidean"):
+    with pytest.raises(LinopError, match=r"DistributedCumulativeSum.* to be a DistributedSpace, found Euclidean"):
         DistributedCumulativeSum(Euclidean(3))  # type: ignore[arg-type]
 
 

@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,12 +304,13 @@ def test_simulated_ranks_with_another_order_of_operators(pair: str) -> None:
 
 # -- MPI jobs ----------------------------------------------------------------------------------------------------------
 
-LIMIT = 90
+LIMIT = 180
 """Seconds after which a job is taken to hang."""
 
 PRELUDE = """
-import gc, os, signal, sys, time
+import gc, os, pathlib, signal, sys, time
 import numpy as np
+from mpi4py import MPI
 from distdl_ops import *
 from linop import Euclidean, FunctionOperator
 
@@ -338,6 +339,14 @@ def attempt(function, *arguments):
     else:
         tell("nothing")
 
+def note():
+    pathlib.Path(os.environ["NOTES"], str(w.rank)).touch()
+
+def wait_for_notes(*ranks):
+    while not all(pathlib.Path(os.environ["NOTES"], str(rank)).exists() for rank in ranks):
+        time.sleep(0.01)
+
+MPI.COMM_WORLD.Barrier()  # a rank that is slow to begin has as long as it needs; timeouts count from here
 w = world()
 H, G, R = operators(w)
 x = np.ones(H.domain.shape)
@@ -347,23 +356,25 @@ x = np.ones(H.domain.shape)
 def mpi(script: str, ranks: int = 3, timeout: float = 600) -> tuple[int, str, str]:
     """Run a script under mpiexec; return its exit code and what it wrote. The job must end by itself."""
     mpiexec = Path(sysconfig.get_path("scripts")) / "mpiexec"
-    job = subprocess.Popen(
-        [str(mpiexec), "-n", str(ranks), sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout)},
-        start_new_session=True,
-    )
-    try:
-        out, err = job.communicate(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGTERM)  # mpiexec ends its ranks
-        time.sleep(2)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
-        out, err = job.communicate()
-        pytest.fail(f"the job did not end within {LIMIT} s; it wrote\n{out}\n{err}")
+    with tempfile.TemporaryDirectory() as notes:
+        job = subprocess.Popen(
+            [str(mpiexec), "-n", str(ranks), sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout), "NOTES": notes},
+            start_new_session=True,
+        )
+        try:
+            out, err = job.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGTERM)  # mpiexec ends its ranks
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                job.wait(30)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
+            out, err = job.communicate()
+            pytest.fail(f"the job did not end within {LIMIT} s; it wrote\n{out}\n{err}")
     return job.returncode, out, err
 
 
@@ -437,7 +448,7 @@ def test_mpi_rank_that_is_not_needed_may_end() -> None:
     code, out, err = mpi(
         """
         if w.rank == 2:
-            time.sleep(3)
+            time.sleep(1)  # the others look around meanwhile
         total = np.zeros(1)
         w.reduce(np.ones(1), total if w.rank == 0 else None, 0, "the last operation")
         if w.rank == 0:
@@ -523,11 +534,11 @@ def test_mpi_rank_that_waits_for_ever() -> None:
             time.sleep(1)
         G(x)
         """,
-        timeout=2,
+        timeout=4,
     )
     assert code != 0
     assert "TimeoutError: " in err
-    assert "waited 2 s for rank 1 in AllGather(rows)" in err
+    assert "waited 4 s for rank 1 in AllGather(rows)" in err
     assert "rank 1: has not come" in err
 
 
@@ -537,17 +548,18 @@ def test_mpi_world_that_some_ranks_have_left() -> None:
     code, out, err = mpi(
         """
         if w.rank == 1:
-            time.sleep(12)
+            wait_for_notes(0, 2)
         else:
             attempt(H, x)
             attempt(R, R.domain.zeros())
+            note()
         """,
-        timeout=2,
+        timeout=4,
     )
     assert code == 0, err
     lines = told(out)
     assert lines[0] == lines[2]
-    assert "waited 2 s for rank 1 in HaloExchange" in lines[0][0]
+    assert "waited 4 s for rank 1 in HaloExchange" in lines[0][0]
     assert lines[0][0].endswith("rank 1: has not come") or "rank 1: has not come; " in lines[0][0]
     assert lines[0][1].startswith("TimeoutError this world is not usable any more: ")
 

@@ -51,7 +51,12 @@ def test_lines(ranks: int) -> None:
         ({"rows": 0}, "one or more"),
         ({"rows": -1}, "one or more"),
         ({"rows": 1.0}, "one or more"),
-        ({"dtype": 1}, "cannot be called"),
+        ({"ranks": [0, 0], "rows": 2}, "each rank once"),
+        ({"ranks": [9], "rows": 1}, "whole numbers from 0"),
+        ({"ranks": [-1], "rows": 1}, "whole numbers from 0"),
+        ({"ranks": [0.5], "rows": 1}, "whole numbers from 0"),
+        ({"ranks": [0], "rows": 2}, "expected 2 ranks"),
+        ({"ranks": [], "rows": 1}, "expected 1 ranks"),
     ],
 )
 def test_what_is_no_grid_is_refused(ranks: int, axes: Any, complaint: str) -> None:

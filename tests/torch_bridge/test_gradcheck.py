@@ -253,3 +253,31 @@ def test_where_and_whether_by_a_factor() -> None:
         assert len(report.wrong) == 2
 
     simulate(2, main)
+
+
+class OneSign(torch.autograd.Function):
+    """A function whose gradient has one wrong sign."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        g = g.clone()
+        g[0] = -g[0]
+        return g
+
+
+def test_a_wrong_entry_is_no_factor() -> None:
+    """A factor is told only where the whole gradient has it; a function without gradients is not checked in silence."""
+
+    def main(world: World) -> None:
+        x = torch.arange(1.0, 4.0, dtype=torch.float64, requires_grad=True)
+        report = spmd_gradcheck(OneSign.apply, [x], world)
+        assert not report
+        assert "times what it should be" not in str(report)
+        with pytest.raises(ValueError, match="nothing to check"):
+            spmd_gradcheck(torch.sin, [x.detach()], world)
+
+    on_ranks(2, main)

@@ -65,7 +65,7 @@ def compare(
 def image_layouts(draw: st.DrawFn, channels: int, smallest: int) -> tuple[int, dict[str, int], Any, dict[str, Role]]:
     """Draw images and any way to split them in height and width, uneven and empty parts included."""
     size = draw(world_sizes())
-    axes = draw(grids(size))
+    axes = draw(grids(size, 2))
     shape = (channels, draw(st.integers(smallest, smallest + 7)), draw(st.integers(smallest, smallest + 7)))
     free = [1, 2]
     roles: dict[str, Role] = {}

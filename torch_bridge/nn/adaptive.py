@@ -62,7 +62,9 @@ class AdaptivePool(torch.nn.Module):
         self.codomain = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **carried_roles(domain, shape))
         seen = {
             name: Split(
-                role.axis, [_needed(held, domain.global_shape[role.axis], shape[role.axis]) for held in role.intervals]
+                role.axis,
+                [_needed(held, domain.global_shape[role.axis], shape[role.axis]) for held in role.intervals],
+                gaps=True,
             )
             for name, role in self.codomain.roles.items()
             if isinstance(role, Split) and role.axis

@@ -133,9 +133,7 @@ class BlockLayer(Layer):
         self.overlap = overlap(self.bring, sums, windows) if overlaps else None
         self.reduce = moving(sums, self.codomain)
         parameters = {}
-        parameters["weight"], self.copy_weight = parameter_space(
-            sums, weight["weight"], {channels: self.rows}, **blocks
-        )
+        parameters["weight"], self.copy_weight = parameter_space(sums, weight["weight"], {channels: self.rows}, blocks)
         if "bias" in weight:
             parameters["bias"], self.copy_bias = parameter_space(self.codomain, weight["bias"], {channels: 0})
         self.ones = (1,) * (len(shape) - 1 - channels)
@@ -150,7 +148,7 @@ class BlockLayer(Layer):
         part: dict[str, Role],
     ) -> torch.nn.Module:
         """Return B, from the input to what the product sees of it; `part` are its roles along the weight's axes."""
-        return Halo(domain, sums, windows, boundary, None, **part)
+        return Halo(domain, sums, windows, boundary, None, part)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the result: from shape ``(*batch, *domain.shape)`` to ``(*batch, *codomain.shape)``."""

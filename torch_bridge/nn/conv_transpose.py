@@ -118,7 +118,9 @@ class ConvTranspose(BlockLayer):
         part: dict[str, Role],
     ) -> torch.nn.Module:
         seen: dict[str, Role] = {
-            name: Split(role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals])
+            name: Split(
+                role.axis, [_spread_into(windows[role.axis], interval) for interval in role.intervals], gaps=True
+            )
             if isinstance(role, Split) and role.axis in windows
             else role
             for name, role in sums.roles.items()

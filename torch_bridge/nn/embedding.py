@@ -118,7 +118,7 @@ class Embedding(Layer):
         seen = domain.with_roles(**{a: Copies() if _splits(r, features) else r for a, r in sums.roles.items()})
         self.broadcast = moving(domain, seen)
         self.reduce = moving(sums, self.codomain)
-        table, self.copy_weight = parameter_space(sums, (num_embeddings, embedding_dim), {features: 1}, **rows)
+        table, self.copy_weight = parameter_space(sums, (num_embeddings, embedding_dim), {features: 1}, rows)
         self.interval = (table.layout.intervals_at(domain.grid.world.rank) or ((0, 0),))[0]
         self.add_parameters({"weight": table}, sequential)
 

@@ -97,13 +97,13 @@ class Flatten(torch.nn.Module):
         for name, role in codomain.roles.items():
             aligned[name] = flat[name] = Replicated() if isinstance(role, Copies) else role
             if isinstance(role, Split) and role.axis > first:
-                aligned[name] = Split(role.axis + merged, role.intervals)
+                aligned[name] = Split(role.axis + merged, role.intervals, gaps=True)
             elif isinstance(role, Split) and role.axis == first and merged:
                 parts = [(start // inner, stop // inner) for start, stop in role.intervals] if inner else []
                 if [(a * inner, b * inner) for a, b in parts] != list(role.intervals):  # an entry would be cut
                     parts = list(balanced(extents[lead], domain.grid.axes[name]))
-                aligned[name] = Split(lead, parts)
-                flat[name] = Split(first, [(a * inner, b * inner) for a, b in parts])
+                aligned[name] = Split(lead, parts, gaps=True)
+                flat[name] = Split(first, [(a * inner, b * inner) for a, b in parts], gaps=True)
         self.align = moving(domain, domain.with_roles(**aligned))
         flattened = codomain.with_roles(**flat)
         self.flattened = flattened.shape
@@ -128,7 +128,7 @@ def _flat_roles(domain: DistributedSpace, first: int, lead: int, last: int, inne
         if name == keeps:
             parts = role.intervals if isinstance(role, Split) and role.axis == lead else None
             parts = parts or balanced(domain.global_shape[lead], domain.grid.axes[name])
-            roles[name] = Split(first, [(start * inner, stop * inner) for start, stop in parts])
+            roles[name] = Split(first, [(start * inner, stop * inner) for start, stop in parts], gaps=True)
         elif isinstance(role, Split) and first <= role.axis <= last:
             roles[name] = Replicated()
         elif isinstance(role, Split) and role.axis > last:

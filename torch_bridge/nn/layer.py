@@ -101,7 +101,7 @@ def from_rank_0(space: DistributedSpace, whole: torch.Tensor | None) -> torch.Te
 
 
 def parameter_space(
-    space: DistributedSpace, shape: tuple[int, ...], axes: Mapping[int, int], **roles: Role
+    space: DistributedSpace, shape: tuple[int, ...], axes: Mapping[int, int], roles: Mapping[str, Role] | None = None
 ) -> tuple[DistributedSpace, torch.nn.Module]:
     """Return where a parameter lies that acts on a tensor, and how it gets to each part of the tensor. Collective.
 
@@ -117,7 +117,7 @@ def parameter_space(
         Shape of the parameter.
     axes : mapping of int to int
         Which axis of the parameter belongs to an axis of the tensor.
-    **roles : Role
+    roles : mapping of str to Role, optional
         Of the parameter where it is used, instead of what follows from the tensor.
 
     Returns
@@ -127,7 +127,7 @@ def parameter_space(
     copy : module
         From there to where it is used.
     """
-    used = {name: roles.get(name, _role_used(role, axes)) for name, role in space.roles.items()}
+    used = {name: (roles or {}).get(name, _role_used(role, axes)) for name, role in space.roles.items()}
     kept: dict[str, Role] = {name: Replicated() if isinstance(r, Copies) else r for name, r in used.items()}
     stored = DistributedSpace(space.grid, shape, space.dtype, **kept)
     return stored, moving(stored, stored.with_roles(**used))
@@ -137,7 +137,7 @@ def _role_used(role: Role, axes: Mapping[int, int]) -> Role:
     """Return the role of a parameter where it is used, from that of the tensor it acts on."""
     if not isinstance(role, Split):
         return role
-    return Split(axes[role.axis], role.intervals) if role.axis in axes else Copies()
+    return Split(axes[role.axis], role.intervals, gaps=True) if role.axis in axes else Copies()
 
 
 def nothing(shape: tuple[int, ...], *depends_on: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,9 @@ import torch
 
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
-from torch_bridge.nn.parameters import Stored, stored_in, world_of
+from torch_bridge.nn.parameters import stored_in, world_of
+from torch_bridge.state.stored import Stored
+from torch_bridge.state.values import fingerprint
 
 OptimizerState = dict[str, Any]
 """``{"state": {name: {key: value}}, "param_groups": [{"params": [name], ...}]}``"""
@@ -149,7 +151,7 @@ def optimizer_parts(
 
     def describe(parts: OptimizerState) -> str:
         state = {
-            name: {key: "a tensor" if (name, key) in found else value for key, value in kept.items()}
+            name: {key: "a tensor" if (name, key) in found else _told(value) for key, value in kept.items()}
             for name, kept in parts["state"].items()
         }
         return f"{state}, {parts['param_groups']}"
@@ -184,6 +186,12 @@ def set_optimizer_parts(model: torch.nn.Module, optimizer: torch.optim.Optimizer
         lambda found: f"{ {k: sorted(kept) for k, kept in found['state'].items()} }, {found['param_groups']}",
     )
     optimizer.load_state_dict(ready)
+
+
+def _told(value: Any) -> object:
+    """Return what tells a value from others: of a tensor, no more than its first digits are printed."""
+    many = isinstance(value, torch.Tensor) and value.numel() > 1
+    return f"a tensor with fingerprint {fingerprint(value)}" if many else value
 
 
 def _part(what: str, stored: Stored | None, value: Any) -> Any:

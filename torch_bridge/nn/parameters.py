@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple
 
 import torch
 
 from distdl_ops import DistributedSpace, Movement, World
-from distdl_ops.intervals import Interval
 from linop import SpaceError
 from torch_bridge.module import Operator
 from torch_bridge.nn.layer import Layer, from_rank_0
+from torch_bridge.state.stored import Stored
+from torch_bridge.state.values import require_alike
 
 
 def parameter_spaces(model: torch.nn.Module) -> dict[str, DistributedSpace]:
@@ -97,6 +96,9 @@ def gather_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     [True, True]
     """
     stored = stored_in(model)
+    alike = {name: value for name, value in model.state_dict().items() if name not in stored}
+    if alike:
+        require_alike(world_of(model), "gather_state", alike)
     return {
         name: stored[name].gather(own.detach()) if name in stored else own.detach().clone()
         for name, own in model.state_dict().items()
@@ -176,40 +178,6 @@ def begin_as(model: torch.nn.Module, world: World, sequential: Callable[[], torc
 def drawing_nothing(world: World) -> AbstractContextManager[None]:
     """Return a block after which torch's global generator is as it was before: on rank 0, which alone draws."""
     return torch.random.fork_rng(devices=[], enabled=world.rank == 0)
-
-
-class Stored(NamedTuple):
-    """A tensor of a model's ``state_dict``: the space of what the ranks store, and the sequential one's shape."""
-
-    space: DistributedSpace
-    shape: tuple[int, ...]
-
-    def gather(self, own: torch.Tensor) -> torch.Tensor:
-        """Return the whole tensor, of this rank's part."""
-        whole: torch.Tensor = self.space.to_global(own)
-        return whole.reshape(self.shape)
-
-    def lay_out(self, whole: torch.Tensor) -> torch.Tensor:
-        """Return this rank's part of the whole tensor."""
-        part: torch.Tensor = self.space.from_global(whole.reshape(self.space.global_shape))
-        return part
-
-    def boxes(self) -> list[tuple[tuple[Interval, ...], tuple[int, ...]]]:
-        """Return the boxes of the sequential tensor that this rank holds, and the index of each in its part.
-
-        Of a stack of matrices, which lie one below the other in the sequential tensor, each has a box of its own.
-        """
-        here = self.space.layout.intervals_at(self.space.grid.world.rank)
-        if here is None or any(start == stop for start, stop in here):
-            return []
-        extents = self.space.global_shape
-        if self.shape == extents:
-            return [(here, ())]
-        if self.shape != (math.prod(extents[:2]), *extents[2:]):
-            raise SpaceError(f"expected a stack of tensors with shape {self.shape}, found {self.space}")
-        stack, (start, stop), *rest = here
-        height = extents[1]
-        return [(((k * height + start, k * height + stop), *rest), (k - stack[0],)) for k in range(*stack)]
 
 
 def stored_in(model: torch.nn.Module) -> dict[str, Stored]:

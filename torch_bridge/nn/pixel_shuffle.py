@@ -49,7 +49,9 @@ class Shuffle(torch.nn.Module):
             for grid_axis, role in domain.roles.items():
                 if isinstance(role, Split):
                     parts = balanced(counts[role.axis], domain.grid.axes[grid_axis])
-                    roles[grid_axis] = Split(role.axis, [_times(part, each[role.axis > 0]) for part in parts])
+                    roles[grid_axis] = Split(
+                        role.axis, [_times(part, each[role.axis > 0]) for part in parts], gaps=True
+                    )
             return roles
 
         shape = tuple(n * (into[0] if axis == 0 else into[1]) for axis, n in enumerate(counts))

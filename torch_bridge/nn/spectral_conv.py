@@ -288,7 +288,7 @@ def low_modes(
     A: LinearOperator = Identity(domain)
     space = domain
     dtype = np.result_type(domain.dtype, np.complex64)
-    for stage in stages(domain.grid.axes, domain.roles, domain.global_shape, range(1, domain.ndim), first=last):
+    for stage in stages(domain.roles, domain.global_shape, range(1, domain.ndim), first=last):
         whole = space.with_roles(**stage.roles)
         A, space = moved(space, whole) @ A, whole
         for axis in sorted(stage.axes, reverse=True):

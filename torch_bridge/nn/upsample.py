@@ -101,7 +101,7 @@ class Upsample(torch.nn.Module):
         self.codomain = DistributedSpace(domain.grid, shape, domain.dtype, domain.field, **roles)
         ends = [_ends(matrix) for matrix in matrices]
         seen = {
-            name: Split(role.axis, [_needed(ends[role.axis - 1], interval) for interval in role.intervals])
+            name: Split(role.axis, [_needed(ends[role.axis - 1], interval) for interval in role.intervals], gaps=True)
             for name, role in self.codomain.roles.items()
             if isinstance(role, Split) and role.axis > 0
         }

@@ -83,7 +83,7 @@ class Halo(torch.nn.Module):
         What lies beyond the images.
     value : float, optional
         What a rank pads with where the boundary is "edge"; by default, the entry at the end.
-    **roles : Role
+    roles : mapping of str to Role, optional
         Of what is seen, instead of those that follow from the results.
     """
 
@@ -94,11 +94,11 @@ class Halo(torch.nn.Module):
         windows: Mapping[int, Window],
         boundary: Continuation = "zero",
         value: float | None = None,
-        **roles: Role,
+        roles: Mapping[str, Role] | None = None,
     ) -> None:
         super().__init__()
         shape = domain.global_shape
-        seen = {**roles_seen(results, windows, shape, boundary), **roles}
+        seen = {**roles_seen(results, windows, shape, boundary), **(roles or {})}
         target = DistributedSpace(results.grid, shape, domain.dtype, domain.field, **seen)
         self.movement = moving(domain, target)
         views = views_here(results, windows, shape, boundary)

@@ -90,7 +90,9 @@ def test_restarts_converge_faster() -> None:
     """On a strongly convex problem that is ill-conditioned, restarts take less than half of the steps."""
     generator = np.random.default_rng(0)
     A, b = Matrix(generator.standard_normal((80, 40)) * np.logspace(0, -1.5, 40)), generator.standard_normal(80)
-    plain, restarted = (fista(A, b, soft_threshold(1e-3), restart=r, tolerance=1e-9, iterations=50_000) for r in (0, 1))
+    plain, restarted = (
+        fista(A, b, soft_threshold(1e-3), restart=r, tolerance=1e-9, iterations=50_000) for r in (False, True)
+    )
     assert plain
     assert restarted
     assert 2 * restarted.iterations < plain.iterations
@@ -317,7 +319,11 @@ def test_precision_and_library() -> None:
     ("call", "error", "message"),
     [
         (lambda A: admm(A, B, box(), penalty=0.0), ValueError, r"admm with Diag.*penalty that is positive, found 0"),
-        (lambda A: admm(A, B, box(), penalty=-1.0), ValueError, "penalty of zero or more, found -1"),
+        (
+            lambda A: admm(A, B, box(), penalty=-1.0),
+            ValueError,
+            "penalty to be a finite number, zero or more, found -1",
+        ),
         (lambda A: admm(A, B, box(), K=Identity(Euclidean(3))), SpaceError, "admm with Diag.*expected a K from"),
         (lambda A: admm(A, np.ones(3), box()), SpaceError, r"found shape \(3,\)"),
         (lambda A: admm(A, np.ones((2, 2)), box()), SpaceError, r"one vector for b, found batch axes \(2,\)"),
@@ -325,7 +331,7 @@ def test_precision_and_library() -> None:
         (lambda A: primal_dual(A, free(), lambda *_: None), SpaceError, "found NoneType"),
         (lambda A: primal_dual(A, lambda *_: None, free()), SpaceError, "found NoneType"),
         (lambda A: primal_dual(A, free(), free(), dual_step=0.0), ValueError, "dual_step that is positive"),
-        (lambda A: primal_dual(A, free(), free(), convexity=np.nan), ValueError, "finite convexity"),
+        (lambda A: primal_dual(A, free(), free(), convexity=np.nan), ValueError, "convexity to be a finite number"),
         (lambda A: primal_dual(A, free(), free(), y0=np.ones(3)), SpaceError, r"found shape \(3,\)"),
         (lambda _: variation(Gradient(Euclidean(3)), -1.0), ValueError, "variation: expected a finite weight"),
     ],

@@ -1,11 +1,15 @@
 """A training that ends goes on from its checkpoint: on the same ranks with the same numbers, elsewhere, and alone."""
 
+import enum
+import os
+import pickle
 import tempfile
 import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -19,6 +23,8 @@ from distdl_ops.testing import on_ranks, world_sizes
 from linop import SpaceError
 from torch_bridge import nn
 from torch_bridge.nn.layer import Layer
+from torch_bridge.state.checkpoint import Checkpoint, Part, write_checkpoint
+from torch_bridge.state.stored import Stored
 from torch_bridge.testing import normal
 
 # Each step multiplies the roundings of the one before; after a few, they are still far below this.
@@ -339,17 +345,305 @@ def test_replicas_that_differ_are_not_saved(ranks: int, folder: str) -> None:
     """A parameter that has drifted apart is named, on every rank."""
 
     def main(world: World) -> None:
+        path = f"{place(world, folder)}/drifted"
         run = Run("SGD", world)
         run.model.conv.bias.data[0] += world.rank
         with pytest.raises(AgreementError, match=r"model\.conv\.bias"):
-            nn.save_checkpoint(f"{folder}/drifted", run.model)
+            nn.save_checkpoint(path, run.model)
         with pytest.raises(AgreementError, match=r"conv\.bias"):
-            nn.save_safetensors(f"{folder}/drifted.safetensors", run.model)
+            nn.save_safetensors(f"{path}.safetensors", run.model)
         run = Run("SGD", world)
         run.steps()
         for group in run.optimizer.param_groups:
             group["lr"] = 0.1 * world.rank
         with pytest.raises(AgreementError, match="lr"):
-            nn.save_checkpoint(f"{folder}/drifted", run.model, run.optimizer)
+            nn.save_checkpoint(path, run.model, run.optimizer)
+
+    on_ranks(ranks, main)
+
+
+# -- what is saved can be loaded, and nothing that is loaded runs ------------------------------------------------------
+
+
+def small(world: World) -> torch.nn.Module:
+    """Return a layer in blocks, the same on every rank."""
+    torch.manual_seed(0)
+    x = DistributedSpace(Grid(world, p=world.size), (6,), "float32", p=Split(0))
+    return nn.Linear(6, 4, domain=x, in_axis="p")
+
+
+READABLE: dict[str, tuple[Any, Any]] = {
+    "a number of NumPy": (np.float64(0.1), 0.1),
+    "numbers of NumPy inside": ({"loss": [np.float32(2), (np.int64(3), np.bool_(True))]}, {"loss": [2.0, (3, True)]}),
+    "text and bytes": (["a", b"b", None, 1 + 2j], ["a", b"b", None, 1 + 2j]),
+    "an ordered dict": (OrderedDict(a=1), OrderedDict(a=1)),
+    "a large number": (10**40, 10**40),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_extra_is_loaded_as_it_was(ranks: int, folder: str, name: str) -> None:
+    """Numbers of NumPy come back as Python's, everything else as it was."""
+    given_value, expected = READABLE[name]
+
+    def main(world: World) -> None:
+        path = place(world, folder)
+        nn.save_checkpoint(path, small(world), extra={"x": given_value})
+        assert nn.load_checkpoint(path, small(world)) == {"x": expected}
+
+    on_ranks(ranks, main)
+
+
+def test_tensors_in_extra(ranks: int, folder: str) -> None:
+    """A tensor in `extra` is saved alone, also when it is a small part of a large one."""
+
+    def main(world: World) -> None:
+        path = place(world, folder)
+        nn.save_checkpoint(path, small(world), extra={"x": torch.arange(1000.0)[3:5]})
+        assert nn.load_checkpoint(path, small(world))["x"].tolist() == [3, 4]
+        assert max(file.stat().st_size for file in Path(path).iterdir()) < 8000
+
+    on_ranks(ranks, main)
+
+
+class Choice(enum.IntEnum):
+    """A number that is read by running code."""
+
+    FIRST = 1
+
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+UNREADABLE = {
+    "an array": np.arange(3),
+    "a date": np.datetime64("2026-01-01"),
+    "a function": len,
+    "a lambda": lambda: 0,
+    "an enumeration": Choice.FIRST,
+    "a class inside": [{"deep": Path("x")}],
+    "a list that contains itself": CYCLE,
+    "a model": torch.nn.Linear(1, 1),
+    "a set": {1},
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_extra_that_could_not_be_read_is_refused(ranks: int, folder: str, name: str) -> None:
+    """All ranks raise a TypeError that says where it is, and nothing is written."""
+
+    def main(world: World) -> None:
+        path = f"{place(world, folder)}/new"
+        with pytest.raises(TypeError, match="save_checkpoint: extra"):
+            nn.save_checkpoint(path, small(world), extra={"x": UNREADABLE[name]})
+        world.allgather(0, "all have looked")
+        assert not Path(path).exists()
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("ranks", [2, 3], indirect=True)
+def test_values_that_differ_between_ranks_are_refused(ranks: int, folder: str) -> None:
+    """Paths, `extra` and buffers that are the same on every rank, or an error on every rank, which names them."""
+
+    def main(world: World) -> None:
+        path, odd = f"{place(world, folder)}/new", world.rank == ranks - 1
+        with pytest.raises(AgreementError, match="path: the ranks disagree"):
+            nn.save_checkpoint(f"{path}-{odd}", small(world))
+        with pytest.raises(AgreementError, match="path: the ranks disagree"):
+            nn.save_safetensors(f"{path}-{odd}", small(world))
+        with pytest.raises(AgreementError, match="found that extra differ"):
+            nn.save_checkpoint(path, small(world), extra={"seed": world.rank})
+        with pytest.raises(AgreementError, match="disagree"):
+            nn.save_checkpoint(path, small(world), extra={"x": len if odd else 0})
+        run = Run("SGD", world)
+        run.model.norm.num_batches_tracked += world.rank
+        for save in (nn.save_checkpoint, nn.save_safetensors):
+            with pytest.raises(AgreementError, match="num_batches_tracked"):
+                save(path, run.model)
+        with pytest.raises(AgreementError, match="num_batches_tracked"):
+            nn.gather_state(run.model)
+        assert not Path(path).exists()
+
+    on_ranks(ranks, main)
+
+
+def save_alone(state: dict[str, Any], path: Path) -> None:
+    """Save a checkpoint by torch's own function."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is one process
+        dcp.save(state, checkpoint_id=path)
+
+
+class Bad:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+def test_loading_runs_no_code(ranks: int, folder: str) -> None:
+    """Neither the catalogue, nor a tensor, nor `extra`; the error names the file, on every rank."""
+
+    def main(world: World) -> None:
+        path = Path(place(world, folder))
+        ran = str(path / "it-ran")
+        nn.save_checkpoint(path, small(world), extra={"epoch": 1})
+        for file in (*path.glob("*.distcp"), path / ".metadata"):
+            content = file.read_bytes()
+            world.allgather(0, "all have read")
+            if world.rank == 0:
+                file.write_bytes(pickle.dumps(Bad(ran)) if file.name == ".metadata" else b"\x80" * len(content))
+            world.allgather(0, "it is written")
+            with pytest.raises((ValueError, AgreementError), match=file.name):
+                nn.load_checkpoint(path, small(world))
+            world.allgather(0, "all have looked")
+            if world.rank == 0:
+                file.write_bytes(content)
+        assert not Path(ran).exists()
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("torch", "load"),
+        ("torch.serialization", "load"),
+        ("pathlib", "Path.home"),
+    ],
+)
+def test_a_catalogue_names_no_function(module: str, name: str, tmp_path: Path) -> None:
+    """Only what torch writes into a catalogue is known."""
+    (tmp_path / ".metadata").write_bytes(f"c{module}\n{name}\n.".encode())
+    with pytest.raises(ValueError, match=rf"\.metadata cannot be read.*names {module}\.{name}"):
+        Checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize("outside", ["../secret", "/etc/passwd", "..\\secret", "C:secret"])
+def test_a_catalogue_names_no_file_elsewhere(outside: str, tmp_path: Path) -> None:
+    """Files of a checkpoint lie in its folder."""
+    save_alone({"x": torch.ones(2)}, tmp_path)
+    found = pickle.loads((tmp_path / ".metadata").read_bytes())
+    for info in found.storage_data.values():
+        info.relative_path = outside
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(found))
+    with pytest.raises(ValueError, match="expected a file in the folder of the checkpoint"):
+        Checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_a_damaged_file_is_named(ranks: int, folder: str, damage: str) -> None:
+    """A file that is missing or has lost its end is named in the error, and the model is as it was."""
+
+    def main(world: World) -> None:
+        path = Path(place(world, folder))
+        nn.save_checkpoint(path, small(world))
+        nn.save_safetensors(path / "model.safetensors", small(world))
+        model = small(world)
+        torch.nn.init.zeros_(model.weight)
+        world.allgather(0, "saved")
+        if world.rank == 0:
+            for file in (path / "__0_0.distcp", path / "model.safetensors"):
+                if damage == "missing":
+                    file.unlink()
+                else:
+                    file.write_bytes(file.read_bytes()[:50])
+        world.allgather(0, "damaged")
+        with pytest.raises((ValueError, FileNotFoundError), match=r"__0_0\.distcp"):
+            nn.load_checkpoint(path, model)
+        with pytest.raises((ValueError, FileNotFoundError), match=r"model\.safetensors"):
+            nn.load_safetensors(path / "model.safetensors", model)
+        assert not model.weight.any()
+
+    on_ranks(ranks, main)
+
+
+def test_model_and_optimizer_load_without_extra(ranks: int, folder: str) -> None:
+    """Where `extra` cannot be read, a warning says so; everything else is loaded."""
+
+    def main(world: World) -> None:
+        path = Path(place(world, folder))
+        if world.rank == 0:
+            whole = torch.nn.Linear(6, 4)
+            torch.nn.init.ones_(whole.weight)
+            save_alone({"model": whole.state_dict(), "extra": (np.arange(3),)}, path)
+        world.allgather(0, "saved")
+        model = small(world)
+        with pytest.warns(RuntimeWarning, match="load_checkpoint: extra is left out"):
+            assert nn.load_checkpoint(path, model) == {}
+        assert bool((model.weight == 1).all())
+
+    on_ranks(ranks, main)
+
+
+@pytest.mark.parametrize("ranks", [2, 3], indirect=True)
+def test_a_checkpoint_is_whole_when_all_its_files_are_there(
+    ranks: int, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a file of another rank is not to be seen on rank 0, all ranks raise, and there is no checkpoint."""
+    write = dcp.FileSystemWriter.write_data
+
+    def lose(self: Any, plan: Any, planner: Any) -> Any:
+        done = write(self, plan, planner)
+        for file in Path(self.path).glob("__1_*.distcp"):
+            file.unlink()
+        return done
+
+    def main(world: World) -> None:
+        path = Path(place(world, folder))
+        with pytest.raises(AgreementError, match=r"__1_0\.distcp, which rank 1 has written, is not there"):
+            nn.save_checkpoint(path, small(world))
+        assert not (path / ".metadata").exists()
+
+    monkeypatch.setattr(dcp.FileSystemWriter, "write_data", lose)
+    on_ranks(ranks, main)
+
+
+def test_a_file_is_replaced_when_the_new_one_is_whole(ranks: int, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where writing fails, the old file is as it was, and nothing else is left."""
+    full = []
+    write = safetensors.torch.save_file
+
+    def save_file(tensors: Any, file: Path) -> None:
+        write(tensors, file)
+        if full:
+            raise OSError("the disk is full")
+
+    def main(world: World) -> None:
+        path = Path(place(world, folder)) / "model.safetensors"
+        model = small(world)
+        nn.save_safetensors(path, model)
+        before = path.read_bytes()
+        full.append(world.allgather(world.rank, "from now on"))
+        with pytest.raises((OSError, AgreementError), match="the disk is full"):
+            nn.save_safetensors(path, model)
+        world.allgather(0, "all have looked")
+        assert path.read_bytes() == before
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    monkeypatch.setattr(safetensors.torch, "save_file", save_file)
+    on_ranks(ranks, main)
+
+
+def test_a_nested_state_of_parts(ranks: int, folder: str) -> None:
+    """Any nested state can be written, with parts of spaces, and read into other spaces."""
+
+    def main(world: World) -> None:
+        path = place(world, folder)
+        whole = torch.arange(12.0).reshape(4, 3)
+        S = DistributedSpace(Grid(world, p=world.size), (4, 3), "float32", p=Split(0))
+        T = S.with_roles(p=Split(1))
+        state = {"a": {"b": Part(S.from_global(whole), Stored(S, (4, 3))), "steps": [1, 2.5]}, "plain": whole}
+        write_checkpoint("test", path, world, state)
+        saved = Checkpoint(path)
+        assert saved.shapes["a", "b"] == (4, 3)
+        assert torch.equal(saved.read(("a", "b"), Stored(T, (4, 3))), T.from_global(whole))
+        assert torch.equal(saved.read(("a", "b")), whole)
+        assert torch.equal(saved.read(("plain",)), whole)
 
     on_ranks(ranks, main)

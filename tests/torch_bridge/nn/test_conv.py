@@ -42,7 +42,7 @@ def convolutions(draw: st.DrawFn) -> tuple[int, tuple[Any, ...], dict[str, Any]]
 def test_convolution_split_in_space(drawn: Any, size: int, data: st.DataObject) -> None:
     """One to three axes; any kernel, stride, dilation, padding, padding mode and groups; any intervals."""
     spatial, shape, arguments = drawn
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, list(range(1, spatial + 1))))
     overlap = data.draw(st.booleans())
     sequential = getattr(torch.nn, f"Conv{spatial}d")(2, 4, **arguments).double()

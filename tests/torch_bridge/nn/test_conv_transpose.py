@@ -29,7 +29,7 @@ def test_split_in_space(data: st.DataObject, size: int, spatial: int, bias: bool
         "groups": data.draw(st.sampled_from([1, 2])),
         "bias": bias,
     }
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(1, spatial + 1)))
     sequential = getattr(torch.nn, f"ConvTranspose{spatial}d")(2, 4, **arguments).double()
 

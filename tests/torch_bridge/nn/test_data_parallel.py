@@ -207,7 +207,7 @@ def test_parts_that_are_no_partition(ranks: int, intervals: Any) -> None:
 
     def main(world: World) -> None:
         with pytest.raises(SpaceError, match="each entry of weight on one rank"):
-            nn.DataParallel(torch.nn.Linear(1, 9), grid=Grid(world, p=2), p=Split(0, intervals))
+            nn.DataParallel(torch.nn.Linear(1, 9), grid=Grid(world, p=2), p=Split(0, intervals, gaps=True))
 
     on_ranks(ranks, main)
 

@@ -16,7 +16,7 @@ from torch_bridge.testing import layouts, normal
 def test_dropout(data: st.DataObject, size: int, p: float, spatial: int, inplace: bool) -> None:
     """Replicas agree, all ranks drop the same channels, what is left is scaled, and so are the gradients."""
     shape = (3, *(data.draw(st.integers(1, 4)) for _ in range(spatial)))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     whole = data.draw(st.booleans()) and spatial > 0
     x = normal(0, (2, *shape))

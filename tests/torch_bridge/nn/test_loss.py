@@ -60,7 +60,7 @@ def check(world: World, layer: Any, whole: torch.nn.Module, domain: DistributedS
 def test_losses_of_entries(name: str, data: st.DataObject, size: int, batch: tuple[int, ...]) -> None:
     """Means, sums, and losses without reduction."""
     shape = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     arguments, of_input, of_target = ENTRYWISE[name]
     words = ["mean", "sum", "none", *["batchmean"] * (name == "KLDivLoss")]
@@ -83,7 +83,7 @@ def test_losses_of_entries(name: str, data: st.DataObject, size: int, batch: tup
 def test_losses_of_classes(name: str, data: st.DataObject, size: int, weighted: bool) -> None:
     """Classes and places are split in any intervals; weights, ignored places, and smoothed labels."""
     shape = (data.draw(st.integers(1, 6)), *data.draw(st.lists(st.integers(1, 4), max_size=2)))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     arguments: dict[str, Any] = {
         "weight": normal(5, shape[:1]).abs() if weighted else None,

@@ -27,7 +27,7 @@ def test_norms_of_the_last_axes(data: st.DataObject, size: int, name: str) -> No
     """LayerNorm and RMSNorm, over one axis or more, split along any axes."""
     shape = data.draw(st.lists(st.integers(2, 6), min_size=1, max_size=3).map(tuple))
     last = data.draw(st.integers(1, len(shape)))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     arguments: dict[str, Any] = {"elementwise_affine": data.draw(st.booleans())}
     if name == "LayerNorm":
@@ -48,7 +48,7 @@ def test_norms_of_the_last_axes(data: st.DataObject, size: int, name: str) -> No
 def test_group_norm(data: st.DataObject, size: int, groups: int, each: int, affine: bool) -> None:
     """Groups that lie on several ranks, whole ranks of several groups, space split or not."""
     shape = (groups * each, *data.draw(st.lists(st.integers(2, 4), min_size=1, max_size=2)))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     sequential = perturbed(torch.nn.GroupNorm(groups, groups * each, affine=affine).double())
 
@@ -68,7 +68,7 @@ def test_norms_of_channels(data: st.DataObject, size: int, kind: str) -> None:
     shape = (3, *(data.draw(st.integers(2, 4)) for _ in range(spatial)))
     if kind == "BatchNorm" and spatial == 1 and data.draw(st.booleans()):
         shape = shape[:1]
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     arguments = {
         "momentum": data.draw(st.sampled_from([0.1, 0.5, *[None] * (kind == "BatchNorm")])),

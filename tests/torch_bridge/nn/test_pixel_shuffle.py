@@ -19,7 +19,7 @@ def test_pixel_shuffle(name: str, data: st.DataObject, size: int, factor: int) -
     counts = data.draw(st.tuples(*3 * [st.integers(1, 4)]))
     sets = (factor**2, 1, 1) if name == "PixelShuffle" else (1, factor, factor)
     shape = tuple(n * each for n, each in zip(counts, sets, strict=True))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(3)))
 
     def main(world: World) -> None:

@@ -37,7 +37,7 @@ def poolings(draw: st.DrawFn, kind: str) -> tuple[str, tuple[int, ...], dict[str
 def test_pooling(kind: str, data: st.DataObject, size: int) -> None:
     """One to three axes; any window, padding and ceil_mode; space and channels in any intervals."""
     name, shape, arguments = data.draw(poolings(kind))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     batch = data.draw(st.sampled_from([(2,), (2, 1), (0,)]))
 

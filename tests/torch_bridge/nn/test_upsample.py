@@ -45,7 +45,7 @@ def test_upsample(mode: str, data: st.DataObject, size: int, by_scale: bool) -> 
     """Larger and smaller, by size or by any factors; channels and space in any intervals."""
     spatial = data.draw(st.sampled_from(MODES[mode]))
     shape = (2, *(data.draw(st.integers(1, 6)) for _ in range(spatial)))
-    axes = data.draw(grids(size))
+    axes = data.draw(grids(size, 2))
     roles = data.draw(layouts(axes, shape, range(len(shape))))
     arguments: dict[str, Any] = {"mode": mode}
     if by_scale:
