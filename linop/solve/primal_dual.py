@@ -25,7 +25,7 @@ from linop.arrays import Vector
 from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.ista import norm_bound
-from linop.solve.loop import RESIDUAL, Callback, Settings, Step, Steps, run, zeros
+from linop.solve.loop import ORDINARY, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
 from linop.solve.proximal import Proximal
 from linop.solve.result import Result
 
@@ -171,11 +171,23 @@ class _Method:
             Y.check(z, K)
             p_new = arrays.axpy(-1.0, z, v)
             dx, dp = arrays.axpy(-1.0, x, x_new), arrays.axpy(-1.0, p, p_new)
-            squared = X.inner(dx, dx).real / tau + sigma * (Y.inner(dp, dp).real - 2 * Y.inner(image_step, dp).real)
-            length = math.sqrt(max(squared, 0.0)) if squared == squared else math.nan
+            length = self.length(X.norm(dx) / math.sqrt(tau), math.sqrt(sigma) * Y.norm(dp), image_step, dp)
             if first:
                 first = False
                 yield Step(x, length)
             x, p, image = x_new, p_new, image_new
             self.dual = partial(arrays.scale, sigma, p)
             yield Step(x, length)
+
+    def length(self, primal: float, dual: float, image_step: Vector, dp: Vector) -> float:
+        """Return the length of a step in the norm of the method, from its two parts and what couples them."""
+        size = max(primal, dual)
+        if not 0 < size < math.inf:
+            return primal + dual
+        if not ORDINARY <= size <= 1 / ORDINARY:  # whose squares might be lost
+            image_step, dp = arrays.scale(1 / size, image_step), arrays.scale(1 / size, dp)
+            primal, dual, unit = primal / size, dual / size, size
+        else:
+            unit = 1.0
+        coupled = 2 * self.sigma * self.K.codomain.inner(image_step, dp).real
+        return unit * math.sqrt(max(primal * primal + dual * dual - coupled, 0.0))

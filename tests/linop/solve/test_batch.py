@@ -107,6 +107,19 @@ def test_iterates_are_those_of_each_alone(solver: Solver) -> None:
 
 
 @each_solver
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_tiny_and_huge_ones(solver: Solver, preconditioned: bool) -> None:
+    """Right-hand sides whose squares are no numbers are solved beside others, and alone, with and without M."""
+    A = Matrix([[4.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 5.0]])
+    options: dict[str, Any] = {"preconditioner": Diagonal([0.25, 0.33, 0.2])} if preconditioned else {}
+    b = np.array([[1.0, 2, 3], [1e-200, 2e-200, -1e-200], [0, 0, 0], [1e200, 0, 1e200]])
+    result = solver(A, b, tolerance=1e-12, **options)
+    assert result, result
+    units = np.array([1.0, 1e-200, 1.0, 1e200])[:, None]
+    np.testing.assert_allclose(result.x / units, np.linalg.solve(A.entries, (b / units).T).T, atol=1e-10)
+
+
+@each_solver
 def test_some_are_solved_at_once(solver: Solver) -> None:
     """Right-hand sides that are solved after one step, or at the start, wait for the others."""
     A = Diagonal([1.0, 2.0, 3.0, 4.0])

@@ -340,3 +340,20 @@ def test_errors(call: Callable[..., object], error: type[Exception], message: st
     """What cannot be is refused by name."""
     with pytest.raises(error, match=message):
         call(Diagonal([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("method", ["fista", "nnls", "admm", "primal_dual"])
+def test_tiny_and_huge_data(method: str, size: float) -> None:
+    """Data whose squares are no numbers are solved as others are, and never in silence for zero."""
+    entries, b = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 5.0]]), size * np.array([1.0, 2.0, 3.0])
+    A = Matrix(entries)
+    results: dict[str, Callable[[], Result]] = {
+        "fista": lambda: fista(A, b, nonnegative(), tolerance=1e-9),
+        "nnls": lambda: nnls(A, b),
+        "admm": lambda: admm(A, b, nonnegative(), tolerance=1e-9),
+        "primal_dual": lambda: primal_dual(A, nonnegative(), misfit(b), tolerance=1e-9, iterations=20_000),
+    }
+    result = results[method]()
+    assert result, result
+    np.testing.assert_allclose(result.x / size, np.linalg.solve(entries, b / size), rtol=1e-6)
