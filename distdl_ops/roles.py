@@ -15,6 +15,7 @@ its own, is a fifth role.
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -246,6 +247,14 @@ class Role:
         """
         del k, parts
         return list(range(extent))
+
+    def on(self, axis: int) -> Role:
+        """Return the role that splits another tensor axis in the same way."""
+        if self.axis is None or self.axis == axis:
+            return self
+        role = copy.copy(self)
+        object.__setattr__(role, "axis", axis)
+        return role
 
     # -- in words, and on other grids ---------------------------------------------------------------------------------
 

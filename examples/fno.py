@@ -7,50 +7,46 @@ Run it on simulated ranks, or on MPI's::
 
 The equation is u_t + u (u_x + u_y) = nu (u_xx + u_yy) on a periodic square. From random smooth fields it is solved with
 a spectral method; the network learns the map from u at time 0 to u at the end. Fields are split over a grid, 2 x 2 by
-default. A spectral convolution takes them to their low modes and back, by transforms and the movements between them;
-the other layers act on each point by itself. These maps are linear operators, and their adjoints are checked before
-training begins.
+default. A spectral convolution takes them to their low modes and back: an all-to-all brings each axis together, with
+channels split in its place; the other layers act on each point by itself. These movements are linear operators, and
+their adjoints are checked before training begins.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import torch
 import training
 from torch import nn
 
-from distdl_ops import DistributedSpace, Grid, Split, World
-from torch_bridge.nn import Conv2d, MSELoss, SequentialSpectralConv, SpectralConv2d
+from distdl_ops import Grid, Split, World
+from torch_bridge import SpectralConv, distribute, distribute_tensor, explain
 
 
 class FNO(nn.Module):
-    """From a field to another one; its layers are sequential or distributed.
+    """From a field to another one.
 
     Parameters
     ----------
-    lift : module
-        From one channel to many.
-    spectral, pointwise : list of module
-        A spectral convolution and a linear map of the channels of each point, whose sum makes a layer.
-    hidden, project : module
-        Linear maps of the channels, to one channel again.
+    width : int
+        Channels of the layers.
+    modes : int
+        Of the spectral convolutions, along each axis.
+    layers : int
+        How many there are: each the sum of a spectral convolution and a linear map of the channels of each point.
     """
 
-    def __init__(
-        self,
-        lift: nn.Module,
-        spectral: list[nn.Module],
-        pointwise: list[nn.Module],
-        hidden: nn.Module,
-        project: nn.Module,
-    ) -> None:
+    def __init__(self, width: int, modes: int, layers: int) -> None:
         super().__init__()
-        self.lift, self.hidden, self.project = lift, hidden, project
-        self.spectral, self.pointwise = nn.ModuleList(spectral), nn.ModuleList(pointwise)
+        self.lift = nn.Conv2d(1, width, 1)
+        self.spectral = nn.ModuleList([SpectralConv(width, width, (modes, modes)) for _ in range(layers)])
+        self.pointwise = nn.ModuleList([nn.Conv2d(width, width, 1) for _ in range(layers)])
+        self.hidden, self.project = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(2 * width, 1, 1)
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
-        """Return the field at the end: from this rank's part of shape (batch, 1, n, n) to the same."""
+        """Return the field at the end: from shape (batch, 1, n, n) to the same."""
         x = self.lift(u)
         for spectral, pointwise in zip(self.spectral, self.pointwise, strict=True):
             x = nn.functional.gelu(spectral(x) + pointwise(x))
@@ -122,43 +118,6 @@ def burgers(u: torch.Tensor, time: float = 0.5, nu: float = 0.05, steps: int = 1
     return later
 
 
-# -- the network -------------------------------------------------------------------------------------------------------
-
-
-def sequential_fno(options: Options) -> FNO:
-    """Return the network in one process."""
-    width, modes = options.width, (options.modes, options.modes)
-    return FNO(
-        nn.Conv2d(1, width, 1),
-        [SequentialSpectralConv(width, width, modes) for _ in range(options.layers)],
-        [nn.Conv2d(width, width, 1) for _ in range(options.layers)],
-        nn.Conv2d(width, 2 * width, 1),
-        nn.Conv2d(2 * width, 1, 1),
-    ).to(getattr(torch, options.dtype))
-
-
-def distributed_fno(grid: Grid, options: Options) -> tuple[FNO, training.Network]:
-    """Return the network on a grid with the axes ``rows`` and ``cols``, and what trains it. Collective.
-
-    The layers have the names, and the weights the shapes, of the sequential network.
-    """
-    width, modes = options.width, (options.modes, options.modes)
-    fields = DistributedSpace(grid, (1, options.points, options.points), options.dtype, rows=Split(1), cols=Split(2))
-    lift = Conv2d(1, width, 1, domain=fields)
-    x = lift.codomain
-    spectral: list[nn.Module] = [SpectralConv2d(width, width, modes, domain=x) for _ in range(options.layers)]
-    pointwise: list[nn.Module] = [Conv2d(width, width, 1, domain=x) for _ in range(options.layers)]
-    hidden = Conv2d(width, 2 * width, 1, domain=x)
-    model = FNO(lift, spectral, pointwise, hidden, Conv2d(2 * width, 1, 1, domain=hidden.codomain))
-    loss = MSELoss(domain=fields)
-
-    def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = loss(model(fields.from_global(inputs)), fields.from_global(targets))
-        return found
-
-    return model, training.Network(nn.ModuleDict({"model": model, "loss": loss}), loss_of)
-
-
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
@@ -193,22 +152,28 @@ def run(world: World, options: Options, grid: Grid) -> int:
     """Train on the ranks of a world, and return the exit status: 0 when everything is as it should be."""
     data, test = samples(options)
     torch.manual_seed(options.seed)
-    begin = sequential_fno(options)
+    alone = FNO(options.width, options.modes, options.layers).to(getattr(torch, options.dtype))
     if world.rank == 0:
-        count = sum(weights.numel() for weights in begin.parameters())
+        count = sum(weights.numel() for weights in alone.parameters())
         print(f"FNO with {count} parameters on {grid!r}, {world.size} ranks, {options.dtype}\n")
-    model, network = distributed_fno(grid, options)
+    model = distribute(copy.deepcopy(alone), grid)
+
+    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        before, after = (distribute_tensor(fields, grid, rows=Split(2), cols=Split(3)) for fields in (inputs, targets))
+        return nn.functional.mse_loss(model(before), after)
 
     def outcome() -> str:
         with torch.no_grad():
-            error = network.loss(*test).sqrt() / test[1].square().mean().sqrt()
+            error = loss(*test).item() ** 0.5 / test[1].square().mean().sqrt()
         still = (test[0] - test[1]).square().mean().sqrt() / test[1].square().mean().sqrt()
         return f"error on {len(test[0])} other fields: {error:.1%}; if nothing happened, it would be {still:.1%}"
 
-    sequential = training.Network(begin, lambda inputs, targets: nn.functional.mse_loss(begin(inputs), targets))
-    title = f"FNO on Burgers' equation, {grid!r}, {options.dtype}"
+    sequential = training.Network(alone, lambda inputs, targets: nn.functional.mse_loss(alone(inputs), targets))
     steps = batches(data, options)
-    return training.train_both(world, begin, (model, network), sequential, steps, options, title, outcome)
+    title = f"FNO on Burgers' equation, {grid!r}, {options.dtype}"
+    return training.train_both(
+        world, training.Network(model, loss), sequential, steps, explain(loss, *steps[0]), options, title, outcome
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,15 +6,15 @@ Run it on simulated ranks, or on MPI's::
     mpiexec -n 4 python examples/gpt.py
     python examples/gpt.py --ranks 8 --sequence 2
 
-The network reads characters and predicts the next one. The grid has three axes. Along ``data`` lie sequences, along
-``model`` heads of the attention, hidden features, and characters of the vocabulary. Along ``sequence`` lie the parts of
-each sequence, whose keys and values travel round a ring. Where that axis has one rank, the parts lie along ``model``:
-they are gathered before what is cut there, and scattered behind. Every data movement is a linear operator, and its
-adjoint is checked before training begins.
+The network is torch's own, unchanged. It reads characters and predicts the next one. The grid has three axes. Along
+``data`` lie sequences, along ``sequence`` parts of each sequence, along ``model`` heads of the attention and hidden
+features: the rows of the first weights of a block, the columns of the second ones. Every data movement is a linear
+operator, and its adjoint is checked before training begins.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 
@@ -22,48 +22,73 @@ import torch
 import training
 from torch import nn
 
-from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Role, Split, World
-from torch_bridge.nn import CrossEntropyLoss, Embedding, LayerNorm, Linear, TransformerEncoderLayer
+from distdl_ops import Grid, Split, World
+from torch_bridge import distribute, distribute_tensor, explain
 
 
-class GPT(nn.Module):
-    """From characters to the scores of the next ones; its layers are sequential or distributed.
+class Block(nn.Module):
+    """A layer of the transformer: causal attention, and two linear layers, each with a shortcut.
 
     Parameters
     ----------
-    token, position : module
-        Embeddings of characters and of their places.
-    blocks : list of module
-        Layers of the transformer.
-    norm, head : module
-        The last normalisation, and the linear layer to the scores.
-    places : tensor of int64
-        Of this rank's characters in the sequence.
-    mask : tensor, optional
-        What torch's layers want beside the word that they are causal.
+    width, heads : int
+        Features of a character, and heads of the attention.
     """
 
-    def __init__(
-        self,
-        token: nn.Module,
-        position: nn.Module,
-        blocks: list[nn.Module],
-        norm: nn.Module,
-        head: nn.Module,
-        places: torch.Tensor,
-        mask: torch.Tensor | None = None,
-    ) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.token, self.position, self.blocks = token, position, nn.ModuleList(blocks)
-        self.norm, self.head, self.places, self.mask = norm, head, places, mask
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.rise, self.fall = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the next features: from shape (sequences, length, width) to the same."""
+        y = self.norm1(x)
+        query, key, value = (
+            layer(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        seen = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(seen.transpose(1, 2).flatten(-2))
+        changed: torch.Tensor = x + self.fall(nn.functional.gelu(self.rise(self.norm2(x))))
+        return changed
+
+
+class GPT(nn.Module):
+    """From characters to the scores of the next ones.
+
+    Parameters
+    ----------
+    vocabulary, length : int
+        How many characters there are, and of a sequence.
+    width, heads, layers : int
+        Features of a character, heads of the attention, layers of the transformer.
+    """
+
+    def __init__(self, vocabulary: int, length: int, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.token, self.position = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, characters: torch.Tensor) -> torch.Tensor:
-        """Return the scores: from this rank's part of shape (sequences, length) to one more axis."""
-        x = self.token(characters) + self.position(self.places)
+        """Return the scores: from shape (sequences, length) to one more axis."""
+        x = self.token(characters) + self.position(torch.arange(characters.shape[1]))
         for block in self.blocks:
-            x = block(x, self.mask, is_causal=True)
+            x = block(x)
         scores: torch.Tensor = self.head(self.norm(x))
         return scores
+
+
+ROWS = {"weight": {"model": Split(0)}, "bias": {"model": Split(0)}}
+COLUMNS = {"weight": {"model": Split(1)}}
+TENSOR_PARALLEL = {
+    **{
+        f"blocks.*.{layer}.{name}": roles for layer in ("query", "key", "value", "rise") for name, roles in ROWS.items()
+    },
+    **{f"blocks.*.{layer}.{name}": roles for layer in ("out", "fall") for name, roles in COLUMNS.items()},
+}
+"""How weights lie along ``model``: heads and hidden features are split, so the sums over them are over the ranks."""
 
 
 class Options(training.Options):
@@ -77,68 +102,6 @@ class Options(training.Options):
     width: int
     heads: int
     layers: int
-
-
-def sequential_gpt(options: Options, vocabulary: int) -> GPT:
-    """Return the network in one process."""
-    width, length = options.width, options.length
-    return GPT(
-        nn.Embedding(vocabulary, width),
-        nn.Embedding(length, width),
-        [
-            nn.TransformerEncoderLayer(width, options.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(options.layers)
-        ],
-        nn.LayerNorm(width),
-        nn.Linear(width, vocabulary, bias=False),
-        torch.arange(length),
-        nn.Transformer.generate_square_subsequent_mask(length),
-    ).to(getattr(torch, options.dtype))
-
-
-def distributed_gpt(grid: Grid, options: Options, vocabulary: int) -> tuple[GPT, training.Network]:
-    """Return the network on a grid with the axes ``data``, ``sequence`` and ``model``, and what trains it. Collective.
-
-    The layers have the names, and the weights the shapes, of the sequential network.
-    """
-    ring = "sequence" if grid.axes["sequence"] > 1 else None
-    along, other = ("sequence", "model") if ring else ("model", "sequence")
-    shape = (options.batch_size, options.length)
-    width, dtype = options.width, options.dtype
-    parts: dict[str, Role] = {"data": Split(0), along: Split(1), other: Replicated()}
-    characters = DistributedSpace(grid, shape, dtype, **parts)
-    token = Embedding(vocabulary, width, domain=characters, row_axis="model")
-    x = token.codomain
-
-    # Of the embedding of places there is one for all sequences: each rank along ``data`` has a copy for its own.
-    places = DistributedSpace(grid, shape[1:], dtype, **{"data": Replicated(), along: Split(0), other: Replicated()})
-    there = DistributedSpace(grid, (options.length, width), dtype, **{**places.roles, "data": Copies()})
-    position = Embedding(options.length, width, domain=places, codomain=there)
-    blocks: list[nn.Module] = [
-        TransformerEncoderLayer(
-            *(width, options.heads, 4 * width, 0.0, "gelu"),
-            norm_first=True,
-            domain=x,
-            model_axis="model",
-            ring_axis=ring,
-        )
-        for _ in range(options.layers)
-    ]
-    head = Linear(width, vocabulary, bias=False, domain=x, out_axis="model")
-    here = places.from_global(torch.arange(options.length))
-    model = GPT(token, position, blocks, LayerNorm(width, domain=x), head, here)
-
-    # The loss has classes first. They lie along ``model``.
-    roles: dict[str, Role] = {"data": Split(1), "sequence": Split(2), "model": Split(0)}
-    loss = CrossEntropyLoss(domain=DistributedSpace(grid, (vocabulary, *shape), dtype, **roles))
-    answers = DistributedSpace(grid, shape, dtype, data=Split(0), sequence=Split(1), model=Replicated())
-
-    def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        scores = model(characters.from_global(inputs))
-        found: torch.Tensor = loss(scores.movedim(-1, 0), answers.from_global(targets))
-        return found
-
-    return model, training.Network(nn.ModuleDict({"model": model, "loss": loss}), loss_of)
 
 
 def characters_of(text: str) -> tuple[list[str], torch.Tensor]:
@@ -178,25 +141,33 @@ def run(world: World, options: Options, grid: Grid) -> int:
     """Train on the ranks of a world, and return the exit status: 0 when everything is as it should be."""
     vocabulary, text = characters_of(documentation())
     torch.manual_seed(options.seed)
-    begin = sequential_gpt(options, len(vocabulary))
+    alone = GPT(len(vocabulary), options.length, options.width, options.heads, options.layers)
+    alone = alone.to(getattr(torch, options.dtype))
     if world.rank == 0:
-        count = sum(weights.numel() for weights in begin.parameters())
+        count = sum(weights.numel() for weights in alone.parameters())
         print(f"GPT with {count} parameters on {grid!r}, {world.size} ranks, {options.dtype}\n")
-    model, network = distributed_gpt(grid, options, len(vocabulary))
+    model = distribute(copy.deepcopy(alone), grid, TENSOR_PARALLEL)
+
+    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        inputs, targets = (distribute_tensor(x, grid, data=Split(0), sequence=Split(1)) for x in (inputs, targets))
+        return nn.functional.cross_entropy(model(inputs).movedim(-1, 1), targets)
+
     sequential = training.Network(
-        begin, lambda inputs, targets: nn.functional.cross_entropy(begin(inputs).flatten(0, 1), targets.flatten())
+        alone, lambda inputs, targets: nn.functional.cross_entropy(alone(inputs).movedim(-1, 1), targets)
     )
     known, unknown = text[: 9 * len(text) // 10], text[9 * len(text) // 10 :]
 
     def outcome() -> str:
         with torch.no_grad():
-            mean = sum(network.loss(*batch).item() for batch in batches(unknown, options, 4)) / 4
+            mean = sum(loss(*batch).item() for batch in batches(unknown, options, 4)) / 4
         guess = math.log(len(vocabulary))
         return f"loss on text that it has not seen: {mean:.4f}; if all characters were alike, it would be {guess:.4f}"
 
     title = f"GPT on Python's documentation, {grid!r}, {options.dtype}"
     steps = batches(known, options, options.steps)
-    return training.train_both(world, begin, (model, network), sequential, steps, options, title, outcome)
+    return training.train_both(
+        world, training.Network(model, loss), sequential, steps, explain(loss, *steps[0]), options, title, outcome
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -204,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = training.Parser("gpt", str(__doc__), batch_size=16, lr=3e-3)
     for name, default, text in (
         ("data", None, "ranks along which sequences lie (default: as many as there are)"),
-        ("sequence", 1, "ranks along which parts of sequences lie, in a ring (default: 1)"),
+        ("sequence", 1, "ranks along which parts of sequences lie (default: 1)"),
         ("model", 2, "ranks along which heads and features lie (default: 2)"),
         ("steps", 80, "of training"),
         ("length", 64, "of the sequences, in characters"),

@@ -5,14 +5,15 @@ Run it on simulated ranks, or on MPI's::
     python examples/lenet5.py --ranks 4
     mpiexec -n 4 python examples/lenet5.py
 
-The images are split over a 2 x 2 grid; convolution and pooling exchange halos. A repartition turns the split of space
-into a split of features. The weights of the linear layers lie on the 2 x 2 grid as well; where one layer's outputs lie
-along the rows of the grid, so do the next one's inputs. Every data movement is a linear operator, and its adjoint is
-checked before training begins.
+The network is torch's own, unchanged; its layout is that of Hewett and Grady (arXiv 2006.03108). The images are split
+over a 2 x 2 grid; convolution and pooling exchange halos. Then the split of space becomes one of features. The weights
+of the linear layers lie on the 2 x 2 grid as well; where one layer's outputs lie along the rows of the grid, so do the
+next one's inputs. Every data movement is a linear operator, and its adjoint is checked before training begins.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections import OrderedDict
@@ -25,14 +26,13 @@ import torch
 import training
 from torch import nn
 
-from distdl_ops import At, DistributedSpace, Grid, Movement, Repartition, Split, World, balanced
+from distdl_ops import Grid, Replicated, Split, World
 from distdl_ops.worlds.agreement import agreed
-from torch_bridge import Operator
-from torch_bridge.nn import Conv2d, CrossEntropyLoss, Linear, MaxPool2d, gather_state, load_state
+from torch_bridge import DistributedTensor, distribute, distribute_tensor, explain
 
 
-def sequential_lenet5() -> nn.Sequential:
-    """Return LeNet-5 in one process: 61 706 parameters."""
+def lenet5() -> nn.Sequential:
+    """Return LeNet-5: 61 706 parameters."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, 6, 5, padding=2),
@@ -51,42 +51,22 @@ def sequential_lenet5() -> nn.Sequential:
     )
 
 
-def distributed_lenet5(grid: Grid, dtype: str) -> tuple[DistributedSpace, nn.Sequential, CrossEntropyLoss]:
-    """Return the space of the images, LeNet-5 on a grid with the axes ``rows`` and ``cols``, and its loss. Collective.
+OUT_ROWS_IN_COLS = {"weight": {"rows": Split(0), "cols": Split(1)}, "bias": {"rows": Split(0)}}
+OUT_COLS_IN_ROWS = {"weight": {"cols": Split(0), "rows": Split(1)}, "bias": {"cols": Split(0)}}
+LINEAR = {"linear1": OUT_ROWS_IN_COLS, "linear2": OUT_COLS_IN_ROWS, "linear3": OUT_ROWS_IN_COLS}
+"""How the weights of the linear layers lie on the grid: outputs along one axis, inputs along the other."""
 
-    The layers have the names, and the weights the shapes, of the sequential network.
-    """
-    images = DistributedSpace(grid, (1, 28, 28), dtype, rows=Split(1), cols=Split(2))
-    conv1 = Conv2d(1, 6, 5, padding=2, domain=images)
-    pool1 = MaxPool2d(2, domain=conv1.codomain)
-    conv2 = Conv2d(6, 16, 5, domain=pool1.codomain)
-    pool2 = MaxPool2d(2, domain=conv2.codomain)
-    channels = pool2.codomain.with_roles(rows=At(0), cols=Split(0))
 
-    def features(count: int, along: str, split: Split | None = None) -> DistributedSpace:
-        other = "rows" if along == "cols" else "cols"
-        return DistributedSpace(grid, (count,), dtype, **{along: split or Split(0), other: At(0)})
+def distributed(model: nn.Sequential, grid: Grid) -> nn.Sequential:
+    """Lay LeNet-5 out on a grid with the axes ``rows`` and ``cols``. Collective; the model is changed."""
+    weights = {f"{layer}.{name}": roles for layer, names in LINEAR.items() for name, roles in names.items()}
+    distribute(model, grid, weights)
 
-    # A channel is 5 x 5 features: flattened, each rank has the features of its channels.
-    intervals = balanced(16, grid.axes["cols"])
-    flat = features(400, "cols", Split(0, [(25 * start, 25 * stop) for start, stop in intervals]))
-    hidden1, hidden2, scores = features(120, "rows"), features(84, "cols"), features(10, "rows")
-    layers = OrderedDict(
-        conv1=conv1,
-        relu1=nn.ReLU(),
-        pool1=pool1,
-        conv2=conv2,
-        relu2=nn.ReLU(),
-        pool2=pool2,
-        repartition=Operator(Repartition(pool2.codomain, channels)),
-        flatten=nn.Flatten(),
-        linear1=Linear(400, 120, domain=flat, codomain=hidden1, out_axis="rows", in_axis="cols"),
-        relu3=nn.ReLU(),
-        linear2=Linear(120, 84, domain=hidden1, codomain=hidden2, out_axis="cols", in_axis="rows"),
-        relu4=nn.ReLU(),
-        linear3=Linear(84, 10, domain=hidden2, codomain=scores, out_axis="rows", in_axis="cols"),
-    )
-    return images, nn.Sequential(layers), CrossEntropyLoss(domain=scores)
+    def by_channels(_: nn.Module, images: tuple[DistributedTensor]) -> DistributedTensor:
+        return images[0].redistribute(rows=Replicated(), cols=Split(1))
+
+    model.get_submodule("flatten").register_forward_pre_hook(by_channels)
+    return model
 
 
 @dataclass
@@ -130,7 +110,7 @@ def train(
     digits, test = data
     dtype = getattr(torch, options.dtype)
     generator = torch.Generator().manual_seed(options.seed)
-    optimizer = torch.optim.Adam(network.modules.parameters(), lr=options.lr)
+    optimizer = torch.optim.Adam(network.model.parameters(), lr=options.lr)
     losses: list[float] = []
     start = time.perf_counter()
     steps = -(-len(digits.labels) // options.batch_size)
@@ -175,29 +155,32 @@ def run(world: World, options: Options, prepared: tuple[tuple[datasets.Digits, d
     say = print if world.rank == 0 else lambda _: None
     data, grid = prepared
     torch.manual_seed(options.seed)
-    begin = sequential_lenet5().to(getattr(torch, options.dtype))
-    images, model, loss = distributed_lenet5(grid, options.dtype)
-    load_state(model, begin.state_dict())
-    count = sum(weights.numel() for weights in gather_state(model).values())
+    alone = lenet5().to(getattr(torch, options.dtype))
+    model = distributed(copy.deepcopy(alone), grid)
+
+    def scores(images: torch.Tensor) -> DistributedTensor:
+        result: DistributedTensor = model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+        return result
+
+    def loss(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(scores(images), labels)
+
+    count = sum(weight.numel() for weight in model.parameters())
     say(f"LeNet-5 with {count} parameters on {grid!r}, {world.size} ranks, {options.dtype}, data: {options.data}\n")
-    modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
+    first = data[0].batch(slice(0, 2), getattr(torch, options.dtype))
+    problems = [] if training.check_adjoints(explain(loss, *first), say) else ["an adjoint is wrong"]
     say("")
 
-    gather = Operator(Movement(loss.domain, loss.domain.everywhere()))
-    network = Classifier(
-        modules,
-        lambda images_, labels: loss(model(images.from_global(images_)), labels),
-        lambda images_: gather(model(images.from_global(images_))),
-    )
-    distributed = train(network, data, options, show="distributed" if world.rank == 0 else "")
-    gather_state(model)  # raises where the replicas of a parameter have drifted apart
+    network = Classifier(model, loss, lambda images: scores(images).full_tensor().to_local())
+    history = train(network, data, options, show="distributed" if world.rank == 0 else "")
+    state = model.state_dict()
     if world.rank == 0:
-        alone = Classifier(begin, lambda x, labels: nn.functional.cross_entropy(begin(x), labels), begin)
-        sequential = train(alone, data, options, show="sequential")
-        problems += compare(distributed, sequential, options)
+        other = Classifier(alone, lambda x, labels: nn.functional.cross_entropy(alone(x), labels), alone)
+        sequential = train(other, data, options, show="sequential")
+        problems += compare(history, sequential, options)
+        print(f"weights differ by {training.largest_difference(state, alone.state_dict()):.1e} at most")
         title = f"LeNet-5 on {Path(options.data).name}, 2 x 2 ranks, {options.dtype}"
-        training.draw(distributed.losses, sequential.losses, options.picture, title)
+        training.draw(history.losses, sequential.losses, options.picture, title)
     return training.verdict(world, problems)
 
 

@@ -5,13 +5,14 @@ Run it on simulated ranks, or on MPI's::
     python examples/resnet.py --ranks 4
     mpiexec -n 4 python examples/resnet.py
 
-The network is written for one process. `distribute` makes the distributed one, with the same weights by the same names:
+The network is written for one process. `distribute` lays its weights out, and `distribute_tensor` the images:
 convolutions exchange halos, the statistics of batch normalisation are summed over all parts of the images, and what is
 added by a shortcut lies where the block's result does. It is trained beside the sequential network.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 
@@ -20,10 +21,9 @@ import torch
 import training
 from torch import nn
 
-from distdl_ops import DistributedSpace, Grid, Movement, Split, World
+from distdl_ops import Grid, Split, World
 from distdl_ops.worlds.agreement import agreed
-from torch_bridge import Operator
-from torch_bridge.nn import CrossEntropyLoss, distribute, explain, gather_state
+from torch_bridge import distribute, distribute_tensor, explain
 
 
 class Block(nn.Module):
@@ -104,42 +104,34 @@ def run(world: World, options: Options, prepared: tuple[Grid, Data]) -> int:
     """Train on the ranks of a world, and return the exit status: 0 when everything is as it should be."""
     say = print if world.rank == 0 else lambda _: None
     grid, (digits, test) = prepared
-    dtype = getattr(torch, options.dtype)
     torch.manual_seed(options.seed)
-    alone = resnet(options.width).to(dtype)
-    images = DistributedSpace(grid, (1, 28, 28), options.dtype, rows=Split(1), cols=Split(2))
-    model = distribute(alone, images)
-    loss = CrossEntropyLoss(domain=model.codomain)
-    count = sum(weights.numel() for weights in gather_state(model).values())
-    say(f"Residual network of {count} numbers on {grid!r}, {options.dtype}\n\n{explain(model)}\n")
-    modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
-    say("")
+    alone = resnet(options.width).to(getattr(torch, options.dtype))
+    model = distribute(copy.deepcopy(alone), grid)
 
-    distributed = training.Network(modules, lambda x, labels: loss(model(images.from_global(x)), labels))
-    samples = batches(digits, options)
-    found = training.train(distributed, samples, options, show="distributed" if world.rank == 0 else "")
-    state = gather_state(model)  # raises where the replicas of a parameter or of a statistic have drifted apart
-    gather = Operator(Movement(model.codomain, model.codomain.everywhere()))
-    whole, labels = test.batch(slice(None), dtype)
-    model.eval()
-    with torch.no_grad():
-        predictions = gather(model(images.from_global(whole))).argmax(dim=1)
-    if world.rank == 0:
-        sequential = training.Network(alone, lambda x, labels: nn.functional.cross_entropy(alone(x), labels))
-        expected = training.train(sequential, samples, options, show="sequential")
-        problems += training.compare(found.losses, expected.losses, options.dtype)
-        alone.eval()
+    def scores(images: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = model(distribute_tensor(images, grid, rows=Split(2), cols=Split(3)))
+        return result
+
+    def loss(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(scores(images), labels)
+
+    def outcome() -> str:
+        images, labels = test.batch(slice(None), getattr(torch, options.dtype))
+        model.eval()
         with torch.no_grad():
-            same = int((alone(whole).argmax(dim=1) == predictions).sum())
-        apart = max(float((state[name] - value).abs().max()) for name, value in alone.state_dict().items())
-        print(f"weights and statistics differ by {apart:.1e} at most, predictions agree on {same} of {len(labels)}")
-        accuracy = (predictions == labels).double().mean().item()
-        print(f"distributed  test accuracy {accuracy:.2%}, {found.seconds:.1f} s; sequential {expected.seconds:.1f} s")
-        if not same >= 0.99 * len(labels):
-            problems.append("the predictions differ")
-        training.draw(found.losses, expected.losses, options.picture, f"Residual network, {options.dtype}")
-    return training.verdict(world, problems)
+            right = (scores(images).argmax(dim=1) == labels).double().mean().item()
+        return f"distributed  test accuracy {right:.2%}"
+
+    samples = batches(digits, options)
+    plan = explain(loss, *samples[0])
+    say(
+        f"Residual network of {sum(p.numel() for p in model.parameters())} parameters on {grid!r}, {options.dtype}\n\n"
+        f"{plan}\n"
+    )
+    model.load_state_dict(alone.state_dict())  # explaining took a step of the running statistics
+    sequential = training.Network(alone, lambda x, labels: nn.functional.cross_entropy(alone(x), labels))
+    title = f"Residual network, {options.dtype}"
+    return training.train_both(world, training.Network(model, loss), sequential, samples, plan, options, title, outcome)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,10 +5,11 @@ Run it on simulated ranks, or on MPI's::
     python examples/sharded.py --ranks 4
     mpiexec -n 4 python examples/sharded.py
 
-Each rank has samples of its own, and a part of the weights, of their gradients and of Adam's state. Where a layer is
-applied, its weight is `Split -> Copies`: an all-gather, whose adjoint, a reduce-scatter, sums the gradients. What was
-gathered is given up at once, and gathered once more in the backward pass, so that no rank ever has more than one whole
-weight and its gradient. The training is that of the sequential network.
+The network and the optimizer are torch's own. Each rank has samples of its own, and a part of the weights, of their
+gradients and of Adam's state. Where a layer is applied, its weight is `Split -> Copies`: an all-gather, whose adjoint,
+a reduce-scatter, sums the gradients. What was gathered is given up at once, and gathered once more in the backward
+pass, so that no rank ever has more than one whole weight and its gradient. The training is that of the sequential
+network.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ import training
 from memory import Memory
 from torch import nn
 
-from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, Split, World, balanced
+from distdl_ops import Grid, Split, World
 from distdl_ops.worlds.agreement import agreed
-from torch_bridge import Operator
-from torch_bridge.nn import DataParallel
+from torch_bridge import DistributedTensor, distribute, distribute_tensor
 
 
 class Perceptron(nn.Module):
@@ -48,12 +48,6 @@ class Perceptron(nn.Module):
             x = nn.functional.gelu(layer(x))
         last: torch.Tensor = self.layers[-1](x)
         return last
-
-
-def shard(model: Perceptron, grid: Grid) -> Perceptron:
-    """Split the weights of a model along the ranks, layer by layer; its parameters keep their names. Collective."""
-    model.layers = nn.ModuleList([DataParallel(layer, grid=grid, p=Split(0)) for layer in model.layers])
-    return model
 
 
 @dataclass
@@ -115,23 +109,20 @@ def train(
         parameters = list(model.parameters())
         tensors = [*parameters, *(p.grad for p in parameters if p.grad is not None)]
         tensors += [v for kept in optimizer.state.values() for v in kept.values() if v.ndim]
-        return Found(losses, sum(tensor.nbytes for tensor in tensors), memory.peak)
+        parts = [tensor.to_local() if isinstance(tensor, DistributedTensor) else tensor for tensor in tensors]
+        return Found(losses, sum(part.nbytes for part in parts), memory.peak)
 
 
 def sharded(world: World, data: Data, options: Options) -> list[Found]:
     """Train with sharded weights on the ranks of a world, and return what each of them found, on every one."""
     grid = Grid(world, p=world.size)
-    copies = DistributedSpace(grid, (1,), options.dtype, p=Copies())
-    total = Operator(Movement(copies, copies.with_roles(p=Replicated())))
-    own = slice(*balanced(options.batch_size, world.size)[world.rank])
 
     def make() -> nn.Module:
-        return shard(perceptron(options), grid)
+        return distribute(perceptron(options), grid, {"*": {"p": Split(0)}})
 
     def loss(model: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        part = nn.functional.cross_entropy(model(x[own]), labels[own], reduction="sum")
-        whole: torch.Tensor = total(part.reshape(1)).sum() / options.batch_size
-        return whole
+        x, labels = (distribute_tensor(tensor, grid, p=Split(0)) for tensor in (x, labels))
+        return nn.functional.cross_entropy(model(x), labels)
 
     show = f"{world.size} ranks" if world.rank == 0 else ""
     return list(world.allgather(train(make, loss, data, options, show=show), "what was found"))

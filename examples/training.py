@@ -20,12 +20,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from distdl_ops import DistributedSpace, Finish, Start, World, simulate, world
+from distdl_ops import World, simulate, world
 from distdl_ops.worlds.start import in_job
 from distdl_ops.worlds.threads import MOST_RANKS
 from linop import check_adjoint
-from torch_bridge import Operator
-from torch_bridge.nn import gather_state, load_state
+from torch_bridge import Explanation
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
 """How far the losses of the first steps may differ from the sequential ones, relative."""
@@ -49,13 +48,13 @@ class Network:
 
     Attributes
     ----------
-    modules : module
-        All of its modules, the loss among them if it has movements.
+    model : module
+        The network.
     loss : callable
         From whole inputs and targets to the mean loss, the same on every rank.
     """
 
-    modules: nn.Module
+    model: nn.Module
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -90,7 +89,7 @@ def fit(network: Network, optimizer: torch.optim.Optimizer, batches: Iterable[Sa
 def train(network: Network, batches: Sequence[Sample], options: Options, *, show: str) -> History:
     """Train a network with Adam on some batches."""
     start = time.perf_counter()
-    optimizer = torch.optim.Adam(network.modules.parameters(), lr=options.lr)
+    optimizer = torch.optim.Adam(network.model.parameters(), lr=options.lr)
     with progress(show, len(batches)) as bar:
         losses = fit(network, optimizer, batches, bar)
     return History(losses, time.perf_counter() - start)
@@ -98,24 +97,22 @@ def train(network: Network, batches: Sequence[Sample], options: Options, *, show
 
 def train_both(
     world: World,
-    begin: nn.Module,
-    distributed: tuple[nn.Module, Network],
+    distributed: Network,
     sequential: Network,
     batches: Sequence[Sample],
+    explanation: Explanation,
     options: Options,
     title: str,
     outcome: Callable[[], str] | None = None,
 ) -> int:
-    """Train a distributed network from the weights of the sequential one, then that one on rank 0, and compare them.
+    """Train a distributed network, then the sequential one on rank 0 from the same weights, and compare them.
 
     Parameters
     ----------
-    begin : module
-        The sequential model.
-    distributed : (module, Network)
-        The distributed model, with the sequential one's names, and its network.
-    sequential : Network
-        Of `begin`.
+    distributed, sequential : Network
+        Of equal weights.
+    explanation : Explanation
+        Of the distributed loss: its movements are checked before training begins.
     title : str
         Of the picture.
     outcome : callable, optional
@@ -127,42 +124,50 @@ def train_both(
         The exit status on every rank: 0 when everything is as it should be.
     """
     say = print if world.rank == 0 else lambda _: None
-    model, network = distributed
-    load_state(model, begin.state_dict())
-    problems = [] if check_adjoints(network.modules, say) else ["an adjoint is wrong"]
+    problems = [] if check_adjoints(explanation, say) else ["an adjoint is wrong"]
     say("")
-    found = train(network, batches, options, show="distributed" if world.rank == 0 else "")
-    gather_state(model)  # raises where the replicas of a parameter have drifted apart
+    history = train(distributed, batches, options, show="distributed" if world.rank == 0 else "")
     say(f"\n{outcome()}" if outcome else "")
+    state = distributed.model.state_dict()
     if world.rank == 0:
         expected = train(sequential, batches, options, show="sequential")
-        problems += compare(found.losses, expected.losses, options.dtype)
-        for name, history in (("distributed", found), ("sequential", expected)):
-            print(f"{name:<12} loss {history.losses[0]:.4f} to {history.losses[-1]:.4f}, {history.seconds:.1f} s")
-        draw(found.losses, expected.losses, options.picture, title)
+        problems += compare(history.losses, expected.losses, options.dtype)
+        difference = largest_difference(state, sequential.model.state_dict())
+        print(f"weights and statistics differ by {difference:.1e} at most")
+        for name, other in (("distributed", history), ("sequential", expected)):
+            print(f"{name:<12} loss {other.losses[0]:.4f} to {other.losses[-1]:.4f}, {other.seconds:.1f} s")
+        draw(history.losses, expected.losses, options.picture, title)
     return verdict(world, problems)
+
+
+def largest_difference(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Return by how much an entry of one state differs from the other's at most."""
+    return max(float((state[name] - value).abs().max()) for name, value in other.items())
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_adjoints(modules: nn.Module, say: Callable[[str], None]) -> bool:
-    """Check the adjoint of every operator in a network, and print them as a table. Collective."""
-    operators = {name: module.operator for name, module in modules.named_modules() if isinstance(module, Operator)}
-    found = {name: A for name, A in operators.items() if not isinstance(A, Start | Finish)}  # of these, the whole is
-    names = {where: f"{text[:57]}..." if len(text := str(operator)) > 60 else text for where, operator in found.items()}
-    first, second = (max(map(len, texts)) for texts in (names, names.values()))
-    say(f"{'where':<{first}} {'operator':<{second}} {'adjoint':<17} spaces")
-    passed = True
-    for where, operator in found.items():
-        report = check_adjoint(operator)
-        passed = passed and report.passed and not report.vacuous
-        told = f"{'passed' if report else 'FAILED'} ({report.mode})"
-        ends = (operator.domain, operator.codomain)
-        spaces = " -> ".join(str(space.layout) for space in ends if isinstance(space, DistributedSpace))
-        say(f"{where:<{first}} {names[where]:<{second}} {told:<17} {spaces}")
-        if not report:
-            say(str(report))
+def check_adjoints(explanation: Explanation, say: Callable[[str], None]) -> bool:
+    """Check the adjoint of every movement of a program, each once, and print them as a table. Collective."""
+    rows, seen, passed = [], set(), True
+    for step in explanation.steps:
+        for moved in step.moved:
+            A = moved.operator
+            if A in seen:
+                continue
+            seen.add(A)
+            report = check_adjoint(A)
+            passed = passed and report.passed and not report.vacuous
+            where = f"{step.module or '-'}: {step.function.rpartition('.')[2]}"
+            verdict = f"{'passed' if report else 'FAILED'} ({report.mode})"
+            rows.append((where, str(A), verdict, f"{A.domain.layout} -> {A.codomain.layout}"))
+            if not report:
+                say(str(report))
+    head = ("where first", "operator", "adjoint", "spaces")
+    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(3)]
+    for row in (head, *rows):
+        say(" ".join([*(text.ljust(width) for text, width in zip(row[:3], widths, strict=True)), row[3]]))
     return passed
 
 

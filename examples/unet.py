@@ -5,7 +5,7 @@ Run it on simulated ranks, or on MPI's::
     python examples/unet.py --ranks 4
     mpiexec -n 4 python examples/unet.py
 
-The network is written for one process. `distribute` makes the distributed one, with the same weights by the same names:
+The network is written for one process. `distribute` lays its weights out, and `distribute_tensor` the images:
 convolutions exchange halos; poolings and upsamplings move what is on the wrong side of a border; what is concatenated
 across lies alike on both sides, so nothing moves; normalisations sum a few numbers over the ranks. It learns on pieces
 of one of the photographs that ship with scikit-learn, and is tested on the other one.
@@ -13,6 +13,7 @@ of one of the photographs that ship with scikit-learn, and is tested on the othe
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 
@@ -21,10 +22,9 @@ import training
 from memory import Memory
 from torch import nn
 
-from distdl_ops import DistributedSpace, Grid, Movement, Split, World
+from distdl_ops import Grid, Split, World
 from distdl_ops.worlds.agreement import agreed
-from torch_bridge import Operator
-from torch_bridge.nn import MSELoss, distribute, explain, gather_state, load_state
+from torch_bridge import distribute, distribute_tensor, explain
 
 TESTED = 160
 """Extents of the part of the other photograph that the network is tested on, in pixels."""
@@ -128,7 +128,7 @@ def middle(photograph: torch.Tensor, options: Options) -> training.Sample:
 
 def peak(network: training.Network, sample: training.Sample) -> int:
     """Return the bytes that a training step needs at its peak, beside the weights and the optimizer's state."""
-    network.modules.zero_grad()
+    network.model.zero_grad()
     memory = Memory()
     with memory:
         network.loss(*sample).backward()
@@ -146,36 +146,34 @@ def run(world: World, options: Options, prepared: tuple[Grid, Photographs]) -> i
     grid, (china, flower) = prepared
     torch.manual_seed(options.seed)
     alone = UNet(options.width).to(getattr(torch, options.dtype))
-    images = DistributedSpace(grid, (3, options.size, options.size), options.dtype, rows=Split(1), cols=Split(2))
-    model = distribute(alone, images)
-    loss = MSELoss(domain=model.codomain)
-    count = sum(weights.numel() for weights in gather_state(model).values())
-    say(f"U-Net with {count} parameters on {grid!r}, {options.dtype}\n\n{explain(model)}\n")
-    modules = nn.ModuleDict({"model": model, "loss": loss})
-    problems = [] if training.check_adjoints(modules, say) else ["an adjoint is wrong"]
+    model = distribute(copy.deepcopy(alone), grid)
+
+    def split(images: torch.Tensor) -> torch.Tensor:
+        return distribute_tensor(images, grid, rows=Split(2), cols=Split(3))
+
+    def loss(noisy: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        return nn.functional.mse_loss(model(split(noisy)), split(clean))
+
+    batches = pieces(china, options.steps, options, options.seed)
+    plan = explain(loss, *batches[0])
+    say(f"U-Net with {sum(p.numel() for p in model.parameters())} parameters on {grid!r}, {options.dtype}\n\n{plan}\n")
+    problems = [] if training.check_adjoints(plan, say) else ["an adjoint is wrong"]
     say("")
 
-    distributed = training.Network(
-        modules, lambda noisy, clean: loss(model(images.from_global(noisy)), model.codomain.from_global(clean))
-    )
-    batches = pieces(china, options.steps, options, options.seed)
-    found = training.train(distributed, batches, options, show="distributed" if world.rank == 0 else "")
+    network = training.Network(model, loss)
+    history = training.train(network, batches, options, show="distributed" if world.rank == 0 else "")
     noisy, clean = middle(flower, options)
-    photograph = DistributedSpace(grid, tuple(clean.shape[1:]), options.dtype, rows=Split(1), cols=Split(2))
-    larger = distribute(alone, photograph)  # on images of another size
-    load_state(larger, gather_state(model))  # raises where the replicas of a parameter have drifted apart
-    gather = Operator(Movement(photograph, photograph.everywhere()))
     with torch.no_grad():
-        denoised = gather(larger(photograph.from_global(noisy)))
-    peaks = world.allgather(peak(distributed, batches[-1]), "peak")
+        denoised = model(split(noisy)).full_tensor().to_local()
+    peaks = world.allgather(peak(network, batches[-1]), "peak")
     if world.rank == 0:
         sequential = training.Network(alone, lambda noisy, clean: nn.functional.mse_loss(alone(noisy), clean))
         expected = training.train(sequential, batches, options, show="sequential")
-        problems += training.compare(found.losses, expected.losses, options.dtype)
+        problems += training.compare(history.losses, expected.losses, options.dtype)
         before, after = quality(noisy, clean), quality(denoised, clean)
         with torch.no_grad():
             by_one = quality(alone(noisy), clean)
-        print(f"distributed  {after:.2f} dB on the other photograph, {found.seconds:.1f} s")
+        print(f"distributed  {after:.2f} dB on the other photograph, {history.seconds:.1f} s")
         print(f"sequential   {by_one:.2f} dB, {expected.seconds:.1f} s; with its noise it has {before:.2f} dB")
         needed = [max(peaks) / 1e6, peak(sequential, batches[-1]) / 1e6]
         print(f"peak of a step: {needed[0]:.2f} MB on a rank, {needed[1]:.2f} MB sequential")
@@ -183,7 +181,7 @@ def run(world: World, options: Options, prepared: tuple[Grid, Photographs]) -> i
             problems.append("a rank needs no less memory")
         if not abs(after - by_one) <= 0.1:
             problems.append("the two networks differ by more than 0.1 dB")
-        draw([found.losses, expected.losses], [noisy[0], denoised[0], clean[0]], [before, after], options)
+        draw([history.losses, expected.losses], [noisy[0], denoised[0], clean[0]], [before, after], options)
     return training.verdict(world, problems)
 
 

@@ -28,7 +28,7 @@ from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 from linop.arguments import Whole, checked
 from linop.errors import ArgumentError
-from torch_bridge.nn.parameters import parameter_spaces
+from torch_bridge.tensors import DistributedTensor
 
 DIRECTIONS = 3
 """Along how many directions a gradient must be too large by the same number."""
@@ -140,7 +140,7 @@ def spmd_gradcheck(
         `Copies` are. ``Replicated()`` means one vector that all ranks of the world store: its copies must be equal, it
         counts once, and each rank gets the whole gradient.
     parameters : mapping of name to DistributedSpace or Role, optional
-        The same for a module's parameters; those of `torch_bridge.nn` are known.
+        The same for a module's parameters. Of distributed tensors, inputs, outputs and parameters alike, it is known.
     seed : int, optional
         Where the direction and the cotangent are drawn from.
 
@@ -194,13 +194,14 @@ class _Check:
         seed: int,
     ) -> None:
         own = dict(f.named_parameters()) if isinstance(f, torch.nn.Module) else {}
-        known: dict[str, Place] = {**parameter_spaces(f), **parameters} if isinstance(f, torch.nn.Module) else {}
         self.f, self.world, self.seed = f, world, seed
         self.count = len(inputs)
         self.names = [*(f"input {k}" for k in range(len(inputs))), *own]
-        self.values = [x.detach().clone() for x in (*inputs, *own.values())]
+        self.spaces = [_space(x) for x in (*inputs, *own.values())]
+        self.values = [_plain(x).clone() for x in (*inputs, *own.values())]
         self.wanted = [x.requires_grad for x in (*inputs, *own.values())]
-        self.places = [*_places("domains", domains, len(inputs)), *(known.get(name, Copies()) for name in own)]
+        places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in own)]
+        self.places = [given or space or Copies() for given, space in zip(places, self.spaces, strict=True)]
         self.codomains = codomains
         self.directions = self.directions_of(0)
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
@@ -213,22 +214,27 @@ class _Check:
 
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
-        inputs, parameters = (
-            values[: self.count],
-            dict(zip(self.names[self.count :], values[self.count :], strict=True)),
-        )
+        given = [
+            x if space is None else DistributedTensor.from_local(x, space)
+            for x, space in zip(values, self.spaces, strict=True)
+        ]
+        inputs = tuple(given[: self.count])
+        parameters = dict(zip(self.names[self.count :], given[self.count :], strict=True))
         if parameters:
             assert isinstance(self.f, torch.nn.Module)
             found = torch.func.functional_call(self.f, parameters, inputs)
         else:
             found = self.f(*inputs)
-        return [found] if isinstance(found, torch.Tensor) else list(found)
+        outputs = [found] if isinstance(found, torch.Tensor) else list(found)
+        self.known = [_space(y) for y in outputs]
+        return [y.to_local() if isinstance(y, DistributedTensor) else y for y in outputs]
 
     def backward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the cotangents, and the gradients that the backward pass finds."""
         leaves = [x.clone().requires_grad_(wanted) for x, wanted in zip(self.values, self.wanted, strict=True)]
         outputs = self.call(*(x.clone() for x in leaves))  # a function may change its arguments
-        self.targets = _places("codomains", self.codomains, len(outputs))
+        places = _places("codomains", self.codomains, len(outputs))
+        self.targets = [given or space or Copies() for given, space in zip(places, self.known, strict=True)]
         cotangents = [
             self.draw(y, place, -1 - k) for k, (y, place) in enumerate(zip(outputs, self.targets, strict=True))
         ]
@@ -410,10 +416,20 @@ def _pair(x: torch.Tensor, y: torch.Tensor) -> float:
     return float((x.detach().to(wide).conj() * y.detach().to(wide)).sum().real)
 
 
-def _places(name: str, given: Sequence[Place] | None, count: int) -> list[Place]:
-    """Return a place for each tensor."""
+def _space(x: torch.Tensor) -> DistributedSpace | None:
+    """Return the space of a distributed tensor; None of others."""
+    return x.space if isinstance(x, DistributedTensor) else None
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    """Return this rank's part, apart from any graph."""
+    return (x.to_local() if isinstance(x, DistributedTensor) else x).detach()
+
+
+def _places(name: str, given: Sequence[Place] | None, count: int) -> Sequence[Place | None]:
+    """Return a place for each tensor, None where it is not said."""
     if given is None:
-        return [Copies()] * count
+        return [None] * count
     if len(given) != count or not all(isinstance(place, DistributedSpace | Role) for place in given):
         raise SpaceError(f"spmd_gradcheck: expected {count} {name}, each a DistributedSpace or a Role, found {given!r}")
     return list(given)

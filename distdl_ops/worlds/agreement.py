@@ -89,7 +89,7 @@ class Line(NamedTuple):
     told: str
 
 
-def inside(what: str, number: int) -> str:
+def inside(what: str, number: int | str) -> str:
     """Return where a rank is: in which operation, and in which of those that its ranks have begun, from one."""
     return f"in {what} (operation {number})"
 
@@ -117,9 +117,10 @@ def line_of(error: Exception) -> Line:
 
 def raise_found(found: Exception, error: Exception) -> NoReturn:
     """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
-    if str(found) == str(error):
-        raise of_all(error) from None
-    raise of_all(found)
+    try:
+        raise of_all(error if str(found) == str(error) else found) from None
+    finally:
+        del found, error  # what is raised refers to this frame, which would keep it
 
 
 def story(lines: Mapping[int, Line]) -> Exception:

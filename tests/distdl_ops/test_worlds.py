@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,50 @@ def test_a_world_is_used_by_its_own_rank_only() -> None:
 
     with pytest.raises(RuntimeError, match="rank 0 is used in the thread 'rank 1'"):
         simulate(2, main)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_world_is_refused_in_a_thread_of_the_users(size: int) -> None:
+    """Also with one rank, and for what is only sent; the rank's own thread goes on."""
+
+    def main(world: World) -> list[int]:
+        refused: list[str] = []
+
+        def use() -> None:
+            for use_it in (
+                lambda: world.exchange([], [], "test"),
+                lambda: world.allgather(0, "test"),
+                lambda: world.fail(ValueError("no")),
+            ):
+                try:
+                    use_it()
+                except RuntimeError as error:
+                    refused.append(str(error))
+
+        thread = threading.Thread(target=use, name="second")
+        thread.start()
+        thread.join()
+        assert len(refused) == 3
+        assert all(f"the world of rank {world.rank} is used in the thread 'second'" in words for words in refused)
+        return world.allgather(world.rank, "test")
+
+    assert simulate(size, main) == [list(range(size))] * size
+
+
+@pytest.mark.serial
+def test_ranks_that_wait_for_each_other() -> None:
+    """In a circle, each in a group that the other has not come to: they disagree, and may go on."""
+
+    def main(world: World) -> list[int]:
+        groups = [world.sub([0, 1]), world.sub([1, 0])]
+        with pytest.raises(AgreementError, match="waits for rank"):  # noqa: PT012
+            for group in groups if world.rank else groups[::-1]:
+                assert group is not None
+                group.allgather(0, "test")
+        return world.allgather(world.rank, "test")
+
+    assert simulate(2, main) == [[0, 1]] * 2
 
 
 @pytest.mark.serial

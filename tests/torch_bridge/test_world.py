@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from distdl_ops import (
+    AgreementError,
     At,
     Copies,
     DistributedSpace,
@@ -33,6 +35,7 @@ from distdl_ops import (
     World,
     world,
 )
+from distdl_ops.worlds import watch
 from linop import assert_adjoint
 from torch_bridge import as_function, spmd_gradcheck, tied
 from torch_bridge.world import TorchWorld
@@ -201,6 +204,49 @@ def tensors(world: World) -> None:
     world.sub(range(world.size)[::-1]).broadcast(half, 0, "test")
 
 
+def disagree_many_times(world: World) -> None:
+    def handles() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), len(list(Path("/proc/self/task").iterdir()))
+
+    watch.ASK = 0.01
+    large, total = np.ones(3000), np.zeros(3000)
+    late, before = world.rank == 1, handles()
+    H = halo(world)
+
+    def swap(size: int) -> None:
+        others = [rank for rank in range(world.size) if rank != world.rank]
+        buffers = [(rank, np.full(size, -1.0)) for rank in others]
+        world.exchange([(rank, large[:5]) for rank in others], buffers, "swap").finish()
+
+    for k in range(24):
+        try:
+            if k % 3 == 0:
+                world.allreduce(large, total, "one sum" if late else "another")
+            elif k % 3 == 1:
+                H(H.domain.zeros()) if late else world.allgather(0, "a gathering")
+            else:
+                swap(7)
+            world.allgather(0, "then")
+        except AgreementError:
+            assert world.allgather(world.rank, "test") == list(range(world.size))
+        else:
+            tell(world, "no error")
+    after = handles()
+    if max(b - a for a, b in zip(before, after, strict=True)) > 2:
+        tell(world, before, after)
+
+
+def wait_in_a_circle(world: World) -> None:
+    second = TorchWorld(timeout=59)
+    for one in (second, world) if world.rank else (world, second):
+        attempt(world, lambda one=one: one.allgather(0, "a gathering"))
+        break
+    thread = threading.Thread(target=lambda: attempt(world, lambda: world.allgather(0, "test")), name="second")
+    thread.start()
+    thread.join()
+    tell(world, world.allgather(0, "test"))
+
+
 PROGRAMS: dict[str, Callable[[World], None]] = {
     program.__name__: program
     for program in (
@@ -214,6 +260,8 @@ PROGRAMS: dict[str, Callable[[World], None]] = {
         wait_for_ever,
         use_the_group,
         tensors,
+        disagree_many_times,
+        wait_in_a_circle,
     )
 }
 
@@ -306,6 +354,22 @@ def require_disagreements_of_tensors(told: Told) -> None:
     assert all(lines == [one, other] for lines in told["tensors"].values())
     assert "AgreementError the ranks disagree. " in one
     assert "SpaceError the ranks disagree. " in other
+
+
+def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
+    """Ranks disagree over and over, also about sizes: no connection, thread or descriptor stays."""
+    assert run([disagree_many_times], 2, tmp_path)["disagree_many_times"] == {0: [], 1: []}
+
+
+def test_ranks_that_wait_for_each_other(tmp_path: Path) -> None:
+    """In two worlds of one group, in another order: all raise the same, at once. Another thread is refused."""
+    told = run([wait_in_a_circle], 2, tmp_path)["wait_in_a_circle"]
+    assert told[0][0] == told[1][0]
+    assert told[0][0].startswith("AgreementError the ranks disagree. rank 0: in a gathering (operation ")
+    assert "of world 2" in told[0][0]
+    for rank in range(2):
+        assert told[rank][1].startswith(f"RuntimeError the world of rank {rank} is used in the thread 'second'")
+        assert told[rank][2] == "[0, 0]"
 
 
 def test_a_rank_that_ends_early(tmp_path: Path) -> None:

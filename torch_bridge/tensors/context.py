@@ -1,0 +1,133 @@
+"""What surrounds a call: whether it is recorded, whether what has no rule is gathered, and how a refusal is said."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import linecache
+import sys
+import types
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional
+from torch._C import DisableTorchFunctionSubclass as plain
+
+recorder: ContextVar[Any] = ContextVar("recorder", default=None)
+"""Notes every call; see `torch_bridge.explain`."""
+
+gathering: ContextVar[bool] = ContextVar("gathering", default=False)
+"""Whether functions without a rule gather their arguments; see `replicated`."""
+
+_HOME = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+
+
+class UnsupportedError(RuntimeError):
+    """A function cannot be computed on these layouts, or no rule says how. All ranks raise it.
+
+    Examples
+    --------
+    >>> issubclass(UnsupportedError, RuntimeError)
+    True
+    """
+
+
+@contextlib.contextmanager
+def replicated() -> Iterator[None]:
+    """Within this context, functions that have no rule gather their arguments and run on every rank.
+
+    The result is replicated: exact, with the right gradient, at the price of the memory of whole tensors.
+
+    Examples
+    --------
+    >>> with replicated():
+    ...     pass
+    """
+    token = gathering.set(True)
+    try:
+        yield
+    finally:
+        gathering.reset(token)
+
+
+def autocast() -> torch.dtype | None:
+    """Return the dtype that autocast computes in on the host; None without it."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+
+
+def refused(message: str) -> UnsupportedError:
+    """Return the error of a call that cannot be carried out, with the user's line and the module's path."""
+    return UnsupportedError(f"{message}{_where()}")
+
+
+def refusal(call: Any, reason: str) -> UnsupportedError:
+    """Return the error of a function on layouts for which it cannot be carried out."""
+    layouts = "; ".join(str(spec.placement) for spec in call.operands)
+    return refused(
+        f"{call.name} of distributed tensors ({layouts}): {reason}. Redistribute the tensors first "
+        "(x.redistribute(axis=Replicated())), register a rule (torch_bridge.tensors.rule), or call it "
+        "within torch_bridge.replicated(), which gathers them"
+    )
+
+
+def _where() -> str:
+    """Return the path of the innermost module that is being called, and the user's own line."""
+    line = ""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not line:
+        name = frame.f_code.co_filename
+        if not name.startswith((_HOME, _TORCH)):
+            line = f"{name}, line {frame.f_lineno}: {linecache.getline(name, frame.f_lineno).strip()}"
+        frame = frame.f_back
+    module = module_path()
+    return (f"; in module {module!r}" if module else "") + (f"; at {line}" if line else "")
+
+
+def module_path() -> str:
+    """Return the path of the innermost module that is being called; an empty text outside of modules."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, torch.nn.Module):
+            return str(owner.__dict__.get("_distributed_path", type(owner).__name__))
+        frame = frame.f_back
+    return ""
+
+
+def assign(changed: Any, result: Any) -> Any:
+    """Copy a distributed result into a tensor that lies in another way, or into a plain one; return that."""
+    from torch_bridge.tensors.tensor import DistributedTensor  # it imports what calls this
+
+    if not isinstance(changed, DistributedTensor):
+        changed.copy_(result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result)
+        return changed
+    if changed._placement.partial:
+        summed = changed.redistribute(changed._placement.finished())
+        with plain():
+            torch.Tensor.copy_(changed, summed)
+        changed._placement = summed._placement
+    return changed.copy_(result)
+
+
+@functools.cache
+def composite(function: Any) -> Any:
+    """Return a function of torch that is written in Python as it is written: its body calls functions that have rules.
+
+    None where it is not one.
+    """
+    if not isinstance(function, types.FunctionType) or not (function.__module__ or "").startswith("torch"):
+        return None
+    inner = dict(function.__globals__)
+    for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
+        inner[name] = _no
+    copy = types.FunctionType(function.__code__, inner, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def _no(*_: Any) -> bool:
+    return False

@@ -1,0 +1,17 @@
+"""What torch's functions need: one family of rules a file."""
+
+from torch_bridge.tensors.rules import attention as attention
+from torch_bridge.tensors.rules import attributes as attributes
+from torch_bridge.tensors.rules import entrywise as entrywise
+from torch_bridge.tensors.rules import foreach as foreach
+from torch_bridge.tensors.rules import indexing as indexing
+from torch_bridge.tensors.rules import norms as norms
+from torch_bridge.tensors.rules import padding as padding
+from torch_bridge.tensors.rules import products as products
+from torch_bridge.tensors.rules import random as random
+from torch_bridge.tensors.rules import reductions as reductions
+from torch_bridge.tensors.rules import resampling as resampling
+from torch_bridge.tensors.rules import shapes as shapes
+from torch_bridge.tensors.rules import softmax as softmax
+from torch_bridge.tensors.rules import whole as whole  # what gathers; the rules below replace some of these
+from torch_bridge.tensors.rules import windows as windows
