@@ -17,7 +17,16 @@ from linop.algebra.kron import Kron, tensor_space
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
-from linop.errors import ConvergenceError, SpaceError, VerificationError
+from linop.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ConvergenceError,
+    IntegerError,
+    LinopError,
+    ProcessError,
+    SpaceError,
+    VerificationError,
+)
 from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
 from linop.inverse import Inverse, inverse
 from linop.operator import LinearOperator
@@ -101,6 +110,8 @@ __all__ = [
     "IRFFT",
     "RFFT",
     "Adjoint",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Block",
     "BlockDiagonal",
     "Circulant",
@@ -120,15 +131,18 @@ __all__ = [
     "HStack",
     "Identity",
     "ImaginaryPart",
+    "IntegerError",
     "Interpolation",
     "Inverse",
     "Kron",
     "LinearOperator",
+    "LinopError",
     "Matrix",
     "Mean",
     "Outer",
     "Padding",
     "Permute",
+    "ProcessError",
     "Product",
     "RealPart",
     "Report",

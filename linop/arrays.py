@@ -88,6 +88,17 @@ def widened(x: Array) -> Array:
     return x
 
 
+def is_integral(x: Array) -> bool:
+    """Say whether the entries of an array are integers."""
+    return x.dtype.kind in "iu" if type(x) is ndarray else bool(namespace(x).isdtype(x.dtype, "integral"))
+
+
+def wide(x: Array) -> Array:
+    """Return an array in double precision."""
+    xp = namespace(x)
+    return xp.astype(x, xp.complex128 if kind(x) == "complex" else xp.float64, copy=False)
+
+
 def copy(x: Vector) -> Vector:
     """Return a fresh vector with the entries of `x`, in row-major order."""
     if type(x) is ndarray:

@@ -3,13 +3,14 @@
 The backward pass of ``as_function(A)`` is ``A.dual``, whatever A is composed of; nothing else is needed for a gradient
 to cross process boundaries. `tie` and `tied` keep ranks together whose graphs differ, `spmd_gradcheck` checks anybody's
 gradient over all ranks at once, `torch_bridge.world` runs operators on a process group of torch.distributed, and
-`torch_bridge.nn` has distributed layers, each written as its formula.
+`DistributedTensor` runs any program of torch on tensors that know how they lie over the ranks.
 """
 
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
 from torch_bridge.spectral_conv import SpectralConv
+from torch_bridge.state import load_checkpoint, load_safetensors, save_checkpoint, save_safetensors
 from torch_bridge.tensors import (
     DistributedTensor,
     Explanation,
@@ -32,8 +33,12 @@ __all__ = [
     "distribute",
     "distribute_tensor",
     "explain",
+    "load_checkpoint",
+    "load_safetensors",
     "replicated",
     "rule",
+    "save_checkpoint",
+    "save_safetensors",
     "spmd_gradcheck",
     "tie",
     "tied",

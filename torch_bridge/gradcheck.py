@@ -26,7 +26,12 @@ import torch
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
-from torch_bridge.nn.parameters import parameter_spaces
+from linop.arguments import Whole, checked
+from linop.errors import ArgumentError
+from torch_bridge.tensors import DistributedTensor
+
+DIRECTIONS = 3
+"""Along how many directions a gradient must be too large by the same number."""
 
 Place = DistributedSpace | Role
 """How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
@@ -43,16 +48,22 @@ class WrongGradient:
         Whose.
     name : str
         Of the input.
-    ratio : float
-        The gradient that was found by the one that is right, along one direction.
+    found, expected : float
+        What the gradient that was found, and the one that is right, have along one direction.
+    ratio : float or None
+        The number that the whole gradient is too large by, where there is one: the same along other directions.
     """
 
     rank: int
     name: str
-    ratio: float
+    found: float
+    expected: float
+    ratio: float | None
 
     def __str__(self) -> str:
-        return f"rank {self.rank}, {self.name}: {self.ratio:.6g} times what it should be"
+        if self.ratio is not None:
+            return f"rank {self.rank}, {self.name}: {self.ratio:.6g} times what it should be"
+        return f"rank {self.rank}, {self.name}: {self.found:.6g} along one direction, expected {self.expected:.6g}"
 
 
 @final
@@ -96,6 +107,7 @@ class GradientReport:
         )
 
 
+@checked
 def spmd_gradcheck(
     f: Callable[..., Any],
     inputs: Sequence[torch.Tensor],
@@ -104,7 +116,7 @@ def spmd_gradcheck(
     domains: Sequence[Place] | None = None,
     codomains: Sequence[Place] | None = None,
     parameters: Mapping[str, Place] | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> GradientReport:
     """Check the gradient of a function of all ranks: one backward pass, and two more forward passes. Collective.
 
@@ -123,7 +135,7 @@ def spmd_gradcheck(
         `Copies` are. ``Replicated()`` means one vector that all ranks of the world store: its copies must be equal, it
         counts once, and each rank gets the whole gradient.
     parameters : mapping of name to DistributedSpace or Role, optional
-        The same for a module's parameters; those of `torch_bridge.nn` are known.
+        The same for a module's parameters. Of distributed tensors, inputs, outputs and parameters alike, it is known.
     seed : int, optional
         Where the direction and the cotangent are drawn from.
 
@@ -177,38 +189,47 @@ class _Check:
         seed: int,
     ) -> None:
         own = dict(f.named_parameters()) if isinstance(f, torch.nn.Module) else {}
-        known: dict[str, Place] = {**parameter_spaces(f), **parameters} if isinstance(f, torch.nn.Module) else {}
         self.f, self.world, self.seed = f, world, seed
         self.count = len(inputs)
         self.names = [*(f"input {k}" for k in range(len(inputs))), *own]
-        self.values = [x.detach().clone() for x in (*inputs, *own.values())]
+        self.spaces = [_space(x) for x in (*inputs, *own.values())]
+        self.values = [_plain(x).clone() for x in (*inputs, *own.values())]
         self.wanted = [x.requires_grad for x in (*inputs, *own.values())]
-        self.places = [*_places("domains", domains, len(inputs)), *(known.get(name, Copies()) for name in own)]
+        places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in own)]
+        self.places = [given or space or Copies() for given, space in zip(places, self.spaces, strict=True)]
         self.codomains = codomains
-        self.directions = [
-            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
-        ]
+        self.directions = self.directions_of(0)
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
         self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
 
+    def directions_of(self, stream: int) -> list[torch.Tensor]:
+        """Return a direction for each of this rank's inputs; another one for each stream."""
+        places = enumerate(zip(self.values, self.places, strict=True))
+        return [self.draw(x, place, k + stream * len(self.values)) for k, (x, place) in places]
+
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
-        inputs, parameters = (
-            values[: self.count],
-            dict(zip(self.names[self.count :], values[self.count :], strict=True)),
-        )
+        given = [
+            x if space is None else DistributedTensor.from_local(x, space)
+            for x, space in zip(values, self.spaces, strict=True)
+        ]
+        inputs = tuple(given[: self.count])
+        parameters = dict(zip(self.names[self.count :], given[self.count :], strict=True))
         if parameters:
             assert isinstance(self.f, torch.nn.Module)
             found = torch.func.functional_call(self.f, parameters, inputs)
         else:
             found = self.f(*inputs)
-        return [found] if isinstance(found, torch.Tensor) else list(found)
+        outputs = [found] if isinstance(found, torch.Tensor) else list(found)
+        self.known = [_space(y) for y in outputs]
+        return [y.to_local() if isinstance(y, DistributedTensor) else y for y in outputs]
 
     def backward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the cotangents, and the gradients that the backward pass finds."""
         leaves = [x.clone().requires_grad_(wanted) for x, wanted in zip(self.values, self.wanted, strict=True)]
         outputs = self.call(*(x.clone() for x in leaves))  # a function may change its arguments
-        self.targets = _places("codomains", self.codomains, len(outputs))
+        places = _places("codomains", self.codomains, len(outputs))
+        self.targets = [given or space or Copies() for given, space in zip(places, self.known, strict=True)]
         cotangents = [
             self.draw(y, place, -1 - k) for k, (y, place) in enumerate(zip(outputs, self.targets, strict=True))
         ]
@@ -217,14 +238,15 @@ class _Check:
             torch.autograd.backward([y for y, _ in pairs], [u for _, u in pairs])
         return cotangents, [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
 
-    def forward(self, moved: Sequence[bool]) -> list[torch.Tensor]:
-        """Return the derivative of the outputs along the direction of some of this rank's inputs."""
+    def forward(self, moved: Sequence[bool], stream: int = 0) -> list[torch.Tensor]:
+        """Return the derivative of the outputs along a direction of some of this rank's inputs."""
+        directions = self.directions_of(stream)
         ends = []
         for sign in (1, -1):
             with torch.no_grad():
                 values = [
                     x + sign * self.step * v if move else x.clone()
-                    for x, v, move in zip(self.values, self.directions, moved, strict=True)
+                    for x, v, move in zip(self.values, directions, moved, strict=True)
                 ]
                 ends.append(self.call(*values))
         return [(above - below) / (2 * self.step) for above, below in zip(*ends, strict=True)]
@@ -233,10 +255,16 @@ class _Check:
         """Compare the two sides; where they differ, look for the inputs that are wrong."""
         cotangents, gradients = self.backward()
         derivatives = self.forward(self.wanted)
+        self.gradients = gradients
         left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
         right = [_pair(g, v) * wanted for g, v, wanted in zip(gradients, self.directions, self.wanted, strict=True)]
         sizes = sum(_pair(w, w) for w in derivatives), sum(_pair(g, g) for g in gradients)
         everyone = self.world.allgather((left, right, self.wanted, sizes), "spmd_gradcheck")
+        if not any(any(found[2]) and found[0] for found in everyone):  # on all ranks alike
+            raise ArgumentError(
+                "spmd_gradcheck: expected inputs to have a tensor that requires a gradient, on some rank, and f to "
+                "return one; there is nothing to check"
+            )
         forward = sum(self.counted([found[0] for found in everyone], self.targets))
         backward = sum(self.counted([found[1] for found in everyone], self.places))
         scale = math.sqrt(max(sum(found[3][k] for found in everyone) for k in range(2))) or 1.0
@@ -260,13 +288,24 @@ class _Check:
         """Compare both sides for one input of one rank, with all its replicas."""
         owners = [self.owner(self.places[k], other) for other in range(self.world.size)]
         moved = [i == k and owners[self.world.rank] == rank for i in range(len(self.values))]
-        left = [_pair(u, w) for u, w in zip(cotangents, self.forward(moved), strict=True)]
-        expected = sum(self.counted(self.world.allgather(left, "spmd_gradcheck"), self.targets))
+        sides = [(self.expected(moved, 0, cotangents), found)]
+        for stream in range(1, DIRECTIONS):  # a number that the whole gradient is too large by shows along each
+            own = _pair(self.gradients[k], self.directions_of(stream)[k])
+            sides.append((self.expected(moved, stream, cotangents), self.world.allgather(own, "spmd_gradcheck")))
+        expected = sides[0][0]
         return [
-            WrongGradient(other, name, found[other] / expected if expected else math.inf)
+            WrongGradient(
+                *(other, name, found[other], expected),
+                _factor([(right, numbers[other]) for right, numbers in sides], allowed),
+            )
             for other in range(self.world.size)
             if owners[other] == rank and not abs(found[other] - expected) <= allowed
         ]
+
+    def expected(self, moved: Sequence[bool], stream: int, cotangents: list[torch.Tensor]) -> float:
+        """Return the derivative of the outputs, paired with their cotangents, along a direction of some inputs."""
+        left = [_pair(u, w) for u, w in zip(cotangents, self.forward(moved, stream), strict=True)]
+        return sum(self.counted(self.world.allgather(left, "spmd_gradcheck"), self.targets))
 
     def owner(self, place: Place, rank: int) -> int:
         """Return the rank that counts for what a rank holds: the first replica, of a replicated vector."""
@@ -301,16 +340,38 @@ class _Check:
         return torch.from_numpy(np.asarray(numbers)).to(like)
 
 
+def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | None:
+    """Return by which number what was found is too large along every direction; None where there is none."""
+    if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
+        return None
+    ratios = [found / expected for expected, found in sides]
+    doubts = [
+        2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
+    ]
+    alike = all(abs(ratio - ratios[0]) <= doubt + doubts[0] for ratio, doubt in zip(ratios, doubts, strict=True))
+    return ratios[0] if alike else None
+
+
 def _pair(x: torch.Tensor, y: torch.Tensor) -> float:
     """Return the real part of ``sum(conj(x) * y)``, in double precision."""
     wide = torch.complex128 if x.is_complex() or y.is_complex() else torch.float64
     return float((x.detach().to(wide).conj() * y.detach().to(wide)).sum().real)
 
 
-def _places(name: str, given: Sequence[Place] | None, count: int) -> list[Place]:
-    """Return a place for each tensor."""
+def _space(x: torch.Tensor) -> DistributedSpace | None:
+    """Return the space of a distributed tensor; None of others."""
+    return x.space if isinstance(x, DistributedTensor) else None
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    """Return this rank's part, apart from any graph."""
+    return (x.to_local() if isinstance(x, DistributedTensor) else x).detach()
+
+
+def _places(name: str, given: Sequence[Place] | None, count: int) -> Sequence[Place | None]:
+    """Return a place for each tensor, None where it is not said."""
     if given is None:
-        return [Copies()] * count
+        return [None] * count
     if len(given) != count or not all(isinstance(place, DistributedSpace | Role) for place in given):
         raise SpaceError(f"spmd_gradcheck: expected {count} {name}, each a DistributedSpace or a Role, found {given!r}")
     return list(given)

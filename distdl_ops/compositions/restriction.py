@@ -19,8 +19,10 @@ from distdl_ops.intervals import Interval, Intervals
 from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Restriction, SpaceError
+from linop.arguments import checked
 
 
+@checked
 def DistributedRestriction(
     domain: DistributedSpace, index: Any, *, codomain: DistributedSpace | None = None, balanced: bool = False
 ) -> LinearOperator:

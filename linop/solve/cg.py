@@ -12,20 +12,22 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, solve
 from linop.solve.result import Result
 
 
+@checked
 def cg(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -75,7 +77,7 @@ def cg(
     >>> result.x.round(4).tolist(), result.reason
     ([0.0909, 0.6364], 'the residual is below the tolerance')
     """
-    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None,))
     settings.require_square()
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)

@@ -18,7 +18,9 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.loop import NOT_FINITE, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
 from linop.solve.power_iteration import power_iteration
@@ -32,17 +34,18 @@ DIVERGED = 1e8
 """How much a residual may grow: that of ISTA never does, that of FISTA swings."""
 
 
+@checked
 def ista(
     A: LinearOperator,
     b: Vector,
     prox: Proximal,
     *,
     x0: Vector | None = None,
-    lipschitz: float | None = None,
+    lipschitz: Nonnegative | None = None,
     backtracking: bool = False,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -61,21 +64,32 @@ def ista(
     >>> ista(Diagonal([1.0, 2.0]), np.array([-1.0, 2.0]), box()).x.round(4).tolist()
     [0.0, 1.0]
     """
-    settings = Settings("ista", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "ista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking),
+    )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=False)
 
 
+@checked
 def fista(
     A: LinearOperator,
     b: Vector,
     prox: Proximal,
     *,
     x0: Vector | None = None,
-    lipschitz: float | None = None,
+    lipschitz: Nonnegative | None = None,
     backtracking: bool = False,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -132,7 +146,17 @@ def fista(
     >>> fista(Diagonal([1.0, 2.0]), np.array([0.5, 3.0]), soft_threshold(1.0)).x.round(4).tolist()
     [0.0, 1.25]
     """
-    settings = Settings("fista", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "fista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking),
+    )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True)
 
 
@@ -149,10 +173,8 @@ def _solve(
     A, X = settings.A, settings.A.domain
     b = settings.vector("b", A.codomain, b)
     x = zeros(X, like=b) if x0 is None else settings.vector("x0", X, x0)
-    if lipschitz is not None:
-        settings.nonnegative("lipschitz", lipschitz)
-        if lipschitz == 0:
-            raise ValueError(f"{settings}: expected a lipschitz that is positive, found {lipschitz}")
+    if lipschitz == 0:
+        raise ArgumentError(f"{settings}: expected a lipschitz that is positive, found {lipschitz}")
     if not math.isfinite(A.codomain.norm(b)):
         return Result(arrays.without_scalars(x), False, NOT_FINITE, 0, (math.nan,))
     L = _bound(A, b) if lipschitz is None else float(lipschitz)

@@ -14,14 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from numbers import Integral, Real
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from linop import arrays
 from linop.algebra.stack import VStack
+from linop.arguments import LARGEST
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -29,9 +29,13 @@ from linop.operators.identity import Identity
 from linop.solve.result import Result, State
 from linop.spaces import Seed, Space
 
+ORDINARY = 2.0**-100
+"""Right-hand sides from this size to its inverse are solved for as they are."""
+
 RESIDUAL = "the residual is below the tolerance"
 LEAST_SQUARES = "a least-squares solution: the residual of the normal equations is below the tolerance"
 ZERO = "the right-hand side is zero"
+UNDERFLOW = "breakdown: the right-hand side is so small that squares of residuals underflow; multiply it"
 USED_UP = "the number of iterations is used up"
 STREAM = 1952
 """A stream of random numbers of the solvers' own: that of a user's seed may have drawn the operator."""
@@ -39,6 +43,9 @@ STREAM = 1952
 CALLBACK = "the callback asked to stop"
 NOT_FINITE = "breakdown: a number is not finite"
 ROUNDING = "breakdown: rounding keeps the residual above the tolerance"
+
+SMALLEST = math.sqrt(float(np.finfo(np.float64).smallest_normal))
+"""A length from which on its square has all its digits."""
 
 Callback = Callable[[State], object]
 
@@ -72,14 +79,15 @@ class Settings:
     callback: Callback | None
     progress: bool
     default: int = 100
+    options: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.A, LinearOperator):
-            raise TypeError(f"{self.solver}: expected a linear operator, found {self.A!r}")
-        self.nonnegative("tolerance", self.tolerance)
-        self.nonnegative("absolute", self.absolute)
-        if not (self.iterations is None or (isinstance(self.iterations, Integral) and self.iterations >= 0)):
-            raise ValueError(f"{self}: expected a whole number of iterations, zero or more, found {self.iterations!r}")
+        """Raise unless all processes have been given the same numbers, and will take the same steps."""
+        given = (self.tolerance, self.absolute, self.iterations, self.callback is None, *self.options)
+        for space in (self.A.domain, self.A.codomain):
+            if space.spread:
+                space.agree(self.solver, given)
+                break
 
     def __str__(self) -> str:
         return f"{self.solver} with {self.A!r}"
@@ -88,11 +96,6 @@ class Settings:
     def limit(self) -> int:
         """How many steps to take at most: by default, ten for each coordinate, and at least `default`."""
         return max(self.default, 10 * self.A.domain.size) if self.iterations is None else int(self.iterations)
-
-    def nonnegative(self, name: str, number: float) -> None:
-        """Raise unless a parameter is a finite number of zero or more."""
-        if not (isinstance(number, Real) and 0 <= number < math.inf):
-            raise ValueError(f"{self}: expected a finite {name} of zero or more, found {number!r}")
 
     def require_square(self) -> None:
         """Raise unless the operator maps a space to itself."""
@@ -127,6 +130,8 @@ def zeros(space: Space, like: Vector) -> Vector:
 def normalised(space: Space, x: Vector) -> tuple[float, Vector]:
     """Return the norm of a vector, and the vector of length one; a zero vector stays zero."""
     size = space.norm(x)
+    if 0 < size < 2.0**-1000:  # its inverse is no number
+        return size, arrays.scale(1 / (size * 2.0**1000), arrays.scale(2.0**1000, x))
     return size, arrays.scale(1 / size, x) if size > 0 else x
 
 
@@ -136,15 +141,25 @@ def random(space: Space, seed: Seed, like: Vector | None = None) -> Vector:
     return x if like is None else arrays.each(lambda part: arrays.cast(part, arrays.leaves(like)[0]), x)
 
 
+def _is_zero(space: Space, x: Vector) -> bool:
+    """Say whether all entries are zero, on every process."""
+    nonzero = arrays.each(lambda part: np.asarray(arrays.to_numpy(part) != 0, dtype=np.float64), x)
+    return bool(space.dot(nonzero, nonzero) == 0)
+
+
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
 
 def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | None, settings: Settings) -> Result:
     """Solve ``A x = b``, where `b` and `x0` are vectors that `Settings.vector` has copied."""
     size = A.codomain.norm(b)
+    unit = unit_of(size)
+    if unit != 1.0:
+        return _solve_in(unit, recurrence, A, b, x0, settings)
     start = zeros(A.domain, like=b) if x0 is None or size == 0 else x0
-    if size == 0:
-        return Result(arrays.without_scalars(start), True, ZERO, 0, (0.0,))
+    if size < SMALLEST / max(settings.tolerance, arrays.precision(b)):
+        zero = _is_zero(A.codomain, b)
+        return Result(arrays.without_scalars(start), zero, ZERO if zero else UNDERFLOW, 0, (size,))
 
     def reached(step: Step, norm: float, tolerance: float = settings.tolerance) -> str | None:
         if step.residual <= max(settings.absolute, tolerance * size):
@@ -158,13 +173,41 @@ def solve(recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | Non
         return (yield from recurrence(A, x, arrays.axpy(-1.0, A(x), b)))
 
     steps = recurrence(A, start, arrays.copy(b)) if x0 is None else restart(start)
-    return run(steps, start, reached, settings, claimed, restart)
+    found = run(steps, start, reached, settings, claimed, restart)
+    if found.converged or math.isfinite(A.domain.norm(found.x)):
+        return found
+    return replace(found, x=arrays.without_scalars(start))  # a step too far: at least it is a vector
+
+
+def unit_of(size: float) -> float:
+    """Return a power of two, near the size of a right-hand side whose squares might be lost; one for others."""
+    if not 0 < size < math.inf or ORDINARY <= size <= 1 / ORDINARY:
+        return 1.0
+    return 2.0 ** min(max(math.frexp(size)[1], -1000), 1000)
+
+
+def _solve_in(
+    unit: float, recurrence: Recurrence, A: LinearOperator, b: Vector, x0: Vector | None, settings: Settings
+) -> Result:
+    """Solve ``A (x / unit) = b / unit`` for x. Powers of two change no digits."""
+    tell = settings.callback
+
+    def callback(state: State) -> object:
+        assert tell is not None
+        return tell(replace(state, x=arrays.scale(unit, state.x), residual=unit * state.residual))
+
+    scaled = replace(
+        settings, absolute=min(settings.absolute / unit, LARGEST), callback=None if tell is None else callback
+    )
+    start = None if x0 is None else arrays.scale(1 / unit, x0)
+    found = solve(recurrence, A, arrays.scale(1 / unit, b), start, scaled)
+    residuals = tuple(unit * residual for residual in found.residuals)
+    return replace(found, x=arrays.without_scalars(arrays.scale(unit, found.x)), residuals=residuals)
 
 
 def least_squares(recurrence: Recurrence, b: Vector, x0: Vector | None, damp: float, settings: Settings) -> Result:
     """Minimise ``|A x - b|^2 + damp^2 |x|^2``: with a multiple of the identity below A, damping is part of A x = b."""
     A = settings.A
-    settings.nonnegative("damp", damp)
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
     if damp == 0:

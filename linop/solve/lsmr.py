@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, least_squares
@@ -18,15 +19,16 @@ from linop.solve.lsqr import bidiagonalise
 from linop.solve.result import Result
 
 
+@checked
 def lsmr(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
-    damp: float = 0.0,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    damp: Nonnegative = 0.0,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -80,7 +82,7 @@ def lsmr(
     >>> lsmr(Matrix([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([1.0, 2.0, 6.0])).x.round(6).tolist()
     [2.0, 3.0]
     """
-    settings = Settings("lsmr", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("lsmr", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, damp))
     return least_squares(_recurrence, b, x0, damp, settings)
 
 

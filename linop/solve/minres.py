@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Finite, Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
@@ -25,15 +26,16 @@ from linop.solve.loop import Callback, Settings, Step, Steps, normalised, solve
 from linop.solve.result import Result
 
 
+@checked
 def minres(
     A: LinearOperator,
     b: Vector,
     *,
     x0: Vector | None = None,
-    shift: float = 0.0,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    shift: Finite = 0.0,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -84,9 +86,8 @@ def minres(
     >>> minres(Matrix([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 2.0])).x.round(6).tolist()
     [2.0, 1.0]
     """
-    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress)
+    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, shift))
     settings.require_square()
-    settings.nonnegative("size of the shift", abs(shift))
     b = settings.vector("b", A.codomain, b)
     x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
     return solve(_recurrence, A if shift == 0 else A - shift * Identity(A.domain), b, x0, settings)

@@ -6,7 +6,14 @@ They need hypothesis, and are what this library tests itself with; use them for 
 from __future__ import annotations
 
 from linop.testing.asserting import assert_operator, dense
-from linop.testing.expressions import Expression, expressions, integer_matrices, spaces_of_a_tree
+from linop.testing.expressions import (
+    Expression,
+    Extreme,
+    expressions,
+    extreme_expressions,
+    integer_matrices,
+    spaces_of_a_tree,
+)
 from linop.testing.operators import STRATEGIES, any_operator
 from linop.testing.operators.entrywise import (
     conjugations,
@@ -24,6 +31,7 @@ from linop.testing.operators.stencils import convolutions, correlations, finite_
 from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
 from linop.testing.spaces import (
     DTYPES,
+    awkward_arrays,
     euclidean_spaces,
     shapes,
     vectors,
@@ -36,8 +44,10 @@ __all__ = [
     "DTYPES",
     "STRATEGIES",
     "Expression",
+    "Extreme",
     "any_operator",
     "assert_operator",
+    "awkward_arrays",
     "circulants",
     "conjugations",
     "convolutions",
@@ -47,6 +57,7 @@ __all__ = [
     "diagonals",
     "euclidean_spaces",
     "expressions",
+    "extreme_expressions",
     "ffts",
     "finite_differences",
     "function_operators",

@@ -36,7 +36,9 @@ from typing import Any, Literal
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Positive, checked, foreign_hint
 from linop.arrays import Array, Vector
+from linop.errors import ArgumentError, ArgumentTypeError
 from linop.operator import LinearOperator
 from linop.operators.function import FunctionOperator
 from linop.spaces import Seed, Space
@@ -53,10 +55,14 @@ SPARE = 3
 BLIND = 0.5
 """A tolerance from which on a comparison shows nothing."""
 
+SMALLEST = float(np.sqrt(np.finfo(np.float64).smallest_normal))
+"""A length from which on its square has all its digits."""
+
 EVIDENCE = 40
 """Binary digits that all entries must have to spare together: that none of them has a rounding by chance."""
 
 
+@checked
 def check_adjoint(
     operator: LinearOperator | Callable[[Vector], Vector],
     adjoint: Callable[[Vector], Vector] | None = None,
@@ -65,7 +71,7 @@ def check_adjoint(
     *,
     pairing: Literal["dot", "inner"] = "dot",
     mode: Mode | Literal["auto"] = "auto",
-    trials: int = 8,
+    trials: Positive = 8,
     seed: Seed = 0,
     like: Array | None = None,
 ) -> Report:
@@ -99,8 +105,8 @@ def check_adjoint(
 
     Raises
     ------
-    SpaceError
-        When the operator or its adjoint returns something that is no vector of its space.
+    ArgumentTypeError
+        When there is neither an operator, nor a function with its adjoint and its spaces.
 
     Examples
     --------
@@ -117,10 +123,15 @@ def check_adjoint(
     '4 of 6 entries differ, t'
     """
     A = as_operator(operator, adjoint, domain, codomain, pairing)
-    if mode not in ("auto", "matrix", "exact", "floating"):
-        raise ValueError(f"check_adjoint: mode must be auto, matrix, exact or floating, found {mode!r}")
-    if trials < 1:
-        raise ValueError(f"check_adjoint: expected at least one trial, found {trials}")
+    probe.agree("check_adjoint", A, seed, trials=int(trials), mode=mode)
+    found = Trials("adjoint", A, seed)
+    with found.step("it raised"):
+        return _checked(A, mode, trials, seed, like)
+    return found.report()
+
+
+def _checked(A: LinearOperator, mode: Mode | Literal["auto"], trials: int, seed: Seed, like: Any) -> Report:
+    """Return the report of a check in some mode."""
     if mode == "auto":
         small = max(A.domain.size, A.codomain.size) <= MATRIX_LIMIT
         mode = "matrix" if small else "exact" if A.exact or _seems_exact(A, seed, like) else "floating"
@@ -138,19 +149,21 @@ def as_operator(
 ) -> LinearOperator:
     """Return an operator as it is, and a pair of functions as a `FunctionOperator`."""
     if pairing not in ("dot", "inner"):
-        raise ValueError(f"check_adjoint: pairing must be dot or inner, found {pairing!r}")
+        raise ArgumentError(f"check_adjoint: pairing must be dot or inner, found {pairing!r}")
     given = [
         name for name, value in (("adjoint", adjoint), ("domain", domain), ("codomain", codomain)) if value is not None
     ]
     if isinstance(operator, LinearOperator):
         if given or pairing == "inner":
             besides = ", ".join(given) or "a pairing"
-            raise TypeError(f"{operator!r}: an operator has its own adjoints and spaces, found {besides} besides")
+            raise ArgumentTypeError(
+                f"{operator!r}: an operator has its own adjoints and spaces, found {besides} besides"
+            )
         return operator
     if adjoint is None or domain is None or codomain is None or not callable(operator):
-        raise TypeError(
-            f"expected a LinearOperator, or a function with its adjoint, domain and codomain; "
-            f"found {operator!r} with {', '.join(given) or 'nothing'}"
+        raise ArgumentTypeError(
+            f"check_adjoint: expected operator to be a LinearOperator, or a function with its adjoint, domain and "
+            f"codomain; found {operator!r} with {', '.join(given) or 'nothing'}{foreign_hint(operator)}"
         )
     name = getattr(operator, "__name__", "function")
     if pairing == "dot":
@@ -241,11 +254,11 @@ def _compare_pairings(A: LinearOperator, mode: Mode, count: int, seed: Seed, lik
         zero = probe.is_zero(codomain, image) and probe.is_zero(domain, preimage)
         allowed = 0.0 if mode == "exact" else probe.tolerance(A, image, preimage)
         trials.vacuous = trials.vacuous and (zero or allowed >= BLIND or (typical > 0 and found <= allowed * typical))
-        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
-        if not np.isfinite(scale) or (scale == 0 and not zero):
+        if not np.isfinite(scale) or (scale < SMALLEST and not zero):
             trials.complain(
-                f"the numbers are too {'small' if scale == 0 else 'large'} to be compared; scale the operator"
+                f"the numbers are too {'small' if scale < SMALLEST else 'large'} to be compared; scale the operator"
             )
+        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
         if not (x_kept and y_kept):
             trials.complain(f"{A if y_kept else adjoint} has changed its argument")
         differing = probe.differing_copies(A, codomain.consistent(image), domain.consistent(preimage))
@@ -291,5 +304,11 @@ def _norms(entries: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
-    """Say whether the entries of a matrix are small enough to be sums of integers without rounding."""
-    return bool(np.all(np.abs(entries) <= 2.0 / precision))
+    """Say whether the entries of a matrix are small enough, and have few enough digits, to come from no rounding.
+
+    Products of many factors have more and more binary digits, although each factor is exact.
+    """
+    with np.errstate(over="ignore"):
+        units = [part * 2.0**probe.FINEST for part in (entries.real, entries.imag)]
+    few = all(bool(np.all(part == np.rint(part))) for part in units)
+    return few and bool(np.all(np.abs(entries) <= 2.0 / precision))

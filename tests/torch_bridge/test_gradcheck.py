@@ -8,12 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Shift, Split, World
+from distdl_ops import Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Shift, Split, World
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError
-from torch_bridge import as_function
+from torch_bridge import as_function, distribute, distribute_tensor
 from torch_bridge.gradcheck import GradientReport, spmd_gradcheck
-from torch_bridge.nn import Conv2d, Linear
 
 
 def space(world: World, **roles: Any) -> DistributedSpace:
@@ -146,19 +145,19 @@ def test_replicas_that_differ(ranks: int) -> None:
 
 
 def test_modules(ranks: int) -> None:
-    """The parameters of a module are inputs; the spaces of a layer's are known."""
+    """The parameters of a module are inputs; how distributed tensors lie is known."""
 
     def main(world: World) -> None:
         grid = Grid(world, rows=ranks, cols=1)
-        X = DistributedSpace(grid, (5,), rows=At(0), cols=Split(0))
-        Y = DistributedSpace(grid, (4,), rows=Split(0), cols=At(0))
-        linear = Linear(5, 4, domain=X, codomain=Y, out_axis="rows", in_axis="cols")
-        x = torch.ones((3, *X.shape), dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(0)
+        blocks = {"weight": {"rows": Split(0), "cols": Split(1)}, "bias": {"rows": Split(0)}}
+        linear = distribute(torch.nn.Linear(5, 4).double(), grid, blocks)
+        x = distribute_tensor(torch.ones(3, 5, dtype=torch.float64), grid, cols=Split(1)).requires_grad_()
         report = spmd_gradcheck(linear, [x], world)
         assert report, str(report)
-        S = DistributedSpace(grid, (2, 6, 5), rows=Split(1), cols=Split(2))
-        convolution = Conv2d(2, 3, 3, padding=1, domain=S)
-        x = torch.ones((2, *S.shape), dtype=torch.float64, requires_grad=True)
+        convolution = distribute(torch.nn.Conv2d(2, 3, 3, padding=1).double(), grid)
+        images = torch.ones(2, 2, 6, 5, dtype=torch.float64)
+        x = distribute_tensor(images, grid, rows=Split(2), cols=Split(3)).requires_grad_()
         report = spmd_gradcheck(convolution, [x], world)
         assert report, str(report)
         # As if every rank had a bias of its own, each would get the gradient of all.
@@ -197,3 +196,31 @@ def test_places_that_do_not_fit() -> None:
             spmd_gradcheck(torch.sin, [x], world, codomains=[Copies(), Copies()])
 
     on_ranks(1, main)
+
+
+class OneSign(torch.autograd.Function):
+    """A function whose gradient has one wrong sign."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        g = g.clone()
+        g[0] = -g[0]
+        return g
+
+
+def test_a_wrong_entry_is_no_factor() -> None:
+    """A factor is told only where the whole gradient has it; a function without gradients is not checked in silence."""
+
+    def main(world: World) -> None:
+        x = torch.arange(1.0, 4.0, dtype=torch.float64, requires_grad=True)
+        report = spmd_gradcheck(OneSign.apply, [x], world)
+        assert not report
+        assert "times what it should be" not in str(report)
+        with pytest.raises(ValueError, match="nothing to check"):
+            spmd_gradcheck(torch.sin, [x.detach()], world)
+
+    on_ranks(2, main)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, TypeVar, final
 
 import torch
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner, create_default_local_save_plan
@@ -24,17 +24,11 @@ from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, Writ
 from distdl_ops import World
 from distdl_ops.worlds.agreement import AgreementError, agreed
 from torch_bridge.state.metadata import Key, Place, Shape, read_metadata
-from torch_bridge.state.stored import Stored
+from torch_bridge.state.stored import Part, boxes, counts_here, differing
 from torch_bridge.state.values import readable, require_alike, same_path
+from torch_bridge.tensors.placement import Placement
 
 T = TypeVar("T")
-
-
-class Part(NamedTuple):
-    """What this rank holds of a tensor, and how the tensor is spread."""
-
-    tensor: torch.Tensor
-    stored: Stored
 
 
 def write_checkpoint(
@@ -65,7 +59,7 @@ def write_checkpoint(
         When there is a checkpoint already.
     """
     folder = Path(same_path(world, what, path))
-    parts: dict[Key, Stored] = {}
+    parts: dict[Key, Part] = {}
 
     def prepare() -> tuple[dict[str, Any], dict[str, Any]]:
         values: dict[str, Any] = {}
@@ -78,7 +72,7 @@ def write_checkpoint(
 
     tensors, values = agreed(world, what, prepare, describe=lambda _: "done")
     require_alike(world, what, values)
-    differ = [key for key, tensor in parts.items() if not tensor.space.consistent(_at(tensors, key))]
+    differ = differing(world, what, parts)
     if differ:
         raise AgreementError(f"{what}: the replicas of {', '.join('.'.join(map(str, key)) for key in differ)} differ")
     writer, planner = FileSystemWriter(folder, overwrite=False), _SaveParts(parts)
@@ -141,26 +135,26 @@ class Checkpoint:
         self._entries = read_metadata(self._folder / ".metadata")
         self.shapes = {key: entry.shape for key, entry in self._entries.items()}
 
-    def read(self, key: Key, stored: Stored | None = None) -> Any:
-        """Return a value; of a tensor, this rank's part when it is to be stored so, else the whole.
+    def read(self, key: Key, placement: Placement | None = None) -> Any:
+        """Return a value; of a tensor, this rank's part where it is to lie so, else the whole.
 
         Parameters
         ----------
         key : tuple
             Where it is in the nested state.
-        stored : Stored, optional
-            How a tensor is to be spread.
+        placement : Placement, optional
+            How a tensor is to lie.
         """
         entry = self._entries[key]
         if entry.shape is None:
             ((_, _, place),) = entry.chunks
             return self._load(place)
-        shape = entry.shape if stored is None else stored.space.shape
-        value = torch.zeros(shape, dtype=entry.dtype)
-        boxes = [(tuple((0, extent) for extent in entry.shape), ())] if stored is None else stored.boxes()
+        value = torch.zeros(entry.shape if placement is None else placement.local_shape, dtype=entry.dtype)
+        whole = tuple((0, extent) for extent in entry.shape)
+        wanted = [(whole, (...,))] if placement is None else boxes(placement)
         for offsets, sizes, place in entry.chunks:
             chunk: torch.Tensor | None = None
-            for box, index in boxes:
+            for box, index in wanted:
                 common = [
                     (max(a, start), min(b, start + size))
                     for (a, b), start, size in zip(box, offsets, sizes, strict=True)
@@ -215,23 +209,23 @@ def read_extra(what: str, path: str, world: World) -> dict[str, Any]:
 class _SaveParts(DefaultSavePlanner):
     """Writes the boxes that this rank holds of each tensor, where it counts; all else is rank 0's to write."""
 
-    def __init__(self, stored: Mapping[Key, Stored]) -> None:
+    def __init__(self, known: Mapping[Key, Part]) -> None:
         super().__init__(flatten_sharded_tensors=False)
-        self.stored = stored
+        self.known = known
 
     def create_local_plan(self) -> SavePlan:
         items: list[WriteItem] = []
         self.parts: dict[tuple[str, torch.Size | None], torch.Tensor] = {}
         for name, value in self.state_dict.items():
-            stored = self.stored.get(self.mappings[name])
-            if stored is None:
+            part = self.known.get(self.mappings[name])
+            if part is None:
                 if self.is_coordinator:
                     items += create_default_local_save_plan({name: value}, is_coordinator=True).items
-            elif stored.space.counts_here:
+            elif counts_here(part.placement):
                 properties = TensorProperties.create_from_tensor(value)
-                for box, where in stored.boxes():
+                for box, where in boxes(part.placement):
                     chunk = ChunkStorageMetadata(torch.Size([a for a, _ in box]), torch.Size([b - a for a, b in box]))
-                    data = TensorWriteData(chunk, properties, torch.Size(stored.shape))
+                    data = TensorWriteData(chunk, properties, torch.Size(part.placement.shape))
                     index = MetadataIndex(name, chunk.offsets)
                     items.append(WriteItem(index, WriteItemType.SHARD, tensor_data=data))
                     self.parts[name, chunk.offsets] = value[where]
@@ -242,11 +236,11 @@ class _SaveParts(DefaultSavePlanner):
         return self.parts.get((index.fqn, index.offset), self.state_dict[index.fqn])
 
 
-def _without_parts(what: str, key: Key, state: Any, parts: dict[Key, Stored], values: dict[str, Any]) -> Any:
+def _without_parts(what: str, key: Key, state: Any, parts: dict[Key, Part], values: dict[str, Any]) -> Any:
     """Return a nested state with parts as tensors; note how these are stored, and all values by their names."""
     if isinstance(state, Part):
-        parts[key] = state.stored
-        return state.tensor.detach()
+        parts[key] = state
+        return state.tensor
     if isinstance(state, Mapping):
         return {name: _without_parts(what, (*key, name), each, parts, values) for name, each in state.items()}
     if isinstance(state, list):
@@ -271,7 +265,3 @@ def _naming(file: Path) -> Iterator[None]:
 def _on_all(world: World, what: str, action: Callable[[], T]) -> T:
     """Do something on every rank: all of them go on, or all of them raise. Collective."""
     return agreed(world, what, action, describe=lambda _: "done")
-
-
-def _at(state: Any, key: Key) -> Any:
-    return _at(state[key[0]], key[1:]) if key else state

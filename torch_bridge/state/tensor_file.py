@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from distdl_ops import At, DistributedSpace, Grid, Movement, World
+from distdl_ops import World
 from distdl_ops.worlds.agreement import AgreementError, agreed
 from linop import SpaceError
-from torch_bridge.state.stored import Stored
+from torch_bridge.state.stored import Part, boxes, differing, on_rank_0
 from torch_bridge.state.values import require_alike, same_path
+from torch_bridge.tensors.placement import Placement
 
 
 def write_tensors(
     what: str,
     path: str | PathLike[str],
     world: World,
-    tensors: Mapping[str, torch.Tensor],
-    stored: Mapping[str, Stored],
+    tensors: Mapping[str, torch.Tensor | Part],
 ) -> None:
     """Write tensors into one file: rank 0 does, where each is gathered. Collective.
 
@@ -34,10 +34,8 @@ def write_tensors(
         Of the file. One that is there already is replaced when the new one is whole.
     world : World
         The ranks.
-    tensors : mapping of name to tensor
-        This rank's parts.
-    stored : mapping of name to Stored
-        How tensors are spread; others are the same on every rank.
+    tensors : mapping of name to Part or tensor
+        This rank's parts; plain tensors are the same on every rank.
 
     Raises
     ------
@@ -47,11 +45,12 @@ def write_tensors(
     from safetensors.torch import save_file
 
     file = Path(same_path(world, what, path))
-    require_alike(world, what, {name: value for name, value in tensors.items() if name not in stored})
-    differ = [name for name, tensor in stored.items() if not tensor.space.consistent(tensors[name])]
+    parts = {name: value for name, value in tensors.items() if isinstance(value, Part)}
+    require_alike(world, what, {name: value for name, value in tensors.items() if name not in parts})
+    differ = differing(world, what, parts)
     if differ:
         raise AgreementError(f"{what}: the replicas of {', '.join(differ)} differ")
-    whole = {name: _on_rank_0(stored[name], value) if name in stored else value for name, value in tensors.items()}
+    whole = {name: on_rank_0(value) if isinstance(value, Part) else value for name, value in tensors.items()}
 
     def write() -> None:
         if world.rank != 0:
@@ -73,7 +72,8 @@ def read_tensors(
     path: str | PathLike[str],
     world: World,
     tensors: Mapping[str, torch.Tensor],
-    stored: Mapping[str, Stored],
+    placements: Mapping[str, Placement],
+    tied: Mapping[str, str],
 ) -> dict[str, torch.Tensor]:
     """Return tensors from a file: of those that are spread, this rank's parts. Collective.
 
@@ -86,9 +86,11 @@ def read_tensors(
     world : World
         The ranks.
     tensors : mapping of name to tensor
-        Parts of the shapes and dtypes that are wanted.
-    stored : mapping of name to Stored
-        How tensors are spread.
+        Parts of the shapes and dtypes that are wanted, on any device, the meta device included.
+    placements : mapping of name to Placement
+        How tensors lie; others are the same on every rank.
+    tied : mapping of name to name
+        Names of one tensor: for each, the first one. One of them is enough in the file.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def read_tensors(
             raise FileNotFoundError(f"{what}: there is no file {name_of_file}")
         try:
             with safe_open(name_of_file, framework="pt") as file:
-                return _parts(what, file, tensors, stored)
+                return _parts(what, file, tensors, placements, tied)
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{what}: {name_of_file} cannot be read. {type(error).__name__}: {error}") from error
 
@@ -114,31 +116,30 @@ def read_tensors(
 
 
 def _parts(
-    what: str, file: Any, tensors: Mapping[str, torch.Tensor], stored: Mapping[str, Stored]
+    what: str,
+    file: Any,
+    tensors: Mapping[str, torch.Tensor],
+    placements: Mapping[str, Placement],
+    tied: Mapping[str, str],
 ) -> dict[str, torch.Tensor]:
     """Return this rank's parts of the tensors in an open file."""
-    if set(file.keys()) != set(tensors):
-        raise SpaceError(f"{what}: expected the parameters {sorted(tensors)}, found {sorted(file.keys())}")
+    names = set(file.keys())
+    missing = {tied.get(name, name) for name in tensors} - {tied.get(name, name) for name in names}
+    if missing or names - set(tensors):
+        raise SpaceError(f"{what}: expected the parameters {sorted(tensors)}, found {sorted(names)}")
     parts = {}
     for name, value in tensors.items():
-        shape = stored[name].shape if name in stored else tuple(value.shape)
+        if name not in names:
+            continue  # another name of the same tensor is there
+        placement = placements.get(name)
+        shape = tuple(value.shape) if placement is None else placement.shape
         found = file.get_slice(name)
         if tuple(found.get_shape()) != shape:
             raise SpaceError(f"{what}: {name}: expected shape {shape}, found {found.get_shape()}")
-        if not shape or name not in stored:
+        if placement is None or not shape:
             parts[name] = file.get_tensor(name)
             continue
-        parts[name] = torch.empty_like(value)
-        for box, where in stored[name].boxes():
+        parts[name] = torch.zeros(placement.local_shape, dtype=value.dtype)
+        for box, where in boxes(placement):
             parts[name][where] = found[tuple(slice(*interval) for interval in box)]
     return parts
-
-
-def _on_rank_0(stored: Stored, part: torch.Tensor) -> torch.Tensor:
-    """Return the whole tensor on rank 0, and nothing on the others. Collective."""
-    space, world = stored.space, stored.space.grid.world
-    if not space.global_shape:  # a number is the same everywhere
-        return part
-    target = DistributedSpace(Grid(world, ranks=world.size), space.global_shape, space.dtype, ranks=At(0))
-    whole: torch.Tensor = Movement(space, target)(part)
-    return whole.reshape(stored.shape) if world.rank == 0 else whole

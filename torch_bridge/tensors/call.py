@@ -312,7 +312,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 
 def _below_autograd() -> bool:
-    """Say whether a registered operator is called by autograd, and seen by a mode of the user's: it has this rank's part."""
+    """Say whether a registered operator is called by autograd and seen by a user's mode: it has this rank's part."""
     return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
 
 
@@ -501,6 +501,8 @@ def _decide(
     call = Call(function, _replaced(tuple(args), rest), _replaced(kwargs, rest), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
         return AsItIs(grid)
+    if kwargs.get("out") is not None:
+        return _written_to_out(function)
     found = RULES.get(function)
     try:
         if found is not None:
@@ -531,6 +533,18 @@ def _asked(rule: Rule, call: Call) -> Any:
         rest = iter(specs)
         call = Call(call.function, _replaced(call.args, rest), _replaced(call.kwargs, rest), specs, call.grid)
     return rule(call, *call.args, **call.kwargs)
+
+
+def _written_to_out(function: Any) -> Callable[..., Any]:
+    """Return the function that computes a fresh result, and copies it into ``out``."""
+
+    def written(*args: Any, out: Any, **kwargs: Any) -> Any:
+        results = function(*args, **kwargs)
+        if isinstance(out, torch.Tensor):
+            return context.assign(out, results)
+        return _as(results, [context.assign(one, result) for one, result in zip(out, results, strict=True)])
+
+    return written
 
 
 ALWAYS: set[Any] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -99,9 +100,24 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
 
 def _in_whole_tensors(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
     """Make a module's state that of the sequential module: whole plain tensors, the same on every rank. Collective."""
+    if _in_parts.get():
+        return
     for name, value in state.items():
         if isinstance(value, DistributedTensor) and not value.requires_grad and name.startswith(prefix):
             state[name] = value.full_tensor().to_local()
+
+
+def state_in_parts(module: nn.Module) -> dict[str, Any]:
+    """Return a module's ``state_dict`` with distributed tensors as they are: nothing is gathered."""
+    token = _in_parts.set(True)
+    try:
+        return module.state_dict()
+    finally:
+        _in_parts.reset(token)
+
+
+_in_parts: ContextVar[bool] = ContextVar("in_parts", default=False)
+"""Whether states are wanted as they are."""
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:

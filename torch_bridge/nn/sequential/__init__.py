@@ -1,1 +1,0 @@
-"""From sequential modules to distributed ones: what becomes of each layer and of each function."""
