@@ -137,7 +137,7 @@ class Call:
             for spec in self.operands
         ]
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
                 return self.run(*parts)
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
@@ -146,6 +146,10 @@ class Call:
     def name(self) -> str:
         """The function's name."""
         return function_name(self.function)
+
+
+def _itself(x: Any) -> Any:
+    return x
 
 
 class _UnknownShapeError(Exception):
@@ -578,7 +582,10 @@ def complete(plan: Any, call: Call) -> Any:
     if type(plan) is not Plan:
         return plan
     plan.moves = [
-        None if (target is spec.placement and not target.partial) or target is None else move_between(spec.placement, target)
+        # an operand's terms of a sum are not copies of it, though both have the role `Copies`: they are added up
+        None
+        if target is None or (target is spec.placement and not target.partial)
+        else move_between(spec.placement, target)
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)
@@ -670,6 +677,7 @@ def _in_place(call: Call) -> Any:
         and plan.compute is None
         and first.distributed
         and plan.targets[0] is first.placement
+        and not first.placement.partial
         and type(plan.results) is Placement
         and not plan.results.partial
         and (plan.results is first.placement or plan.results.shape != first.placement.shape)
