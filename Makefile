@@ -1,5 +1,7 @@
 # make train   trains LeNet-5 on 4 MPI ranks, beside the sequential network
-# make test    runs the tests, on simulated ranks and on 1 to 4 MPI ranks
+# make test    runs the tests, on simulated ranks and on 1 to 4 MPI ranks; they draw the same examples every time
+# make fuzz    tries fresh examples for MINUTES, and prints how to run again what fails
+# make test-kernels   runs those that compute once more, with the linear algebra of other processors
 # make test-openmpi   runs those that need MPI once more, on Open MPI instead of MPICH, in an environment of its own
 # make test-gloo   runs them on ranks of torch.distributed, over gloo
 # make check   lint, formatting, types, spelling, and that no public name lacks documentation
@@ -7,13 +9,14 @@
 # make docs    builds the site into build/docs, runs its pages, and checks its links
 #
 # Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip;
-# RANKS is how many ranks train, SIZES on how many the tests run.
+# RANKS is how many ranks train, SIZES on how many the tests run, MINUTES how long make fuzz takes.
 
 PYTHON ?= python3
 PIP ?=
 VENV ?= .venv
 RANKS ?= 4
 SIZES ?= 1 2 3 4
+MINUTES ?= 10
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -23,7 +26,7 @@ MPIEXEC := $(VENV)/bin/mpiexec
 export OMP_NUM_THREADS ?= 1
 export MPIEXEC_TIMEOUT ?= 3600
 
-.PHONY: train test test-openmpi test-gloo check format bench docs clean
+.PHONY: train test fuzz test-kernels test-openmpi test-gloo check format bench docs clean
 
 train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
@@ -35,6 +38,17 @@ test: $(VENV)/ready
 		MPIEXEC_TIMEOUT=900 $(MPIEXEC) -n $$ranks $(PY) -m pytest -p no:cacheprovider tests || exit 1; \
 	done
 
+fuzz: $(VENV)/ready
+	$(PY) tests/fuzz.py $(MINUTES)
+
+# The names are OpenBLAS's, which NumPy and SciPy bring; other libraries ignore them.
+test-kernels: $(VENV)/ready
+	for kernel in Haswell Prescott; do \
+		echo "== OpenBLAS for $$kernel"; \
+		OPENBLAS_CORETYPE=$$kernel $(PY) -m pytest --numprocesses auto --dist worksteal \
+			tests/linop tests/distdl_ops/compositions/test_solve.py || exit 1; \
+	done
+
 # Its mpiexec refuses to run as root, and to start more ranks than there are cores, unless it is told.
 test-openmpi: export OMPI_ALLOW_RUN_AS_ROOT = 1
 test-openmpi: export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
@@ -43,8 +57,7 @@ test-openmpi: $(VENV)-openmpi/ready
 	$(VENV)-openmpi/bin/python -m pytest -m serial tests/distdl_ops/test_faults.py tests/distdl_ops/test_worlds.py
 	for ranks in $(SIZES); do \
 		echo "== $$ranks ranks of Open MPI"; \
-		timeout 900 $(VENV)-openmpi/bin/mpiexec -n $$ranks $(VENV)-openmpi/bin/python -m pytest -p no:cacheprovider \
-			--hypothesis-profile=few tests || exit 1; \
+		timeout 900 $(VENV)-openmpi/bin/mpiexec -n $$ranks $(VENV)-openmpi/bin/python -m pytest -p no:cacheprovider tests || exit 1; \
 	done
 
 test-gloo: export DISTDL_OPS_WORLD = torch_bridge.world:start
@@ -52,7 +65,7 @@ test-gloo: $(VENV)/ready
 	for ranks in 2 3; do \
 		echo "== $$ranks ranks of gloo"; \
 		timeout 1800 $(PY) -m torch.distributed.run --standalone --nproc-per-node $$ranks \
-			-m pytest -p no:cacheprovider --hypothesis-profile=few tests/distdl_ops tests/torch_bridge || exit 1; \
+			-m pytest -p no:cacheprovider tests/distdl_ops tests/torch_bridge || exit 1; \
 	done
 
 check: $(VENV)/ready

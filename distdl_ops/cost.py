@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, singledispatch
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -36,7 +36,10 @@ from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, Inverse, Kron, LinearOperator, Product, Scale, Space, cost, parts
+from linop.arguments import checked
+from linop.errors import ArgumentTypeError
 from linop.queries.cost import OPERATIONS_PER_BYTE, held
+from linop.query import Answer, Reply, query
 
 SENT = 8
 """A byte between two ranks costs as much as so many within one: about what memory is faster than a network."""
@@ -49,6 +52,7 @@ REMEMBERED = 10_000
 """Up to how many ranks a layout may have for what it costs to be kept in memory: rewriting asks again and again."""
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class ParallelCost(Cost):
@@ -215,15 +219,20 @@ def _(operator: Local) -> Cost:
     return Cost(max(found.flops for found in operator.costs), max(found.bytes for found in operator.costs))
 
 
-def beyond_parts(operator: LinearOperator) -> Cost:
+def beyond_parts(operator: LinearOperator) -> Reply[Cost]:
     """Return what an expression costs beside its parts: sums and multiples, say."""
-    own, inside = cost(operator), sum(map(cost, parts(operator)), Cost())
-    return Cost(own.flops - inside.flops, own.bytes - inside.bytes)
+    whole: Cost = yield cost.about(operator)
+    flops, moved = whole.flops, whole.bytes
+    for part in parts(operator):
+        inside: Cost = yield cost.about(part)
+        flops, moved = flops - inside.flops, moved - inside.bytes
+    return Cost(flops, moved)
 
 
 # -- every rank by itself ----------------------------------------------------------------------------------------------
 
 
+@checked
 def costs(operator: LinearOperator) -> list[ParallelCost]:
     """Return what an expression costs every rank by itself, in the order of ranks. No communication.
 
@@ -249,19 +258,21 @@ def costs(operator: LinearOperator) -> list[ParallelCost]:
     return [ParallelCost(*map(int, column)) for column in _table(operator).T]
 
 
-@singledispatch
-def _table(operator: LinearOperator) -> np.ndarray:
-    """Return four rows, the attributes of a `ParallelCost`, of one column for each rank."""
-    own, tables = beyond_parts(operator), [_table(part) for part in parts(operator)]
+@query
+def _table(operator: LinearOperator) -> Reply[np.ndarray]:
+    """Return four rows, the attributes of a `ParallelCost`, of one column for each rank: of Python's integers."""
+    own = yield from beyond_parts(operator)
     space = min((operator.codomain, operator.domain), key=held) if isinstance(operator, Scale) else operator.codomain
     entries, largest = _held_by_rank(space), max(held(space), 1)
-    shared = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
-    return sum(tables, shared)
+    total = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
+    for part in parts(operator):
+        total = total + (yield part)
+    return total
 
 
 @_table.register
 def _(operator: Local) -> np.ndarray:
-    return np.array([[found.flops, found.bytes, 0, 0] for found in operator.costs], np.int64).T
+    return np.array([[found.flops, found.bytes, 0, 0] for found in operator.costs], object).T
 
 
 @_table.register
@@ -276,8 +287,7 @@ def _(operator: Movement) -> np.ndarray:
         part = np.maximum(_held_by_rank(operator.domain), _held_by_rank(operator.codomain))
         # A line of the grid shares one part of the tensor, of which those that hold nothing have the others'.
         part = _along_lines(part, source, target)
-        both = np.array([_collective(how.ranks, int(n)) for n in part]).T
-        messages, sent = (both * inside).astype(np.int64)
+        messages, sent = np.array([_collective(how.ranks, int(n)) for n in part], object).T * inside
         adds = 0 * part if how.kind == "broadcast" else part * inside
     return np.stack([adds, itemsize * entries, messages, itemsize * sent])
 
@@ -304,22 +314,23 @@ def _along_lines(part: np.ndarray, source: Layout, target: Layout) -> np.ndarray
 
 
 def _held_by_rank(space: Space) -> np.ndarray:
-    """Return how many entries each rank holds."""
+    """Return how many entries each rank holds: Python's integers, whose products with others do not wrap."""
     plain = space.unweighted
     if isinstance(plain, Product):
         return sum(map(_held_by_rank, plain.parts[1:]), _held_by_rank(plain.parts[0]))
     if isinstance(plain, InFlight):
-        return np.zeros(_world_size(plain), np.int64)
+        return np.zeros(_world_size(plain), object)
     if not isinstance(plain, DistributedSpace):
-        raise TypeError(f"costs: expected distributed spaces, found {space!r}")
-    return held_by_rank(plain.layout, plain.grid.world.size)
+        raise ArgumentTypeError(f"costs: expected operator to lie between distributed spaces, found {space!r}")
+    return held_by_rank(plain.layout, plain.grid.world.size).astype(object)
 
 
 # -- what goes out -----------------------------------------------------------------------------------------------------
 
 
-@singledispatch
-def traffic(operator: LinearOperator) -> list[Traffic]:
+@checked
+@query
+def traffic(operator: LinearOperator) -> Answer[list[Traffic]]:
     """Return what one application to one vector sends, rank by rank: what ``world.traffic`` counts. No communication.
 
     An operator of your own that communicates registers itself.
@@ -349,13 +360,16 @@ def traffic(operator: LinearOperator) -> list[Traffic]:
     >>> simulate(5, main)[0]
     Traffic(messages=4, bytes=192, collectives=1)
     """
-    ranks = _world_size(operator.domain)
-    return [sum_traffic(column) for column in zip(*(_nothing(ranks), *map(traffic, parts(operator))), strict=True)]
+    total = _nothing(_world_size(operator.domain))
+    for part in parts(operator):
+        sent = yield part
+        total = [sum_traffic(both) for both in zip(total, sent, strict=True)]
+    return total
 
 
 @traffic.register
 def _(operator: Inverse | Kron) -> list[Traffic]:
-    raise TypeError(f"traffic: how much {operator!r} sends is not known")
+    raise ArgumentTypeError(f"traffic: how much {operator!r} sends is not known")
 
 
 @traffic.register

@@ -26,8 +26,10 @@ from distdl_ops.roles import Copies, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import CumulativeSum, Euclidean, LinearOperator, Reshape, Restriction, SpaceError, SumAxes
+from linop.arguments import checked
 
 
+@checked
 def DistributedCumulativeSum(space: DistributedSpace, axis: int = -1) -> LinearOperator:
     """Return the operator that sums all entries of a distributed tensor up to each one. Collective to build.
 

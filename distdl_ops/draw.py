@@ -23,6 +23,7 @@ from distdl_ops.runs import Run, composed
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.words import counted, role_in_words, short
 from linop import LinearOperator, SpaceError, Sum, cost
+from linop.arguments import checked
 
 MOST_RANKS = 10
 """How many ranks are drawn at most: more are no longer legible."""
@@ -31,6 +32,7 @@ GAP = 0.16
 """Between two cells, in widths of a cell."""
 
 
+@checked
 def draw(operator: LinearOperator, *, at: Sequence[int] | None = None) -> Any:
     """Draw who sends which box of the tensor to whom, step by step from the top. No communication. Needs matplotlib.
 

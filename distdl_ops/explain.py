@@ -9,12 +9,14 @@ from distdl_ops.cost import ParallelCost
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.words import in_words, short
 from linop import Compose, Cost, LinearOperator, Rewriting, Space, cost, derivation, parts
+from linop.arguments import checked
 from linop.queries.space_name import space_name
 
 WIDTH = 60
 """Longer expressions are cut where they stand beside others."""
 
 
+@checked
 def explain(operator: LinearOperator) -> Explanation:
     """Return what an expression sends, step by step, what `linop.simplify` makes of it, and why. Collective.
 
@@ -108,10 +110,14 @@ def steps_of(operator: LinearOperator) -> list[LinearOperator]:
     >>> steps_of(2 * (D @ E) + E) == [E, D, E]
     True
     """
-    inside = parts(operator)
-    if isinstance(operator, Compose):
-        inside = inside[::-1]
-    return [step for part in inside for step in steps_of(part)] if inside else [operator]
+    found: list[LinearOperator] = []
+    todo = [operator]
+    while todo:
+        inside = parts(part := todo.pop())
+        if not inside:
+            found.append(part)
+        todo += inside if isinstance(part, Compose) else inside[::-1]
+    return found
 
 
 def _steps(operator: LinearOperator) -> str:

@@ -19,6 +19,9 @@ from distdl_ops.runs import slice_length
 
 Numbers = np.ndarray
 
+WIDE = 56
+"""From so many binary digits on, numbers of entries are Python's integers: they are multiplied by bytes, too."""
+
 
 @final
 class Flow(NamedTuple):
@@ -119,12 +122,15 @@ def on_grid(layout: Layout, ranks: int) -> Numbers:
 
 
 def _holders(layout: Layout, coordinates: dict[str, Numbers], ranks: int) -> Numbers:
-    """Return which ranks hold anything, if only a part of no entries: one or zero for each."""
+    """Return which ranks hold anything, if only a part of no entries: one or zero for each.
+
+    Numbers of entries are multiples of these: they are Python's integers where 64 bits might not be enough.
+    """
     holding = on_grid(layout, ranks)
     for name, role in layout.roles.items():
         if role.axis is None:
             holding = holding * _among(role.holders(layout.axes[name]), coordinates[name], layout.axes[name])
-    return holding
+    return np.asarray(holding, np.int64).astype(object if layout.size * ranks >= 2**WIDE else np.int64)
 
 
 def _among(holders: Sequence[int], coordinates: Numbers, length: int) -> Numbers:
@@ -188,7 +194,8 @@ def _kept(
 
 def _planned(source: Layout, target: Layout) -> tuple[Numbers, Numbers]:
     """Return what `_sent` returns, from the plan of every rank."""
-    messages, entries = np.zeros((2, max(source.places.span, target.places.span)), np.int64)
+    ranks = max(source.places.span, target.places.span)
+    messages, entries = np.zeros((2, ranks), object if source.size * ranks >= 2**WIDE else np.int64)
     for rank in source.places.members:
         for _, boxes in Plan(source, target, rank).sends:
             messages[rank] += 1

@@ -6,12 +6,14 @@ import itertools
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 
 from distdl_ops.worlds import World
 from distdl_ops.worlds.agreement import agreed
+from linop.arguments import show
+from linop.errors import ArgumentError, ArgumentTypeError
 
 
 @final
@@ -147,6 +149,8 @@ class Grid:
     """
 
     def __init__(self, world: World, ranks: Sequence[int] | None = None, /, **axes: Any) -> None:
+        if not isinstance(world, World):
+            raise ArgumentTypeError(f"Grid: expected world to be a World, found {show(world)}")
         if ranks is None and isinstance(axes.get("ranks"), Sequence | np.ndarray):
             ranks = axes.pop("ranks")
         self.world = world
@@ -154,6 +158,10 @@ class Grid:
         self.axes = self.places.axes
         self.size = len(self.places)
         self.coordinates = self.coordinates_of(world.rank)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise the error of an argument on all ranks; see `linop.arguments.refuse`."""
+        self.world.fail(error)
 
     def coordinates_of(self, rank: int) -> dict[str, int] | None:
         """Return where a rank stands, by axis; None when it is not on the grid."""
@@ -213,21 +221,21 @@ def _checked(axes: dict[str, Any], ranks: Sequence[int] | None, size: int) -> Pl
     grid = f"Grid({', '.join(given)})"
     for name, length in axes.items():
         if not isinstance(length, int | np.integer) or isinstance(length, bool) or length < 1:
-            raise ValueError(f"{grid}: expected a whole number of one or more for {name}, found {length!r}")
+            raise ArgumentError(f"{grid}: expected a whole number of one or more for {name}, found {length!r}")
     needed = math.prod(axes.values())
     lengths = {name: int(length) for name, length in axes.items()}
     if ranks is None:
         if needed > size:
-            raise ValueError(f"{grid} needs {needed} ranks, the world has {size}")
+            raise ArgumentError(f"{grid} needs {needed} ranks, the world has {size}")
         return Places(lengths)
     try:
         members = [operator.index(rank) for rank in ranks]
     except TypeError:
-        raise ValueError(f"{grid}: expected ranks of the world, whole numbers from 0 to {size - 1}") from None
+        raise ArgumentError(f"{grid}: expected ranks of the world, whole numbers from 0 to {size - 1}") from None
     if not all(0 <= rank < size for rank in members):
-        raise ValueError(f"{grid}: expected ranks of the world, whole numbers from 0 to {size - 1}")
+        raise ArgumentError(f"{grid}: expected ranks of the world, whole numbers from 0 to {size - 1}")
     if len(set(members)) < len(members):
-        raise ValueError(f"{grid}: expected each rank once")
+        raise ArgumentError(f"{grid}: expected each rank once")
     if len(members) != needed:
-        raise ValueError(f"{grid}: expected {needed} ranks, one for each place; found {len(members)}")
+        raise ArgumentError(f"{grid}: expected {needed} ranks, one for each place; found {len(members)}")
     return Places(lengths, members)

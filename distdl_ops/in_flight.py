@@ -15,6 +15,7 @@ from distdl_ops.flight import Flight
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace
 from linop import Space, SpaceError
+from linop.arguments import checked
 from linop.arrays import Array, Vector
 from linop.spaces import Euclidean
 
@@ -74,6 +75,7 @@ class InFlight(Space):
 
     spread = True
 
+    @checked
     def __init__(self, one: DistributedSpace, other: DistributedSpace) -> None:
         super().__init__(one.global_shape, one.dtype, one.field)
         self.ends = one, other
@@ -118,6 +120,10 @@ class InFlight(Space):
     def _absent(self, what: str) -> NoReturn:
         raise SpaceError(f"{self}: {what}: nobody holds a tensor in flight; Finish it first")
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all ranks."""
+        self.ends[0].agree(what, value)
+
     def check(self, x: Vector, operator: object = None) -> None:
         """Raise on all ranks unless `x` is a vector of this space; see `linop.Space.check`."""
         fault = self._fault(x)
@@ -132,7 +138,7 @@ class InFlight(Space):
             return f"found a tensor that is in flight by {x.movement!r}"
         return "found a tensor that has arrived already" if x.arrived else None
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, and let all ranks raise."""
         self.ends[0].grid.world.fail(error)
 

@@ -18,6 +18,9 @@ from typing import final, overload
 
 import numpy as np
 
+from linop.arguments import Positive, Whole, checked
+from linop.errors import ArgumentError
+
 Interval = tuple[int, int]
 """First entry, and the one after the last."""
 
@@ -255,7 +258,8 @@ class Listed(Intervals):
         return np.array(self._all, np.int64).reshape(-1, 2).T
 
 
-def balanced(length: int, parts: int) -> Intervals:
+@checked
+def balanced(length: Whole, parts: Positive) -> Intervals:
     """Divide ``range(length)`` into intervals whose lengths differ by one at most, the longer ones first.
 
     Parameters
@@ -306,7 +310,7 @@ def _checked(found: Sequence[int]) -> Interval:
     try:
         start, stop = (operator.index(k) for k in found)
     except (TypeError, ValueError):
-        raise ValueError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
+        raise ArgumentError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
     if stop < start:
-        raise ValueError(f"an interval must not stop before it starts, found {found!r}")
+        raise ArgumentError(f"an interval must not stop before it starts, found {found!r}")
     return start, stop

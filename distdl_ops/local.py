@@ -9,9 +9,12 @@ matrix     block diagonal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -20,8 +23,12 @@ from distdl_ops.worlds.agreement import agreed
 from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
 from linop.algebra.scale import scale
 from linop.algebra.sum import add
+from linop.arguments import checked
 from linop.arrays import Array, Scalar
 from linop.claims import Claims
+from linop.errors import ArgumentTypeError
+from linop.keyed import Keyed
+from linop.numbers import gain_of, product
 
 
 @final
@@ -60,13 +67,14 @@ class Local(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
         require_spaces("Local", domain, codomain)
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
-        told = world.allgather(_tell(operator), "Local")
-        self._everyone = tuple(told)
+        told, self._numbers = _tell(operator)
+        self._everyone = tuple(world.allgather(told, "Local"))
         super().__init__(domain, codomain)
         self.operator = operator
 
@@ -95,7 +103,8 @@ class Local(LinearOperator):
     @property
     def dual(self) -> Local:
         """The adjoints. No communication."""
-        return _lifted(self.codomain, self.domain, self.operator.dual, [told.mirrored() for told in self._everyone])
+        told = [told.mirrored() for told in self._everyone]
+        return _lifted(self.codomain, self.domain, self.operator.dual, told, self._numbers)
 
     @property
     def simple(self) -> bool:
@@ -125,8 +134,9 @@ class Local(LinearOperator):
         pairs = list(zip(self._everyone, other._everyone, strict=True))
         if any(left.ends[0] != right.ends[1] for left, right in pairs):
             return None
-        told = [left.after(right) for left, right in pairs]
-        return _lifted(other.domain, self.codomain, self.operator @ other.operator, told)
+        told = [left.after(right, self.codomain) for left, right in pairs]
+        numbers = self._numbers | other._numbers
+        return _lifted(other.domain, self.codomain, self.operator @ other.operator, told, numbers)
 
     def _apply(self, x: Array) -> Array:
         return self.operator._apply(x)
@@ -145,8 +155,8 @@ def lifted(
 
     Collective: each rank tells of its operator.
     """
-    everyone = domain.grid.world.allgather(_tell(operator, simple=simple), "Local")
-    return _lifted(domain, codomain, operator, everyone)
+    told, numbers = _tell(operator, simple=simple)
+    return _lifted(domain, codomain, operator, domain.grid.world.allgather(told, "Local"), numbers)
 
 
 def summed(terms: Sequence[LinearOperator]) -> Local | None:
@@ -170,27 +180,55 @@ def summed(terms: Sequence[LinearOperator]) -> Local | None:
     return lifted(first.domain, first.codomain, reduce(add, own))
 
 
-def _lifted(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator, told: list[_Told]) -> Local:
+def _lifted(
+    domain: DistributedSpace,
+    codomain: DistributedSpace,
+    operator: LinearOperator,
+    told: list[_Told],
+    numbers: frozenset[_Number],
+) -> Local:
     """Return ``Local(domain, codomain, operator)`` of operators that are known to fit, without communication."""
     found = object.__new__(Local)
     LinearOperator.__init__(found, domain, codomain)
-    found._everyone, found.operator = tuple(told), operator
+    found._everyone, found.operator, found._numbers = tuple(told), operator, numbers
     return found
+
+
+@final
+class _Number:
+    """A number that stands for equal operators, or spaces, of one process: as long as anybody keeps it."""
+
+    _numbers: ClassVar[WeakValueDictionary[Keyed, _Number]] = WeakValueDictionary()
+    _next: ClassVar[Iterator[int]] = itertools.count()
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    @classmethod
+    def of(cls, thing: Keyed) -> _Number:
+        """Return the number of something: of what is equal to it, where that has one; else a new one."""
+        hash(thing)  # which may take long, and is kept
+        with cls._lock:  # of simulated ranks in one process
+            found = cls._numbers.get(thing)
+            if found is None:
+                found = cls._numbers[thing] = cls(next(cls._next))
+            return found
 
 
 class _Told(NamedTuple):
     """What a rank tells the others of its operator.
 
-    Two operators of one rank are the same where their hashes are, factor by factor, which that rank alone can compute.
+    Whether two operators of one rank are equal, that rank alone can say: it gives equal ones the same number.
     """
 
     exact: bool
     roundings: int
     gain: float | None
     claims: Claims
-    identity: tuple[int, ...]
-    mirror: tuple[int, ...]
-    ends: tuple[int, int]  # the hashes of domain and codomain
+    identity: tuple[int, ...]  # the numbers of the factors
+    mirror: tuple[int, ...]  # those of the adjoint's
+    ends: tuple[int, int]  # those of domain and codomain
     cost: Cost
     number: Any  # None, or c of c times the identity; "any" where there is nothing to multiply
     simple: bool
@@ -206,43 +244,47 @@ class _Told(NamedTuple):
             number=number,
         )
 
-    def after(self, other: _Told) -> _Told:
-        """Return what the rank tells of the product with another operator, which was applied before."""
+    def after(self, other: _Told, space: DistributedSpace) -> _Told:
+        """Return what the rank tells of the product, to a space, with another operator, which was applied before."""
         kept = claims.UNITARY | {claims.DIAGONAL}
         return _Told(
             self.exact and other.exact,
             self.roundings + other.roundings,
-            None if self.gain is None or other.gain is None else self.gain * other.gain,
+            gain_of([self.gain, other.gain]),
             self.claims & other.claims & kept,
             self.identity + other.identity,
             other.mirror + self.mirror,
             (other.ends[0], self.ends[1]),
             self.cost + other.cost,
-            _product(self.number, other.number),
+            _product(self.number, other.number, space),
             False,
         )
 
 
-def _tell(operator: LinearOperator, *, simple: bool = False) -> _Told:
-    """Return what is told of an operator; `simple`, where it was simplified."""
-    dual, identity = operator.dual, _hashes(operator)
-    return _Told(
+def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, frozenset[_Number]]:
+    """Return what is told of an operator, and the numbers in it, to be kept; `simple`, where it was simplified."""
+    dual = operator.dual
+    identity = [_Number.of(factor) for factor in _factors(operator)]
+    mirror = identity if dual is operator else [_Number.of(factor) for factor in _factors(dual)]
+    ends = _Number.of(operator.domain), _Number.of(operator.codomain)
+    told = _Told(
         operator.exact,
         operator.roundings,
         operator.gain,
         operator.claims,
-        identity,
-        identity if dual is operator else _hashes(dual),
-        (hash(operator.domain), hash(operator.codomain)),
+        tuple(number.value for number in identity),
+        tuple(number.value for number in mirror),
+        (ends[0].value, ends[1].value),
         cost(operator),
         _number(operator),
         simple or (not parts(operator) and simplify(operator) is operator),
     )
+    return told, frozenset((*identity, *mirror, *ends))
 
 
-def _hashes(operator: LinearOperator) -> tuple[int, ...]:
-    """Return the hash of each factor of a product, or that of an operator by itself."""
-    return tuple(map(hash, operator.factors if isinstance(operator, Compose) else (operator,)))
+def _factors(operator: LinearOperator) -> tuple[LinearOperator, ...]:
+    """Return the factors of a product, or an operator as the only one."""
+    return operator.factors if isinstance(operator, Compose) else (operator,)
 
 
 def _number(operator: LinearOperator) -> Any:
@@ -258,11 +300,11 @@ def _number(operator: LinearOperator) -> Any:
     return None
 
 
-def _product(left: Any, right: Any) -> Any:
-    """Return the number of a product of two operators of these numbers."""
+def _product(left: Any, right: Any, space: DistributedSpace) -> Any:
+    """Return the number of a product of two operators of these numbers; None where it over- or underflows."""
     if left is None or right is None:
         return None
-    return "any" if "any" in (left, right) else left * right
+    return "any" if "any" in (left, right) else product(left, right, space)
 
 
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
@@ -274,7 +316,7 @@ def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: Linea
         if domain.roles[name].replicated != codomain.roles[name].replicated:
             raise SpaceError(f"{where}: along {name!r}, expected both or neither to be replicated")
     if not isinstance(operator, LinearOperator):
-        raise TypeError(f"{where}: expected a linear operator, found {operator!r}")
+        raise ArgumentTypeError(f"{where}: expected a linear operator, found {operator!r}")
     if (operator.domain.shape, operator.codomain.shape) != (domain.shape, codomain.shape):
         raise SpaceError(
             f"{where}: this rank needs an operator from shape {domain.shape} to {codomain.shape}, found {operator!r}"

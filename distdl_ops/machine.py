@@ -20,12 +20,14 @@ import numpy as np
 from distdl_ops.cost import MESSAGE, SENT, ParallelCost
 from distdl_ops.worlds import World
 from linop import Cost, LinearOperator, cost
+from linop.arguments import Positive, checked
 from linop.queries.cost import OPERATIONS_PER_BYTE
 
 MEMORY = 1e-10
 """Seconds to read or write a byte, unless it is measured: ten gigabytes a second."""
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class Machine:
@@ -67,7 +69,8 @@ class Machine:
         return self.alpha * messages + self.beta * sent + self.gamma * found.flops + self.delta * found.bytes
 
 
-def calibrate(world: World, *, size: int = 2**20, repeats: int = 5) -> Machine:
+@checked
+def calibrate(world: World, *, size: Positive = 2**20, repeats: Positive = 5) -> Machine:
     """Return the machine that a world runs on, measured. Collective.
 
     Every rank sends to the next one at the same time: small messages give alpha, large ones beta. Products of matrices

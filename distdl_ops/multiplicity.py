@@ -25,6 +25,8 @@ class Multiplicity(NamedTuple):
         """The one number on the diagonal; None where there are several."""
         if any(counts.size == 0 for counts in self.counts):
             return self.copies
+        if self.largest == 0:
+            return 0
         if any(counts.min() != counts.max() for counts in self.counts):
             return None
         return self.copies * math.prod(int(counts[0]) for counts in self.counts)
@@ -33,6 +35,12 @@ class Multiplicity(NamedTuple):
     def largest(self) -> int:
         """The largest number on the diagonal; zero where there is none."""
         return self.copies * math.prod(int(counts.max(initial=0)) for counts in self.counts)
+
+    def times(self, other: Multiplicity) -> Multiplicity:
+        """Return the product of two diagonals."""
+        return Multiplicity(
+            self.copies * other.copies, tuple(a * b for a, b in zip(self.counts, other.counts, strict=True))
+        )
 
     def tensor(self) -> np.ndarray:
         """Return the diagonal as a tensor of the logical shape, float64."""

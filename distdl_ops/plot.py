@@ -12,9 +12,11 @@ from distdl_ops.spaces import DistributedSpace
 from distdl_ops.words import in_words
 from linop import LinearOperator, Space
 from linop import plot_matrix as draw_matrix
+from linop.arguments import checked
 from linop.queries.plot import SLENDER, boundaries
 
 
+@checked
 def plot_matrix(operator: LinearOperator) -> Any:
     """Draw the matrix of an operator and that of its adjoint, with lines between the ranks. Collective.
 

@@ -23,8 +23,10 @@ from distdl_ops.roles import Copies
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Identity, LinearOperator, SpaceError
+from linop.arguments import checked
 
 
+@checked
 def PrefixSum(space: DistributedSpace, axis: str, *, exclusive: bool = False) -> LinearOperator:
     """Return the operator that adds up the copies along a grid axis, up to each rank's own. Collective to build.
 

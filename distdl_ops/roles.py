@@ -26,6 +26,8 @@ import numpy as np
 
 from distdl_ops.intervals import Intervals, Listed, balanced, halo_of
 from distdl_ops.runs import Boundary, Run, runs
+from linop.arguments import checked
+from linop.errors import ArgumentError
 
 
 class Role:
@@ -304,6 +306,7 @@ def ends_of(pieces: Sequence[Sequence[Run]]) -> np.ndarray:
     return table
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class At(Role):
@@ -449,10 +452,11 @@ class Split(Role):
     gaps: bool = field(default=False, compare=False)
     by_default: bool = field(default=False, compare=False, init=False)
 
+    @checked
     def __init__(
         self,
         axis: int,
-        intervals: Sequence[Sequence[int]] = (),
+        intervals: Intervals | Sequence[Sequence[int]] = (),
         boundary: Boundary = "zero",
         gaps: bool = False,
     ) -> None:
@@ -466,7 +470,7 @@ class Split(Role):
         ):
             object.__setattr__(self, name, value)
         if boundary not in ("zero", "periodic"):
-            raise ValueError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
+            raise ArgumentError(f"Split({axis}): boundary must be 'zero' or 'periodic', found {boundary!r}")
 
     def fault(self, parts: int, extent: int) -> str | None:
         """Return what is wrong with the intervals; see `Role.fault`."""

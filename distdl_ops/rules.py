@@ -48,6 +48,7 @@ from linop import diagonal as entries_of
 from linop.algebra.compose import compose
 from linop.algebra.scale import scale
 from linop.algebra.sum import add
+from linop.numbers import is_moderate
 
 # -- movements ---------------------------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ def number_after(left: LinearOperator, right: Local) -> LinearOperator | None:
     if right.number is None or right.domain != right.codomain:
         return None
     commutes = not isinstance(right.number, complex) or left.codomain.field == "complex"
-    return scale(right.number, left) if commutes else None
+    return scale(right.number, left) if commutes and is_moderate(right.number, left.codomain) else None
 
 
 @rule(Local)
@@ -224,7 +225,8 @@ def _inner(term: LinearOperator) -> LinearOperator:
 def number_inside(node: Scale) -> LinearOperator | None:
     """``c diag(A_i) = diag(c A_i)``, where A_i has constants that take the number in."""
     factors = node.operator.factors if isinstance(node.operator, Compose) else (node.operator,)
-    for k, factor in enumerate(factors if node.commutes else ()):
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near] if node.commutes else ()):
         if isinstance(factor, Local):
             scaled = lifted(factor.domain, factor.codomain, simplify(scale(node.scalar, factor.operator)))
             if cost(scaled) <= cost(factor):  # there are constants that took it in

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, singledispatch
+from functools import cache
 from typing import Any, final
 
 from distdl_ops.cost import ParallelCost, beyond_parts, half_cost, largest_part, movement_cost, shift_cost
@@ -23,12 +23,15 @@ from distdl_ops.movement.start_finish import Finish, Start
 from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace
 from linop import Cost, LinearOperator, Space, SpaceError, cost, parts
+from linop.arguments import checked
 from linop.queries.cost import held
+from linop.query import Reply, query
 
 Relay = Callable[[Layout], Layout]
 """What lays a tensor out on another number of ranks."""
 
 
+@checked
 def scaling(
     operator: LinearOperator,
     ranks: Sequence[int],
@@ -77,7 +80,7 @@ def scaling(
     space = _distributed(operator.domain)
     grid = space.grid
     name = next(iter(grid.axes)) if axis is None else axis
-    found = [_cost_at(operator, _relay(grid.axes, name, grow, p)) for p in ranks]
+    found = [_cost_at(operator, relaid=_relay(grid.axes, name, grow, p)) for p in ranks]
     return Scaling(str(operator), tuple(ranks), tuple(found), machine or Machine())
 
 
@@ -197,34 +200,36 @@ def _role(layout: Layout, name: str, shape: list[int], length: int) -> Role:
     return stretched
 
 
-@singledispatch
-def _cost_at(operator: LinearOperator, relaid: Relay) -> ParallelCost:
+@query
+def _cost_at(operator: LinearOperator, *, relaid: Relay) -> Reply[ParallelCost]:
     """Return what an operator costs with its spaces laid out anew: its parts, and its own work as entries go."""
-    inside = [_cost_at(part, relaid) for part in parts(operator)]
-    space = min((operator.codomain, operator.domain), key=held)
-    return sum(inside, ParallelCost()) + _share(beyond_parts(operator), space, relaid)
+    own = yield from beyond_parts(operator)
+    total = _share(own, min((operator.codomain, operator.domain), key=held), relaid)
+    for part in parts(operator):
+        total += yield part
+    return total
 
 
 @_cost_at.register
-def _(operator: Movement, relaid: Relay) -> ParallelCost:
+def _(operator: Movement, *, relaid: Relay) -> ParallelCost:
     source, target = operator.domain, operator.codomain
     return movement_cost(relaid(source.layout), relaid(target.layout), source.dtype.itemsize)
 
 
 @_cost_at.register
-def _(operator: Start | Finish, relaid: Relay) -> ParallelCost:
+def _(operator: Start | Finish, *, relaid: Relay) -> ParallelCost:
     ends = (space.layout for space in (operator.movement.domain, operator.movement.codomain))
     return half_cost(operator, *map(relaid, ends))
 
 
 @_cost_at.register
-def _(operator: Shift, relaid: Relay) -> ParallelCost:
+def _(operator: Shift, *, relaid: Relay) -> ParallelCost:
     layout = relaid(operator.domain.layout)
     return shift_cost(operator, layout.axes[operator.axis], largest_part(layout))
 
 
 @_cost_at.register
-def _(operator: Local, relaid: Relay) -> ParallelCost:
+def _(operator: Local, *, relaid: Relay) -> ParallelCost:
     return _share(cost(operator), max((operator.codomain, operator.domain), key=held), relaid)
 
 

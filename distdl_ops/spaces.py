@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Mapping
+from numbers import Complex
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -25,7 +26,9 @@ from distdl_ops.runs import paired_slices
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
 from linop import Space, SpaceError, arrays
+from linop.arguments import refuse, show
 from linop.arrays import Array, Scalar
+from linop.errors import ArgumentTypeError
 from linop.spaces import Euclidean, Seed
 
 OPTIONS = ("dtype", "field", "roles")
@@ -89,6 +92,8 @@ class DistributedSpace(Space):
         /,
         **roles: Any,  # by name, also dtype, field, and a mapping of roles
     ) -> None:
+        if not isinstance(grid, Grid):
+            refuse(ArgumentTypeError(f"DistributedSpace: expected grid to be a Grid, found {show(grid)}"), grid)
         self.grid = grid
         options = {key: roles.pop(key) for key in OPTIONS if key in roles and not isinstance(roles[key], Role)}
         dtype, field = options.get("dtype", dtype), options.get("field", field)
@@ -182,6 +187,10 @@ class DistributedSpace(Space):
         """Return the space of what a rank holds."""
         return Euclidean(self.layout.shape_at(rank), self.dtype, self.field)
 
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all ranks; collective. See `linop.Space.agree`."""
+        agreed(self.grid.world, f"{what} in {self}", lambda: _plain(value))
+
     def consistent(self, x: Array) -> bool:
         """Say whether all replicas of a vector agree bit by bit; collective."""
         digests = self.grid.world.allgather(self._digest(x), "consistent")
@@ -205,7 +214,7 @@ class DistributedSpace(Space):
             return "found a tensor that requires a gradient, which would stay on its rank; use torch_bridge.as_function"
         return fault
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, and let all ranks raise: they would wait for this one.
 
         Batches and dtypes that differ between ranks are found where something is communicated.
@@ -216,6 +225,16 @@ class DistributedSpace(Space):
         """Return a stream of its own for every rank, and the same for all replicas of a vector."""
         seeds = seed if isinstance(seed, tuple) else (seed,)
         return np.random.default_rng((*seeds, self._counted))
+
+    def positions(self) -> np.ndarray:
+        """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
+        found = np.full(self.shape, -1)
+        pieces = self.layout.pieces_at(self.grid.world.rank)
+        for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
+            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
+            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return found
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
@@ -373,4 +392,13 @@ def require_spaces(name: str, *spaces: object) -> None:
     """Raise a TypeError that names the operator unless these are distributed spaces."""
     for space in spaces:
         if not isinstance(space, DistributedSpace):
-            raise TypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+            raise ArgumentTypeError(f"{name}: expected a DistributedSpace, found {space!r}")
+
+
+def _plain(value: object) -> object:
+    """Return a value with Python's numbers: equal numbers of NumPy's print differently."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return complex(value) if isinstance(value, Complex) else value

@@ -23,6 +23,7 @@ from distdl_ops.roles import Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, rearranged
 from distdl_ops.words import counted
 from linop import Cost, Identity, LinearOperator, SpaceError, cost
+from linop.arguments import checked
 
 Price = Callable[[Cost], Any]
 """What is compared: the seconds of a `Machine`, or the time of a cost."""
@@ -183,6 +184,7 @@ class Advice(NamedTuple):
         return f"{self.operator}: {counted(messages, 'message')}, {counted(sent, 'byte')}"
 
 
+@checked
 def advise(source: DistributedSpace, target: DistributedSpace, by: Price = operations) -> list[Advice]:
     """Return the ways to move a tensor from S to T: directly, by each layout between, and the best order of steps.
 

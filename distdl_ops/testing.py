@@ -26,7 +26,8 @@ from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job
-from linop import Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
+from linop import CumulativeSum, Diagonal, Euclidean, FunctionOperator, Identity, LinearOperator, Matrix
+from linop.arguments import checked
 from linop.testing import DTYPES, shapes
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "on_ranks",
     "recipes",
     "splits",
+    "tensor_shapes",
     "trees",
     "world_sizes",
     "worlds_and_drafts",
@@ -56,6 +58,7 @@ MAX_SIMULATED = 4
 """How many ranks are simulated at most by default."""
 
 
+@checked
 @dataclass(frozen=True)
 class Draft:
     """A `DistributedSpace` before there is a world: what hypothesis draws.
@@ -127,6 +130,7 @@ class Draft:
         return np.array(rows).reshape(len(rows), extent)
 
 
+@checked
 def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on the ranks at hand and return everyone's result, on every rank.
 
@@ -183,6 +187,7 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
     return [found for found, _ in everyone]  # type: ignore[misc]
 
 
+@checked
 def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     """Return an operator with a wrong adjoint ``y -> fault(operator, y)``, for tests that a check finds it.
 
@@ -205,6 +210,7 @@ def mutant(operator: A, fault: Callable[[A, Any], Any]) -> FunctionOperator:
     )
 
 
+@checked
 def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     """Return how many ranks to run on: any number up to `largest` when simulated, the job's in a job.
 
@@ -216,6 +222,13 @@ def world_sizes(largest: int = MAX_SIMULATED) -> st.SearchStrategy[int]:
     return st.just(world().size) if in_job() else st.integers(1, largest)
 
 
+def tensor_shapes() -> st.SearchStrategy[tuple[int, ...]]:
+    """Return shapes of tensors: small ones, and those with an axis that leaves remainders on many ranks."""
+    longer = st.integers(5, 13)
+    return shapes() | st.tuples(longer) | st.tuples(longer, st.integers(1, 2)) | st.tuples(st.just(2), longer)
+
+
+@checked
 @st.composite
 def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
     """Return the axes of a grid on at most `size` ranks: one or more of them, of any length that fits.
@@ -234,9 +247,12 @@ def grids(draw: st.DrawFn, size: int, most: int = 3) -> dict[str, int]:
     return axes
 
 
+@checked
 @st.composite
 def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -> Split:
-    """Return ways to split a tensor axis: balanced, uneven with empty parts, and, unless `once`, overlapping ones.
+    """Return ways to split a tensor axis: balanced, uneven with empty parts; unless `once`, also with halos, or any.
+
+    Halos may be trimmed: their widths may be negative.
 
     Parameters
     ----------
@@ -249,7 +265,8 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     once : bool
         Whether they must divide the axis.
     """
-    kind = draw(st.sampled_from(["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "any"]))
+    kinds = ["balanced", "uneven"] if once else ["balanced", "uneven", "halo", "trimmed", "any"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "balanced":
         return Split(axis)
     if kind == "uneven":
@@ -260,10 +277,16 @@ def splits(draw: st.DrawFn, axis: int, extent: int, parts: int, *, once: bool) -
     if kind == "halo":
         below, above = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
         return Split(axis, [(start - below, stop + above) for start, stop in balanced(extent, parts)], boundary)
-    ends = [sorted(draw(st.tuples(*2 * [st.integers(-2, extent + 2)]))) for _ in range(parts)]
+    if kind == "trimmed":
+        below, above = draw(st.tuples(st.integers(-2, 1), st.integers(-2, 1)))
+        ends = [(start - below, max(start - below, stop + above)) for start, stop in balanced(extent, parts)]
+    else:
+        any_end = st.integers(-2, extent + 2)
+        ends = [(a, b) for a, b in (sorted(draw(st.tuples(any_end, any_end))) for _ in range(parts))]
     return Split(axis, ends, boundary, gaps=True)
 
 
+@checked
 @st.composite
 def drafts(
     draw: st.DrawFn,
@@ -327,6 +350,7 @@ def _split(roles: dict[str, Role], axis: int) -> bool:
     return any(role.axis == axis for role in roles.values())
 
 
+@checked
 @st.composite
 def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, once: bool) -> Split:
     """Return ways to split a tensor axis that other grid axes split before.
@@ -353,7 +377,14 @@ def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, o
 
 
 @st.composite
-def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_grid: bool = False) -> tuple[Draft, ...]:
+def drafts_of_one_tensor(
+    draw: st.DrawFn,
+    size: int,
+    count: int = 2,
+    *,
+    same_grid: bool = False,
+    dtypes: tuple[str, ...] = (*DTYPES, "float16"),
+) -> tuple[Draft, ...]:
     """Return several drafts of one tensor over at most `size` ranks, on the same grid or on different ones.
 
     Parameters
@@ -364,8 +395,10 @@ def drafts_of_one_tensor(draw: st.DrawFn, size: int, count: int = 2, *, same_gri
         How many drafts are drawn.
     same_grid : bool, optional
         Whether all must be on one grid.
+    dtypes : tuple of str, optional
+        To choose from. In half precision, integers up to 2048 are exact.
     """
-    shape, dtype = draw(shapes()), draw(st.sampled_from(DTYPES))
+    shape, dtype = draw(tensor_shapes()), draw(st.sampled_from(dtypes))
     axes = draw(grids(size))
     if not shape:
         axes = {"rows": size}  # an array of no axes cannot be empty: every rank must hold one
@@ -392,6 +425,7 @@ Recipe = tuple[Any, ...]
 """An expression before there is a world: what it is, and its parts."""
 
 
+@checked
 @dataclass(frozen=True)
 class Tree:
     """A random expression of movements and local operators on spaces of one tensor: what hypothesis draws.
@@ -412,6 +446,7 @@ class Tree:
         return _cooked(self.recipe, tuple(draft.on(world) for draft in self.drafts))
 
 
+@checked
 @st.composite
 def worlds_and_drafts(
     draw: st.DrawFn, count: int = 2, *, largest: int = MAX_SIMULATED, same_grid: bool = False
@@ -436,6 +471,7 @@ def worlds_and_trees(draw: st.DrawFn) -> tuple[int, Tree]:
     return size, draw(trees(size))
 
 
+@checked
 @st.composite
 def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     """Return random expressions on at most `size` ranks, in which arithmetic on small integers is exact.
@@ -451,11 +487,22 @@ def trees(draw: st.DrawFn, size: int, depth: int = 3) -> Tree:
     dtype = draw(st.sampled_from(["float64", "complex128"]))
     drafts = tuple(replace(draft, dtype=dtype) for draft in drafts)
     domain, codomain = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth)))
+    numbers = REAL_NUMBERS if dtype == "float64" else COMPLEX_NUMBERS
+    return Tree(drafts, draw(recipes(len(drafts), domain, codomain, depth, numbers=numbers)))
 
 
+REAL_NUMBERS = (-2, -1, 0, 1, 0.5, 2, 3)
+"""By what expressions are multiplied; Python's hashes of the first two are the same."""
+
+COMPLEX_NUMBERS = (*REAL_NUMBERS, 1j, -2j, 1 - 2j)
+"""The same, of complex spaces."""
+
+
+@checked
 @st.composite
-def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int) -> Recipe:
+def recipes(
+    draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int, *, numbers: tuple[complex, ...] = REAL_NUMBERS
+) -> Recipe:
     """Return recipes of expressions between two of some spaces, given by their numbers.
 
     Parameters
@@ -466,22 +513,31 @@ def recipes(draw: st.DrawFn, count: int, domain: int, codomain: int, depth: int)
         The numbers of two of them.
     depth : int
         Of the expression, at most.
+    numbers : tuple of numbers, optional
+        By what expressions are multiplied.
     """
-    kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix"] if domain == codomain else [])
+    kinds = ["movement"] + (["number", "tensor", "diagonal", "matrix", "sums"] if domain == codomain else [])
     kinds += ["compose", "compose", "compose", "add", "scale", "adjoint"] if depth else []
     kind = draw(st.sampled_from(kinds))
     if kind == "movement":
         return kind, domain, codomain
-    if kind in ("number", "tensor", "diagonal", "matrix"):
+    if kind == "number":
+        return kind, domain, draw(st.sampled_from(numbers))
+    if kind in ("tensor", "diagonal", "matrix", "sums"):
         return kind, domain, draw(st.integers(0, 9))
+
+    def recipe(source: int, target: int) -> Recipe:
+        found: Recipe = draw(recipes(count, source, target, depth - 1, numbers=numbers))
+        return found
+
     if kind == "adjoint":
-        return kind, draw(recipes(count, codomain, domain, depth - 1))
+        return kind, recipe(codomain, domain)
     if kind == "scale":
-        return kind, draw(st.sampled_from([-1, 0.5, 2, 3])), draw(recipes(count, domain, codomain, depth - 1))
+        return kind, draw(st.sampled_from(numbers)), recipe(domain, codomain)
     if kind == "add":
-        return kind, *(draw(recipes(count, domain, codomain, depth - 1)) for _ in range(2))
+        return kind, *(recipe(domain, codomain) for _ in range(2))
     between = draw(st.integers(0, count - 1))
-    right, left = draw(recipes(count, domain, between, depth - 1)), draw(recipes(count, between, codomain, depth - 1))
+    right, left = recipe(domain, between), recipe(between, codomain)
     return kind, left, right
 
 
@@ -493,19 +549,28 @@ def _cooked(recipe: Recipe, spaces: tuple[DistributedSpace, ...]) -> LinearOpera
     if kind == "adjoint":
         return _cooked(rest[0], spaces).H
     if kind == "scale":
-        scalar: float = rest[0]
+        scalar: complex = rest[0]
         return scalar * _cooked(rest[1], spaces)
     if kind in ("add", "compose"):
         left, right = (_cooked(part, spaces) for part in rest)
         return left + right if kind == "add" else left @ right
     space, seed = spaces[rest[0]], rest[1]
     own = Euclidean(space.shape, space.dtype)
-    generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
     if kind == "number":
-        return Local(space, space, seed % 3 * Identity(own))
+        return Local(space, space, rest[1] * Identity(own))
+    if kind == "sums":  # along one axis of the array, of which hashes of -1 and -2 would be the same
+        inside = CumulativeSum(own, axis=seed % own.ndim - own.ndim) if own.ndim else Identity(own)
+        return Local(space, space, inside)
+    generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
     if kind == "matrix":
-        return Local(space, space, Matrix(generator.integers(-2, 3, (own.size, own.size)), own, own))
+        return Local(space, space, Matrix(_integers(generator, (own.size, own.size), own.dtype), own, own))
     if kind == "diagonal":
-        return Local(space, space, Diagonal(generator.integers(-3, 4, space.shape), own))
-    tensor = np.random.default_rng(seed).integers(-3, 4, space.global_shape)
+        return Local(space, space, Diagonal(_integers(generator, space.shape, own.dtype), own))
+    tensor = _integers(np.random.default_rng(seed), space.global_shape, own.dtype)
     return Local(space, space, Diagonal(space.from_global(tensor), own))
+
+
+def _integers(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return small integers, in both parts of complex numbers."""
+    found = generator.integers(-2, 3, shape)
+    return np.asarray(found + 1j * generator.integers(-2, 3, shape) if dtype.kind == "c" else found, dtype)

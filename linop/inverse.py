@@ -12,7 +12,7 @@ claims to be unitary has its adjoint for an inverse.
 
 from __future__ import annotations
 
-from functools import singledispatch
+import math
 from typing import final
 
 import numpy as np
@@ -21,8 +21,10 @@ from linop import arrays, claims
 from linop.algebra.adjoint import Adjoint
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.compose import Compose, compose
+from linop.algebra.expression import Expression, derived
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Vector
 from linop.batches import for_each
 from linop.claims import Claims
@@ -38,9 +40,11 @@ from linop.operators.matrix import Matrix
 from linop.operators.reweight import Reweight, reweight
 from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
+from linop.query import Answer, Pieces, query
 
 
-@singledispatch
+@checked
+@query
 def inverse(operator: LinearOperator) -> LinearOperator:
     """Return the inverse of an operator, without computing anything that is not needed.
 
@@ -72,7 +76,7 @@ def inverse(operator: LinearOperator) -> LinearOperator:
 
 
 @final
-class Inverse(LinearOperator):
+class Inverse(Expression):
     """The inverse by conjugate gradients (of a positive operator) or LSQR (of any other); `inverse` makes it.
 
     Parameters
@@ -100,8 +104,9 @@ class Inverse(LinearOperator):
     [1.0, 2.0, 3.0]
     """
 
+    @checked
     def __init__(
-        self, operator: LinearOperator, *, positive: bool | None = None, tolerance: float | None = None
+        self, operator: LinearOperator, *, positive: bool | None = None, tolerance: Nonnegative | None = None
     ) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator
@@ -109,17 +114,21 @@ class Inverse(LinearOperator):
         self.tolerance = tolerance
 
     @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.operator,)
+
+    @derived
     def roundings(self) -> int:
         """As if the condition number were a thousand: nobody knows it."""
         return 10**6 * max(self.operator.roundings, self.domain.size)
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """The symmetry of the operator."""
         kept = self.operator.claims & (claims.SYMMETRY | {claims.DIAGONAL})
         return kept | claims.SYMMETRY if self.positive else kept
 
-    @property
+    @derived
     def dual(self) -> Inverse:
         """The inverse of the adjoint."""
         return self if self.positive else Inverse(self.operator.dual, positive=False, tolerance=self.tolerance)
@@ -145,8 +154,8 @@ class Inverse(LinearOperator):
     def _key(self) -> tuple[object, ...]:
         return (self.operator, self.positive, self.tolerance)
 
-    def __str__(self) -> str:
-        return f"({self.operator})^-1"
+    def _pieces(self) -> Pieces:
+        return ("(", self.operator, ")^-1")
 
 
 @inverse.register
@@ -177,22 +186,26 @@ def _(operator: Reweight) -> LinearOperator:
 
 
 @inverse.register
-def _(operator: Adjoint) -> LinearOperator:
-    return inverse(operator.operator).dual
+def _(operator: Adjoint) -> Answer[LinearOperator]:
+    return (yield operator.operator).dual
 
 
 @inverse.register
-def _(operator: Scale) -> LinearOperator:
-    return compose(inverse(operator.operator), scale(1 / operator.scalar, Identity(operator.codomain)))
+def _(operator: Scale) -> Answer[LinearOperator]:
+    inside = yield operator.operator
+    reciprocal = 1 / operator.scalar
+    if not math.isfinite(abs(reciprocal)) or abs(reciprocal) < np.finfo(float).smallest_normal:  # not the inverse
+        return Inverse(operator)
+    return compose(inside, scale(reciprocal, Identity(operator.codomain)))
 
 
 @inverse.register
-def _(operator: Compose) -> LinearOperator:
+def _(operator: Compose) -> Answer[LinearOperator]:
     if any(factor.domain.size != factor.codomain.size for factor in operator.factors):
-        return inverse.dispatch(LinearOperator)(operator)
-    result = inverse(operator.factors[0])
+        return _unknown(operator)
+    result = yield operator.factors[0]
     for factor in operator.factors[1:]:
-        result = compose(inverse(factor), result)
+        result = compose((yield factor), result)
     return result
 
 
@@ -200,13 +213,15 @@ def _(operator: Compose) -> LinearOperator:
 def _(operator: Diagonal) -> LinearOperator:
     if np.any(operator.entries == 0):
         raise SpaceError(f"{operator!r}: a diagonal with zeros has no inverse")
-    return Diagonal(1 / operator.entries, operator.domain)
+    with np.errstate(over="ignore"):
+        entries = 1 / operator.entries
+    return Diagonal(entries, operator.domain) if np.all(np.isfinite(entries)) else _unknown(operator)
 
 
 @inverse.register
 def _(operator: Matrix) -> LinearOperator:
     if operator.domain.size != operator.codomain.size:
-        return inverse.dispatch(LinearOperator)(operator)  # raises
+        return _unknown(operator)  # raises
     try:
         entries = np.linalg.inv(operator.entries)
     except np.linalg.LinAlgError:
@@ -215,15 +230,14 @@ def _(operator: Matrix) -> LinearOperator:
 
 
 @inverse.register
-def _(operator: BlockDiagonal) -> LinearOperator:
-    return BlockDiagonal(*map(inverse, operator.operators))
-
-
-@inverse.register
-def _(operator: Kron) -> LinearOperator:
-    if any(A.domain.size != A.codomain.size for A in operator.operators):
-        return inverse.dispatch(LinearOperator)(operator)
-    return Kron(*map(inverse, operator.operators))
+def _(operator: BlockDiagonal | Kron) -> Answer[LinearOperator]:
+    if isinstance(operator, Kron) and any(A.domain.size != A.codomain.size for A in operator.operators):
+        return _unknown(operator)
+    inside = []
+    for A in operator.operators:
+        inverted = yield A
+        inside.append(inverted)
+    return type(operator)(*inside)
 
 
 @inverse.register
@@ -234,3 +248,9 @@ def _(operator: FFT | Circulant) -> LinearOperator:
 @inverse.register
 def _(operator: CumulativeSum) -> LinearOperator:
     return FiniteDifference(operator.domain, axis=operator.axis, scheme="backward", boundary="zero")
+
+
+def _unknown(operator: LinearOperator) -> LinearOperator:
+    """Return the inverse of an operator of no known structure."""
+    answer: LinearOperator = inverse.dispatch(LinearOperator)(operator)
+    return answer

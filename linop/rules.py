@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from functools import reduce
 
@@ -17,6 +16,7 @@ from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum, add
 from linop.arrays import Scalar
 from linop.inverse import Inverse
+from linop.numbers import is_moderate, matrix_product, products
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
 from linop.operators.diagonal import Diagonal
@@ -78,9 +78,10 @@ def _is_number(space: Space) -> bool:
 
 
 @rule(Diagonal, Diagonal)
-def diagonals(left: Diagonal, right: Diagonal) -> LinearOperator:
+def diagonals(left: Diagonal, right: Diagonal) -> LinearOperator | None:
     """``diag(a) diag(b) = diag(a b)``."""
-    return Diagonal(left.entries * right.entries, left.domain)
+    entries = products(left.entries, right.entries, left.domain)
+    return None if entries is None else Diagonal(entries, left.domain)
 
 
 @rule(Diagonal)
@@ -90,15 +91,16 @@ def diagonal_of_ones(node: Diagonal) -> LinearOperator | None:
 
 
 @rule(Matrix, Matrix)
-def matrices(left: Matrix, right: Matrix) -> LinearOperator:
+def matrices(left: Matrix, right: Matrix) -> LinearOperator | None:
     """The product of two matrices, where it is no larger than they are."""
-    return Matrix(left.entries @ right.entries, right.domain, left.codomain)
+    entries = matrix_product(left.entries, right.entries, left.codomain)
+    return None if entries is None else Matrix(entries, right.domain, left.codomain)
 
 
 @rule(Circulant, Circulant)
 def circulants(left: Circulant, right: Circulant) -> LinearOperator | None:
     """Two periodic convolutions are one."""
-    return left.composed(right)
+    return None if products(left.spectrum, right.spectrum, left.domain) is None else left.composed(right)
 
 
 # -- index operators ---------------------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def kron_of_identities(node: Kron) -> LinearOperator | None:
 def kron_of_multiples(node: Kron) -> LinearOperator | None:
     """``(c A) (x) B = c (A (x) B)``."""
     for k, A in enumerate(node.operators):
-        if isinstance(A, Scale):
+        if isinstance(A, Scale) and is_moderate(A.scalar, A.codomain):
             return scale(A.scalar, Kron(*node.operators[:k], A.operator, *node.operators[k + 1 :]))
     return None
 
@@ -231,15 +233,23 @@ def common_left_factor(node: HStack) -> LinearOperator | None:
 def absorbed(node: Scale) -> LinearOperator | None:
     """A number goes into the constants of a diagonal or a matrix, where there is one."""
     factors = _factors(node.operator)
-    for k, factor in enumerate(factors):
-        if isinstance(factor, Diagonal):
-            new: LinearOperator = Diagonal(node.scalar * factor.entries, factor.domain)
-        elif isinstance(factor, Matrix):
-            new = Matrix(node.scalar * factor.entries, factor.domain, factor.codomain)
-        else:
-            continue
-        return reduce(compose, (*factors[:k], new, *factors[k + 1 :]))
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near]):
+        if isinstance(factor, Diagonal | Matrix):
+            new = _multiplied(node.scalar, factor)
+            if new is not None:
+                return reduce(compose, (*factors[:k], new, *factors[k + 1 :]))
     return None
+
+
+def _multiplied(scalar: Scalar, operator: Diagonal | Matrix) -> LinearOperator | None:
+    """Return a multiple with other constants; None where one of them would over- or underflow."""
+    entries = products(scalar, operator.entries, operator.codomain)
+    if entries is None:
+        return None
+    if isinstance(operator, Diagonal):
+        return Diagonal(entries, operator.domain)
+    return Matrix(entries, operator.domain, operator.codomain)
 
 
 @rule(Sum)
@@ -248,15 +258,18 @@ def like_terms(node: Sum) -> LinearOperator | None:
     numbers: dict[LinearOperator, Scalar] = {}
     for a, A in map(_multiple, node.terms):
         numbers[A] = numbers[A] + a if A in numbers else a
+    if not all(np.isfinite(a) for a in numbers.values()):
+        return None
     merged: list[LinearOperator] = []
+    places: dict[type, int] = {}  # where there is a matrix, or a diagonal
     for A, a in numbers.items():
-        term = scale(a, A)
-        for k, other in enumerate(merged if isinstance(A, Matrix | Identity | Diagonal) else ()):
-            if (met := _added(other, term)) is not None:
-                merged[k] = met
-                break
-        else:
+        term, kind = scale(a, A), Diagonal if isinstance(A, Identity) else type(A)
+        place = places.setdefault(kind, len(merged)) if kind in (Matrix, Diagonal) else len(merged)
+        met = _added(merged[place], term) if place < len(merged) else None
+        if met is None:
             merged.append(term)
+        else:
+            merged[place] = met
     return None if len(merged) == len(node.terms) else reduce(add, merged)
 
 
@@ -264,31 +277,44 @@ def _added(left: LinearOperator, right: LinearOperator) -> LinearOperator | None
     """Return the sum of two terms of different operators as one, where it is one."""
     (a, A), (b, B) = _multiple(left), _multiple(right)
     if isinstance(A, Matrix) and isinstance(B, Matrix):
-        return Matrix(a * A.entries + b * B.entries, A.domain, A.codomain)
+        entries = _weighted_sum(a, A.entries, b, B.entries, A.codomain)
+        return None if entries is None else Matrix(entries, A.domain, A.codomain)
     if isinstance(A, Identity | Diagonal) and isinstance(B, Identity | Diagonal):
-        first, second = (D.entries if isinstance(D, Diagonal) else np.float64(1) for D in (A, B))
-        return Diagonal(a * first + b * second, A.domain)
+        first, second = (D.entries if isinstance(D, Diagonal) else np.ones(()) for D in (A, B))
+        entries = _weighted_sum(a, first, b, second, A.codomain)
+        return None if entries is None else Diagonal(entries, A.domain)
     return None
+
+
+def _weighted_sum(a: Scalar, first: np.ndarray, b: Scalar, second: np.ndarray, space: Space) -> np.ndarray | None:
+    """Return ``a x + b y`` for two arrays of constants; None where a number over- or underflows."""
+    terms = products(a, first, space), products(b, second, space)
+    if terms[0] is None or terms[1] is None:
+        return None
+    with np.errstate(over="ignore"):
+        total = terms[0] + terms[1]
+    return total if np.all(np.isfinite(total)) else None
 
 
 @rule(Sum)
 def common_factor(node: Sum) -> LinearOperator | None:
     """``A B + A C = A (B + C)`` and ``A C + B C = (A + B) C``."""
-    for i, j in itertools.combinations(range(len(node.terms)), 2):
-        (a, A), (b, B) = _multiple(node.terms[i]), _multiple(node.terms[j])
-        first, second = _factors(A), _factors(B)
-        if first[0] == second[0]:
-            C = first[0]
-            inside = add(scale(a, _product(first[1:], C.domain)), scale(b, _product(second[1:], C.domain)))
-            met = compose(C, inside)
-        elif first[-1] == second[-1]:
-            C = first[-1]
-            inside = add(scale(a, _product(first[:-1], C.codomain)), scale(b, _product(second[:-1], C.codomain)))
-            met = compose(inside, C)
-        else:
+    split = [(a, _factors(A)) for a, A in map(_multiple, node.terms)]
+    for left in (True, False):
+        sharing: dict[LinearOperator, list[int]] = {}
+        for k, (_, factors) in enumerate(split):
+            sharing.setdefault(factors[0 if left else -1], []).append(k)
+        if len(sharing) == len(split):
             continue
-        rest = [term for k, term in enumerate(node.terms) if k not in (i, j)]
-        return reduce(add, [met, *rest])
+        terms = []
+        for C, places in sharing.items():
+            if len(places) == 1:
+                terms.append(node.terms[places[0]])
+                continue
+            rest = [(split[k][0], split[k][1][1:] if left else split[k][1][:-1]) for k in places]
+            inside = reduce(add, (scale(a, _product(others, C.domain if left else C.codomain)) for a, others in rest))
+            terms.append(compose(C, inside) if left else compose(inside, C))
+        return reduce(add, terms)
     return None
 
 

@@ -26,13 +26,17 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale, scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum, add
+from linop.arguments import checked
 from linop.arrays import Scalar
+from linop.errors import ArgumentTypeError
 from linop.inverse import Inverse, inverse
+from linop.numbers import is_moderate, product
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.operators.zero import Zero
 from linop.queries.cost import cost
 from linop.queries.parts import parts
+from linop.query import Answer, Known, query
 
 Rule = Callable[..., LinearOperator | None]
 R = TypeVar("R", bound=Rule)
@@ -40,6 +44,7 @@ R = TypeVar("R", bound=Rule)
 _rules: dict[tuple[type, ...], list[Rule]] = {}
 
 
+@checked
 def rule(*types: type) -> Callable[[R], R]:
     """Register a rewriting rule: of a node of one type, or of two neighbours in a product.
 
@@ -67,7 +72,7 @@ def rule(*types: type) -> Callable[[R], R]:
     ...     return None
     """
     if len(types) not in (1, 2):
-        raise TypeError(f"rule: expected one type or two, found {types}")
+        raise ArgumentTypeError(f"rule: expected one type or two, found {types}")
 
     def register(function: R) -> R:
         _rules.setdefault(types, []).append(function)
@@ -86,6 +91,7 @@ def _rules_for(*types: type) -> tuple[Rule, ...]:
     return tuple(function for key in keys for function in _rules.get(key, ()))
 
 
+@checked
 def simplify(operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost) -> LinearOperator:
     """Return an expression for the same map that is as simple as the rules make it, and costs no more.
 
@@ -146,6 +152,7 @@ class Rewriting(NamedTuple):
         return " ".join((self.rule.__doc__ or self.rule.__name__).split("\n\n")[0].split())
 
 
+@checked
 def derivation(
     operator: LinearOperator, by: Callable[[LinearOperator], Any] = cost
 ) -> tuple[LinearOperator, list[Rewriting]]:
@@ -178,16 +185,17 @@ class _Rewriter:
     """
 
     def __init__(self, by: Callable[[LinearOperator], Any]) -> None:
-        self._by = by
+        self._by = by.keeping({}) if hasattr(by, "keeping") else by
         self._costs: dict[int, tuple[LinearOperator, Any]] = {}
-        self._swept: dict[int, tuple[LinearOperator, LinearOperator]] = {}
+        swept: Known = {}
+        self._rewritten = query(self._settle).keeping(swept)
         self._settled: dict[tuple[int, ...], tuple[LinearOperator, ...]] = {}
         self.steps: list[Rewriting] = []
 
     def simplest(self, operator: LinearOperator) -> LinearOperator:
         """Return the cheapest expression on the way to one that no rule changes any more."""
         cheapest, before = operator, operator
-        seen = [operator]
+        seen = {operator}
         while True:
             operator = self._rewritten(before)
             if operator is before:
@@ -196,27 +204,32 @@ class _Rewriter:
                 cheapest = operator
             if operator in seen:  # rules may go round in a circle
                 return cheapest
-            seen.append(operator)
+            seen.add(operator)
             before = operator
 
-    def _rewritten(self, operator: LinearOperator) -> LinearOperator:
-        """Return the expression after one sweep over its nodes, the innermost first; itself where nothing changes."""
-        if id(operator) not in self._swept:
-            self._swept[id(operator)] = operator, self._sweep(operator)
-        return self._swept[id(operator)][1]
+    def _settle(self, operator: LinearOperator) -> Answer[LinearOperator]:
+        """Return an expression after sweeps over its nodes, the innermost first, until none changes it."""
+        seen = {operator}
+        while True:
+            swept = yield from self._sweep(operator)
+            if swept is operator or swept in seen or not self._cost(swept) <= self._cost(operator):
+                return swept
+            seen.add(swept)
+            operator = swept
 
-    def _sweep(self, operator: LinearOperator) -> LinearOperator:
-        """Return what `_rewritten` does, of an operator that was not met before."""
+    def _sweep(self, operator: LinearOperator) -> Answer[LinearOperator]:
+        """Return an expression after one sweep; itself where nothing changes."""
         if isinstance(operator, Compose):  # factors that meet need not be rewritten before
             met = self._product(operator)
             if met is not operator:
                 return met
         else:  # what terms have in common is seen before they are rewritten apart
             operator = self._first(operator) or operator
-        inside = parts(operator)
-        simpler = tuple(map(self._rewritten, inside))
+        inside, simpler = parts(operator), list[LinearOperator]()
+        for part in inside:
+            simpler.append((yield part))
         if any(new is not old for new, old in zip(simpler, inside, strict=True)):
-            operator = rebuild(operator, simpler)
+            operator = rebuild(operator, tuple(simpler))
         if isinstance(operator, Compose):
             operator = self._product(operator)
         found = self._first(operator)
@@ -236,8 +249,10 @@ class _Rewriter:
                     break
                 if isinstance(found, Zero):
                     return Zero(operator.domain, operator.codomain)
-                if isinstance(found, Scale) and found.commutes:
-                    number, found = number * found.scalar, found.operator
+                if isinstance(found, Scale) and found.commutes and is_moderate(found.scalar, found.codomain):
+                    together = product(number, found.scalar, found.codomain)
+                    if together is not None:
+                        number, found = together, found.operator
                 done[-2:] = [] if isinstance(found, Identity) else [found]
         if not changed:
             return operator
@@ -266,8 +281,12 @@ class _Rewriter:
         return self._costs[id(operator)][1]
 
 
+@checked
 @singledispatch
-def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001  (what is registered)
+def rebuild(  # what is registered uses `inside`
+    operator: LinearOperator,
+    inside: tuple[LinearOperator, ...],  # noqa: ARG001
+) -> LinearOperator:
     """Return the expression of the same kind with other parts, which map between the same spaces.
 
     Register a class of expressions of your own, together with `linop.parts`.
@@ -286,7 +305,9 @@ def rebuild(operator: LinearOperator, inside: tuple[Any, ...]) -> LinearOperator
     >>> rebuild(A, (Identity(Euclidean(2)), parts(A)[1])) == Diagonal([3.0, 4.0])
     True
     """
-    raise TypeError(f"{operator!r} has parts, and rebuild is not registered for {type(operator).__name__}")
+    raise ArgumentTypeError(
+        f"rebuild: expected operator to have parts, and its class to be registered; found {operator!r}"
+    )
 
 
 @rebuild.register

@@ -3,8 +3,8 @@
 Plain pytest simulates ranks. ``mpiexec -n 3 python -m pytest`` runs on MPI's; when DISTDL_OPS_WORLD is
 torch_bridge.world:start, ``torchrun --nproc-per-node 3 -m pytest`` runs on torch.distributed's.
 
-In such a job every rank must draw the same examples: they follow from the test alone, nothing is shrunk, nothing
-depends on the clock. Only rank 0 reports.
+Examples follow from the test alone, not from chance, the clock or the tests before: they are the same everywhere, on
+every rank of a job, too. ``make fuzz`` draws others. Only rank 0 of a job reports.
 """
 
 import os
@@ -12,18 +12,25 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import providers
 
 from distdl_ops.worlds.start import in_job
 
 os.environ.setdefault("DISTDL_OPS_TIMEOUT", "60")
 
-COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("simulated", max_examples=50, **COMMON)
-settings.register_profile("ci", max_examples=20, derandomize=True, database=None, **COMMON)
-ALIKE = {"derandomize": True, "database": None, "phases": [Phase.generate], "report_multiple_bugs": False, **COMMON}
-settings.register_profile("job", max_examples=10, **ALIKE)
-settings.register_profile("few", max_examples=6, **ALIKE)  # of a second MPI library, and of gloo
-settings.load_profile("job" if in_job() else "ci" if os.environ.get("CI") else "simulated")
+COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+FIXED = {"derandomize": True, **COMMON}
+settings.register_profile("fixed", max_examples=20, **FIXED)  # the same examples in every run, on any machine
+# In a job no rank shrinks; and an explicit example has its own number of ranks.
+JOB = {"phases": [Phase.generate], "report_multiple_bugs": False}
+settings.register_profile("few", max_examples=6, **FIXED, **JOB)
+settings.register_profile("fuzz", max_examples=100, print_blob=True, **COMMON)  # fresh ones: tests/fuzz.py
+settings.register_profile("fuzz-job", max_examples=50, **COMMON, **JOB)
+settings.load_profile("few" if in_job() else "fixed")
+
+# By default, hypothesis draws numbers that stand in the modules which are loaded: examples would depend on which tests
+# are run, and differ between ranks that have loaded other modules.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.hookimpl(trylast=True)

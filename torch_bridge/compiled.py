@@ -4,6 +4,9 @@ A graph can hold tensors and strings, but no operators. So each function has a n
 kept as long as the process lives: the graph may be run at any time. A graph that is loaded into another process does
 not find its operators there, and says so.
 
+A graph does not say, either, which forward call a backward pass is of. So calls in it are told apart by their number,
+forward and backward each.
+
 Torch can map such a node over a batch (vmap), and take its gradient; what else it is asked for, it refuses.
 """
 
@@ -55,7 +58,10 @@ def apply(parts: list[torch.Tensor], name: str) -> list[torch.Tensor]:
     """Apply the operator of a name to the parts of a vector. Where a token follows, one follows the result."""
     _refuse_forward_mode()
     function = _function(name)
-    return [*function.run(parts[: function.arity]), *map(torch.zeros_like, parts[function.arity :])]
+    return [
+        *function.run(parts[: function.arity], function.next_call()),
+        *map(torch.zeros_like, parts[function.arity :]),
+    ]
 
 
 @apply.register_fake

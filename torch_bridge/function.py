@@ -9,6 +9,9 @@ Between several ranks, :math:`A x` depends on what the others hold. So it requir
 the own part of x does not: the adjoint is collective, and no rank may be missing. A *token*, a number that is always
 zero, stands in the graph for the other ranks; `torch_bridge.tied` threads it through several operators.
 
+Ranks differentiate in an order of their own. So what they exchange says which *call* it belongs to: which function, in
+the order in which its world's functions were made, which application of it, and, in a backward pass, of which one.
+
 A tensor in flight, between `distdl_ops.Start` and `distdl_ops.Finish`, is a *ticket* here: a tensor without entries,
 in whose place the cotangent is a ticket of the journey back.
 """
@@ -17,12 +20,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
 import torch
 
 from distdl_ops import DistributedSpace, InFlight, World
+from distdl_ops.worlds.call import Call, Number
 from linop import LinearOperator, Product, Space, arrays
+from linop.arguments import checked
 from linop.arrays import Vector
 from torch_bridge import compiled
 from torch_bridge.thread import ANYONE, thread_of
@@ -45,6 +51,8 @@ class Function:
     ----------
     operator : LinearOperator
         What it applies.
+    adjoint_of : Function, optional
+        The function whose backward passes it carries out.
 
     Attributes
     ----------
@@ -54,25 +62,41 @@ class Function:
         The ranks that take part; None where there is one only.
     """
 
-    def __init__(self, operator: LinearOperator) -> None:
+    def __init__(self, operator: LinearOperator, *, adjoint_of: Function | None = None) -> None:
         self.operator = operator
         self._sources, self._targets = _parts(operator.domain), _parts(operator.codomain)
         self._domain, self._codomain = _structure(operator.domain), _structure(operator.codomain)
         self.world = _world((*self._sources, *self._targets))
         self._complex = any(map(_is_complex, (*self._sources, *self._targets)))
         self.compiled_name = compiled.name(self)
+        self._calls: Number = (0, 0)
+        self._number: Number = (0, 0)
+        self._order: int = 0
+        if adjoint_of is not None:  # it belongs to that one's calls
+            self._number, self._order = adjoint_of._number, adjoint_of._order + 1
+        elif self.world is not None:
+            self._number = self.world.number_function()
 
-    def __call__(self, x: Vector) -> Vector:
-        """Return ``A x``, as one node of the graph."""
+    def __call__(self, x: Vector, *, place: str = "") -> Vector:
+        """Return ``A x``, as one node of the graph.
+
+        Parameters
+        ----------
+        x : tensor or tuple of tensors
+            The vector.
+        place : str, optional
+            Where in a program this call is: what else must be the same on all ranks.
+        """
         parts = self._prepare(x)
         if torch.compiler.is_compiling():
-            token = () if self.world is None else (ANYONE,)
-            results = tuple(compiled.apply([*parts, *token], self.compiled_name))
+            tokens = () if self.world is None else (ANYONE,)
+            results = tuple(compiled.apply([*parts, *tokens], self.compiled_name))
         elif self.world is None:
-            results = _Apply.apply(self, None, *parts)  # type: ignore[no-untyped-call]
+            results = _Apply.apply(self, None, None, *parts)  # type: ignore[no-untyped-call]
         else:
             thread = thread_of(self.world)
-            token, *found = _Apply.apply(self, thread.token if thread else ANYONE, *parts)  # type: ignore[no-untyped-call]
+            token = thread.token if thread else ANYONE
+            token, *found = _Apply.apply(self, self.next_call(place), token, *parts)  # type: ignore[no-untyped-call]
             if thread:
                 thread.token = token
             results = tuple(found)
@@ -81,19 +105,47 @@ class Function:
     @functools.cached_property
     def dual(self) -> Function:
         """The function of the dual operator, which the backward pass applies."""
-        return Function(self.operator.dual)
+        return Function(self.operator.dual, adjoint_of=self)
 
-    def run(self, parts: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-        """Apply the operator to numbers, in their own precision, whatever autocast says."""
+    def next_call(self, place: str = "") -> Call | None:
+        """Return what tells the next application from all others, on all ranks; None where there is one rank."""
+        if self.world is None:
+            return None
+        failures, count = self._calls
+        now = self.world.failures  # ranks that disagreed may have counted otherwise: they begin anew
+        self._calls = now, count + 1 if failures == now else 1
+        return Call(self._number, self._calls, place, self._order)
+
+    def run(self, parts: Iterable[torch.Tensor], call: Call | None) -> list[torch.Tensor]:
+        """Apply the operator to numbers, in their own precision, whatever autocast says, as a part of a call."""
         parts = tuple(parts)
         x = _join(map(_held, self._sources, parts), self._domain)
-        device = parts[0].device.type
+        if self.world is None or call is None:
+            y = self._applied(x, parts[0].device.type)
+        else:
+            caller = self.world.caller
+            before, caller.call = caller.call, call
+            try:
+                y = self._applied(x, parts[0].device.type)
+            finally:
+                caller.call = before
+        return [_given(space, found, parts[0]) for space, found in zip(self._targets, arrays.leaves(y), strict=True)]
+
+    def in_backward_pass(self, device: torch.device) -> AbstractContextManager[None]:
+        """Return a block in which the world may be used by the thread that torch runs this device's backward passes in.
+
+        The thread that the world belongs to waits for it, meanwhile.
+        """
+        if self.world is None or device.type == "cpu":
+            return nullcontext()
+        return self.world.caller.lent()
+
+    def _applied(self, x: Vector, device: str) -> Vector:
+        """Apply the operator."""
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
-                y = self.operator(x)
-        else:
-            y = self.operator(x)
-        return [_given(space, found, parts[0]) for space, found in zip(self._targets, arrays.leaves(y), strict=True)]
+                return self.operator(x)
+        return self.operator(x)
 
     def empty(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return tensors with the shapes and dtypes of the result, for a compiler."""
@@ -157,13 +209,13 @@ class _Apply(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(function: Function, token: torch.Tensor | None, *parts: torch.Tensor) -> Parts:
-        results = function.run(parts)
+    def forward(function: Function, call: Call | None, token: torch.Tensor | None, *parts: torch.Tensor) -> Parts:
+        results = function.run(parts, call)
         return tuple(results) if token is None else (torch.zeros_like(token), *results)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Parts) -> None:  # noqa: ARG004
-        ctx.function, token = inputs[:2]
+        ctx.function, ctx.call, token = inputs[:3]
         ctx.token = token is not None
         ctx.threaded = ctx.token and not token.is_leaf
 
@@ -171,22 +223,28 @@ class _Apply(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         dual = ctx.function.dual
         if not ctx.token:
-            return None, None, *_Apply.apply(dual, None, *cotangents)  # type: ignore[no-untyped-call]
-        token, *gradients = _Apply.apply(dual, _anyones(cotangents[0]), *cotangents[1:])  # type: ignore[no-untyped-call]
-        return None, token if ctx.threaded else None, *gradients
+            return None, None, None, *_Apply.apply(dual, None, None, *cotangents)  # type: ignore[no-untyped-call]
+        with dual.in_backward_pass(cotangents[1].device):
+            token, *gradients = _Apply.apply(dual, ctx.call.backward, _anyones(cotangents[0]), *cotangents[1:])  # type: ignore[no-untyped-call]
+        return None, None, token if ctx.threaded else None, *gradients
 
     @staticmethod
-    def jvp(ctx: Any, _: None, token: torch.Tensor | None, *tangents: torch.Tensor) -> Parts:  # noqa: ARG004
-        results: Parts = _Apply.apply(ctx.function, ANYONE if ctx.token else None, *tangents)  # type: ignore[no-untyped-call]
+    def jvp(ctx: Any, _: None, __: None, token: torch.Tensor | None, *tangents: torch.Tensor) -> Parts:  # noqa: ARG004
+        results: Parts = _Apply.apply(ctx.function, ctx.call, ANYONE if ctx.token else None, *tangents)  # type: ignore[no-untyped-call]
         return results
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[int | None, ...], function: Function, token: torch.Tensor | None, *parts: torch.Tensor
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        function: Function,
+        call: Call | None,
+        token: torch.Tensor | None,
+        *parts: torch.Tensor,
     ) -> tuple[Parts, tuple[int | None, ...]]:
-        token = token if token is None or in_dims[1] is None else token.sum()
-        moved = function.batched(info.batch_size, in_dims[2:], parts)
-        results: Parts = _Apply.apply(function, token, *moved)  # type: ignore[no-untyped-call]
+        token = token if token is None or in_dims[2] is None else token.sum()
+        moved = function.batched(info.batch_size, in_dims[3:], parts)
+        results: Parts = _Apply.apply(function, call, token, *moved)  # type: ignore[no-untyped-call]
         return results, tuple([0] * len(results) if token is None else [None, *[0] * (len(results) - 1)])
 
 
@@ -262,6 +320,7 @@ def _world(spaces: Iterable[Space]) -> World | None:
     return next((world for world in worlds if world.size > 1), None)
 
 
+@checked
 def as_function(operator: LinearOperator) -> Function:
     """Return a function of a vector that applies a linear operator, and whose gradient is the operator's adjoint.
 

@@ -26,7 +26,12 @@ import torch
 from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from linop.arguments import Whole, checked
+from linop.errors import ArgumentError
 from torch_bridge.tensors import DistributedTensor
+
+DIRECTIONS = 3
+"""Along how many directions a gradient must be too large by the same number."""
 
 Place = DistributedSpace | Role
 """How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
@@ -43,16 +48,27 @@ class WrongGradient:
         Whose.
     name : str
         Of the input.
-    ratio : float
-        The gradient that was found by the one that is right, along one direction.
+    ratio : float or None
+        The gradient that was found by the one that is right, where there is such a number: the same along several
+        directions.
+    entry : tuple of int or None
+        Index of an entry in which the gradient is wrong; None where roundings hide it.
+    found, expected : float
+        The derivative along that entry (along one, of complex ones, that is drawn), as the gradient has it, and as the
+        function does.
     """
 
     rank: int
     name: str
-    ratio: float
+    ratio: float | None
+    entry: tuple[int, ...] | None = None
+    found: float = math.nan
+    expected: float = math.nan
 
     def __str__(self) -> str:
-        return f"rank {self.rank}, {self.name}: {self.ratio:.6g} times what it should be"
+        what = "not what it should be" if self.ratio is None else f"{self.ratio:.6g} times what it should be"
+        where = f"; at {self.entry}, {self.found:.6g} and not {self.expected:.6g}" if self.entry is not None else ""
+        return f"rank {self.rank}, {self.name}: {what}{where}"
 
 
 @final
@@ -96,6 +112,7 @@ class GradientReport:
         )
 
 
+@checked
 def spmd_gradcheck(
     f: Callable[..., Any],
     inputs: Sequence[torch.Tensor],
@@ -104,7 +121,7 @@ def spmd_gradcheck(
     domains: Sequence[Place] | None = None,
     codomains: Sequence[Place] | None = None,
     parameters: Mapping[str, Place] | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> GradientReport:
     """Check the gradient of a function of all ranks: one backward pass, and two more forward passes. Collective.
 
@@ -186,11 +203,14 @@ class _Check:
         places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in own)]
         self.places = [given or space or Copies() for given, space in zip(places, self.spaces, strict=True)]
         self.codomains = codomains
-        self.directions = [
-            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
-        ]
+        self.directions = self.directions_of(0)
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
         self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
+
+    def directions_of(self, stream: int) -> list[torch.Tensor]:
+        """Return a direction for each of this rank's inputs; another one for each stream."""
+        places = enumerate(zip(self.values, self.places, strict=True))
+        return [self.draw(x, place, k + stream * len(self.values)) for k, (x, place) in places]
 
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
@@ -223,14 +243,15 @@ class _Check:
             torch.autograd.backward([y for y, _ in pairs], [u for _, u in pairs])
         return cotangents, [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
 
-    def forward(self, moved: Sequence[bool]) -> list[torch.Tensor]:
+    def forward(self, moved: Sequence[bool], directions: Sequence[torch.Tensor] | None = None) -> list[torch.Tensor]:
         """Return the derivative of the outputs along the direction of some of this rank's inputs."""
+        along = self.directions if directions is None else directions
         ends = []
         for sign in (1, -1):
             with torch.no_grad():
                 values = [
                     x + sign * self.step * v if move else x.clone()
-                    for x, v, move in zip(self.values, self.directions, moved, strict=True)
+                    for x, v, move in zip(self.values, along, moved, strict=True)
                 ]
                 ends.append(self.call(*values))
         return [(above - below) / (2 * self.step) for above, below in zip(*ends, strict=True)]
@@ -239,10 +260,16 @@ class _Check:
         """Compare the two sides; where they differ, look for the inputs that are wrong."""
         cotangents, gradients = self.backward()
         derivatives = self.forward(self.wanted)
+        self.gradients = gradients
         left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
         right = [_pair(g, v) * wanted for g, v, wanted in zip(gradients, self.directions, self.wanted, strict=True)]
         sizes = sum(_pair(w, w) for w in derivatives), sum(_pair(g, g) for g in gradients)
         everyone = self.world.allgather((left, right, self.wanted, sizes), "spmd_gradcheck")
+        if not any(any(found[2]) and found[0] for found in everyone):  # on all ranks alike
+            raise ArgumentError(
+                "spmd_gradcheck: expected inputs to have a tensor that requires a gradient, on some rank, and f to "
+                "return one; there is nothing to check"
+            )
         forward = sum(self.counted([found[0] for found in everyone], self.targets))
         backward = sum(self.counted([found[1] for found in everyone], self.places))
         scale = math.sqrt(max(sum(found[3][k] for found in everyone) for k in range(2))) or 1.0
@@ -257,22 +284,86 @@ class _Check:
             for k, name in enumerate(self.names):
                 for rank in range(self.world.size):
                     if everyone[rank][2][k] and self.owner(self.places[k], rank) == rank:
-                        wrong += self.compare(k, name, rank, cotangents, [found[1][k] for found in everyone], allowed)
+                        numbers = [found[1][k] for found in everyone]
+                        wrong += self.compare(k, name, rank, cotangents, gradients, numbers, allowed)
         return GradientReport(forward, backward, error, self.step, tuple(wrong), tuple(differing))
 
     def compare(
-        self, k: int, name: str, rank: int, cotangents: list[torch.Tensor], found: list[float], allowed: float
+        self,
+        k: int,
+        name: str,
+        rank: int,
+        cotangents: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        found: list[float],
+        allowed: float,
     ) -> list[WrongGradient]:
         """Compare both sides for one input of one rank, with all its replicas."""
         owners = [self.owner(self.places[k], other) for other in range(self.world.size)]
-        moved = [i == k and owners[self.world.rank] == rank for i in range(len(self.values))]
-        left = [_pair(u, w) for u, w in zip(cotangents, self.forward(moved), strict=True)]
-        expected = sum(self.counted(self.world.allgather(left, "spmd_gradcheck"), self.targets))
+        size = max(self.world.allgather(self.values[k].numel() if self.world.rank == rank else 0, "spmd_gradcheck"))
+        expected, _ = self.along(k, owners[self.world.rank] == rank, range(size), cotangents, gradients)
         return [
-            WrongGradient(other, name, found[other] / expected if expected else math.inf)
+            WrongGradient(other, name, *self.place(k, other, owners, size, cotangents, gradients, allowed))
             for other in range(self.world.size)
             if owners[other] == rank and not abs(found[other] - expected) <= allowed
         ]
+
+    def along(
+        self, k: int, moves: bool, entries: range, cotangents: list[torch.Tensor], gradients: list[torch.Tensor]
+    ) -> tuple[float, list[float]]:
+        """Return the derivative along some entries of an input, as the function has it and as each rank's gradient."""
+        v = torch.zeros_like(self.directions[k])
+        if moves:
+            v.view(-1)[entries.start : entries.stop] = self.directions[k].reshape(-1)[entries.start : entries.stop]
+        directions = [v if i == k else x for i, x in enumerate(self.directions)]
+        derivatives = self.forward([i == k and moves for i in range(len(self.values))], directions)
+        left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
+        everyone = self.world.allgather((left, _pair(gradients[k], v)), "spmd_gradcheck")
+        return sum(self.counted([each[0] for each in everyone], self.targets)), [each[1] for each in everyone]
+
+    def place(
+        self,
+        k: int,
+        rank: int,
+        owners: list[int],
+        size: int,
+        cotangents: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        allowed: float,
+    ) -> tuple[float | None, tuple[int, ...] | None, float, float]:
+        """Return a factor, if there is one, and an entry of a rank's gradient that is wrong, by halving."""
+        moves = owners[self.world.rank] == owners[rank]
+
+        def sides(entries: range) -> tuple[float, float]:
+            expected, found = self.along(k, moves, entries, cotangents, gradients)
+            return expected, found[rank]
+
+        expected, found = sides(range(size))
+        pairs = [(expected, found)]
+        entries = range(size)
+        while len(entries) > 1:
+            middle = (entries.start + entries.stop) // 2
+            halves = range(entries.start, middle), range(middle, entries.stop)
+            both = [sides(half) for half in halves]
+            pairs += both
+            apart = [abs(one - other) for one, other in both]
+            worse = 0 if apart[0] >= apart[1] or apart[1] != apart[1] else 1
+            entries, (expected, found) = halves[worse], both[worse]
+        shape = self.world.allgather(tuple(self.values[k].shape), "spmd_gradcheck")[rank]
+        index = tuple(int(i) for i in np.unravel_index(entries.start, shape)) if size else None
+        told = [(one, other) for one, other in pairs if abs(one) > allowed]
+        ratio = told[0][1] / told[0][0] if told else None
+        if ratio is not None and any(abs(other - ratio * one) > 4 * (1 + abs(ratio)) * allowed for one, other in pairs):
+            ratio = None  # no number explains all halves
+        direction = self.world.allgather(self.direction_at(k, entries.start, size), "spmd_gradcheck")[rank]
+        shown = direction if direction else 1.0
+        clear = abs(found - expected) > allowed / max(size, 1)
+        return ratio, index if clear else None, found / shown, expected / shown
+
+    def direction_at(self, k: int, place: int, size: int) -> float:
+        """Return the direction's entry there, if it is real."""
+        v = self.directions[k]
+        return float(v.reshape(-1)[place]) if place < v.numel() and size and not v.is_complex() else 0.0
 
     def owner(self, place: Place, rank: int) -> int:
         """Return the rank that counts for what a rank holds: the first replica, of a replicated vector."""
@@ -305,6 +396,18 @@ class _Check:
         drawn = generator.standard_normal((2, *like.shape))
         numbers = drawn[0] + 1j * drawn[1] if like.is_complex() else drawn[0]
         return torch.from_numpy(np.asarray(numbers)).to(like)
+
+
+def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | None:
+    """Return by which number what was found is too large along every direction; None where there is none."""
+    if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
+        return None
+    ratios = [found / expected for expected, found in sides]
+    doubts = [
+        2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
+    ]
+    alike = all(abs(ratio - ratios[0]) <= doubt + doubts[0] for ratio, doubt in zip(ratios, doubts, strict=True))
+    return ratios[0] if alike else None
 
 
 def _pair(x: torch.Tensor, y: torch.Tensor) -> float:

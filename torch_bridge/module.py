@@ -7,6 +7,7 @@ from typing import final
 import torch
 
 from linop import LinearOperator
+from linop.arguments import checked
 from linop.arrays import Vector
 from torch_bridge.function import as_function
 
@@ -29,6 +30,7 @@ class Operator(torch.nn.Module):
     Operator(Matrix(1x2) : Euclidean((2,), float64) -> Euclidean((1,), float64))
     """
 
+    @checked
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__()
         self.function = as_function(operator)

@@ -22,6 +22,7 @@ from typing import Any, final
 import torch
 
 from distdl_ops import World
+from linop.arguments import checked
 
 ANYONE = torch.zeros((), requires_grad=True)
 """The token to begin with. It requires a gradient, on behalf of what other ranks hold; nobody looks at it."""
@@ -67,6 +68,7 @@ class Thread:
 _threads: contextvars.ContextVar[tuple[Thread, ...]] = contextvars.ContextVar("threads", default=())
 
 
+@checked
 def tied(world: World) -> Thread:
     """Thread the operators of a world that are applied in a ``with`` block, and tie them into a loss.
 
@@ -102,6 +104,7 @@ def tied(world: World) -> Thread:
     return Thread(world)
 
 
+@checked
 def tie(loss: torch.Tensor, *results: torch.Tensor) -> torch.Tensor:
     """Return the loss, as a part of the graph that results of operators belong to.
 

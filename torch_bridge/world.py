@@ -17,7 +17,7 @@ import os
 import pickle
 import threading
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any, TypeVar, final
@@ -29,11 +29,13 @@ from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_
 
 from distdl_ops import World
 from distdl_ops.intervals import balanced
+from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.buffers import Lent
+from distdl_ops.worlds.call import key_of
 from distdl_ops.worlds.post import Pending, Post
-from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, tag_of
+from distdl_ops.worlds.processes import Message, ProcessWorld
 from distdl_ops.worlds.start import default_timeout
-from distdl_ops.worlds.watch import Group, Watch
+from distdl_ops.worlds.watch import Entry, Group, Watch
 from distdl_ops.worlds.world import Traffic
 from linop import arrays
 from linop.arrays import Array
@@ -44,8 +46,14 @@ T = TypeVar("T")
 LOOK = 0.01
 """Seconds that a rank waits before it looks for notices: each look asks the store, which all ranks share."""
 
-LABELS = 2**31 // TURNS
-"""How many operations a tag tells apart."""
+TAGS = 2**31
+"""How many messages are told apart."""
+
+PRIME = 2_654_435_761
+"""Spreads the sizes of messages over the tags."""
+
+ENDING = 10.0
+"""Seconds in which a thread that waits for nothing ends."""
 
 SMALL = 4096
 """Bytes up to which everyone sends all addends to everyone; of more, each rank sums its part."""
@@ -89,59 +97,37 @@ class TorchWorld(ProcessWorld):
     ) -> None:
         group = dist.group.WORLD if group is None else group
         assert group is not None  # there is one once torch.distributed is initialised
-        name = [uuid.uuid4().hex]
-        dist.broadcast_object_list(name, group=group, group_src=0)
-        # Torch documents no other way to the store that the processes have met at.
-        self._store = PrefixStore(f"distdl_ops/{name[0]}", _get_default_store())
-        post = _StorePost(self._store, dist.get_rank(group), dist.get_world_size(group))
-        watch = Watch(post, default_timeout() if timeout is None else timeout)
-        super().__init__(watch, tuple(range(post.size)), Traffic(), {})
-        self._link: _Link | None = None
+        timeout = default_timeout() if timeout is None else timeout
+        watch = _watch_of(group, timeout)
+        watch.caller.require_thread()
+        watch.worlds += 1
+        super().__init__(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
         self._carried = carried(group) if direct is None else frozenset(direct)
         self._direct = Direct(group) if self._carried else None
-        atexit.register(_leave, watch, self._worlds, os.getpid())
+        agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)
-        ProcessWorld.__init__(world, self._watch, group, self.traffic, self._worlds)
-        world._store, world._link = self._store, None
+        ProcessWorld.__init__(world, self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
         world._carried, world._direct = self._carried, self._direct
         return world
-
-    def _connect(self) -> None:
-        """Make connections. This call blocks, but not for long: all ranks of the group are here."""
-        self._close()
-        if self.size > 1:
-            name = f"{self._epoch}/{'-'.join(map(str, self._group))}"
-            longer = timedelta(seconds=2 * self._watch.timeout + 60)  # the watch gives up before gloo does
-            store = PrefixStore(name, self._store)
-            self._link = _Link(dist.ProcessGroupGloo(store, self.rank, self.size, longer))
 
     def _memory(self, buffer: Array) -> Lent:
         if isinstance(buffer, torch.Tensor) and buffer.device.type in self._carried and buffer.is_contiguous():
             return buffer, None
         return super()._memory(buffer)
 
-    def _close(self) -> None:
-        """End the thread that waits."""
-        if self._link is not None:
-            self._link.close()
-
-    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], label: str, number: int) -> Pending:
-        own = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
-        for received, sent in zip(*own, strict=True):
+    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        mine = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
+        for received, sent in zip(*mine, strict=True):
             received.reshape(-1)[...] = sent.reshape(-1)
-
-        def tag(memory: Array) -> int:
-            # Gloo ends the process when sizes differ: so they must not meet.
-            return tag_of(f"{memory.nbytes} bytes, {label}", number, LABELS)
-
-        group: Any = self._link and self._link.group
+        post, group = self._watch.post, self._group
+        assert isinstance(post, _GlooPost)
         receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
-        works = [(rank, group.recv([_message(memory)], rank, tag(memory))) for rank, memory in receives]
-        works += [(rank, group.send([_message(memory)], rank, tag(memory))) for rank, memory in sends]
-        headers = _Works(self._link, works)
-        out, back = ([(self._group[rank], m) for rank, m in ms if not _in_host(m)] for ms in (sends, receives))
+        works = [(rank, post.receive_message(memory, group[rank], stamp)) for rank, memory in receives]
+        works += [(rank, post.send_message(memory, group[rank], stamp)) for rank, memory in sends]
+        headers = _Works(post.link, works)
+        out, back = ([(group[rank], m) for rank, m in ms if not _in_host(m)] for ms in (sends, receives))
         if self._direct is None or not (out or back):
             return headers
         return self._direct.journey(self._epoch, headers, out, back)
@@ -149,17 +135,17 @@ class TorchWorld(ProcessWorld):
     def _broadcast(self, memory: Array, root: int, what: str) -> None:
         others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
         sends, receives = (others, []) if self.rank == root else ([], [(root, memory)])
-        self._run(sends, receives, f"broadcast, {what}", what, self._enter(what))
+        self._run(sends, receives, "broadcast", self._enter(what, memory.nbytes))
 
     def _reduce(self, addend: Array, total: Array | None, root: int, what: str) -> None:
-        number = self._enter(what)
+        entry = self._enter(what, addend.nbytes)
         if total is None:
-            self._run([(root, addend)], [], f"reduce, {what}", what, number)
+            self._run([(root, addend)], [], "reduce", entry)
         else:
-            self._add_up([], addend, total, f"reduce, {what}", what, number)
+            self._add_up([], addend, total, "reduce", entry)
 
     def _allreduce(self, addend: Array, total: Array, what: str) -> None:
-        number = self._enter(what)
+        entry = self._enter(what, addend.nbytes)
         addend, flat = addend.reshape(-1), total.reshape(-1)
         (size,) = addend.shape
         parts = [slice(0, size)] * self.size
@@ -167,46 +153,103 @@ class TorchWorld(ProcessWorld):
             parts = [slice(*interval) for interval in balanced(size, self.size)]
         mine, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
         sends = [(rank, addend[parts[rank]]) for rank in others]
-        self._add_up(sends, addend[mine], flat[mine], f"allreduce, {what}", what, number)
+        self._add_up(sends, addend[mine], flat[mine], "allreduce", entry)
         if addend.nbytes > SMALL:
             sums = [(rank, flat[parts[rank]]) for rank in others]
-            self._run([(rank, flat[mine]) for rank in others], sums, f"sums of allreduce, {what}", what, number)
+            self._run([(rank, flat[mine]) for rank in others], sums, "sums of allreduce", entry)
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
         mine = np.frombuffer(pickle.dumps(value), np.uint8)
-        number, others = self._enter(what), [rank for rank in range(self.size) if rank != self.rank]
+        entry, others = self._enter(what, None), [rank for rank in range(self.size) if rank != self.rank]
         sizes = {rank: np.zeros(1, np.int64) for rank in others}
         size = np.array([mine.size])
-        self._run([(rank, size) for rank in others], list(sizes.items()), f"allgather, {what}", what, number)
+        self._run([(rank, size) for rank in others], list(sizes.items()), "allgather", entry)
         found = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
-        self._run([(rank, mine) for rank in others], list(found.items()), f"objects of allgather, {what}", what, number)
+        self._run([(rank, mine) for rank in others], list(found.items()), "objects of allgather", entry)
         return [pickle.loads(found.get(rank, mine).tobytes()) for rank in range(self.size)]
 
-    def _run(self, sends: list[Message], receives: list[Message], label: str, what: str, number: int) -> None:
-        """Send and receive."""
+    def _run(self, sends: list[Message], receives: list[Message], step: str, entry: Entry) -> None:
+        """Send and receive, in a step of an operation."""
         peers = [rank for rank, _ in receives + sends]
-        self._wait(self._begin(sends, receives, label, what, number), what, number, peers)
+        self._wait(self._begin(sends, receives, entry, hash((entry[4], key_of(step)))), entry, peers)
 
-    def _add_up(self, sends: list[Message], addend: Array, total: Array, label: str, what: str, number: int) -> None:
+    def _add_up(self, sends: list[Message], addend: Array, total: Array, step: str, entry: Entry) -> None:
         """Send, and put the sum of what everyone sends into a buffer, added in the order of ranks."""
         pieces = {rank: arrays.empty(addend.shape, like=addend) for rank in range(self.size) if rank != self.rank}
-        self._run(sends, list(pieces.items()), label, what, number)
+        self._run(sends, list(pieces.items()), step, entry)
         total[...] = 0
         for rank in range(self.size):
             total += pieces.get(rank, addend)
 
 
+_watches: dict[tuple[int, ...], tuple[Store, Watch]] = {}
+"""What the worlds of the same processes share, and the store that these have met at."""
+
+
+def _watch_of(group: dist.ProcessGroup, timeout: float) -> Watch:
+    """Return what all worlds of the ranks of a process group share. Collective."""
+    store: Store = _get_default_store()  # torch documents no other way to the store that the processes have met at
+    ranks = tuple(dist.get_process_group_ranks(group))
+    met, watch = _watches.get(ranks, (None, None))
+    if watch is None or met is not store:
+        name = [uuid.uuid4().hex]
+        dist.broadcast_object_list(name, group=group, group_src=0)
+        longer = timedelta(seconds=2 * timeout + 60)  # the watch gives up before gloo does
+        ours = PrefixStore(f"distdl_ops/{name[0]}", store)
+        watch = Watch(_GlooPost(ours, ranks.index(dist.get_rank()), len(ranks), longer))
+        _watches[ranks] = store, watch
+        atexit.register(_leave, watch, os.getpid())
+    return watch
+
+
 @final
-class _StorePost(Post):
-    """Carries notices through a store: each rank has a box, whose notices are numbered."""
+class _GlooPost(Post):
+    """Carries notices through a store, where each rank has a box whose notices are numbered, and has the connections.
+
+    Parameters
+    ----------
+    store : Store
+        Of the job's own.
+    rank, size : int
+        This rank, and how many there are.
+    timeout : timedelta
+        After which gloo gives up.
+
+    Attributes
+    ----------
+    link : _Link or None
+        The connections between all ranks; None where there is one.
+    """
 
     errors = (RuntimeError,)  # all that torch raises
     kind = "DeadlockError"  # a process is gone
 
-    def __init__(self, store: Store, rank: int, size: int) -> None:
+    def __init__(self, store: Store, rank: int, size: int, timeout: timedelta) -> None:
         self.rank, self.size = rank, size
-        self._store, self._read, self._lost = store, 0, False
+        self._store, self._timeout, self._next, self._lost = store, timeout, 1, False
+        self._connections = 0
+        self.link: _Link | None = None
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make connections. This call blocks, but not for long: all ranks are here."""
+        if self.size > 1:
+            self._connections += 1
+            store = PrefixStore(str(self._connections), self._store)
+            self.link = _Link(dist.ProcessGroupGloo(store, self.rank, self.size, self._timeout))
+            # Where this rank was to be found before. Nobody looks there any more.
+            self._store.delete_key(f"{self._connections - 1}/0/{self.rank}")
+
+    def send_message(self, memory: Array, rank: int, stamp: int) -> Any:
+        """Start to send a message."""
+        assert self.link is not None
+        return self.link.group.send([_message(memory)], rank, _tag(memory, stamp))
+
+    def receive_message(self, memory: Array, rank: int, stamp: int) -> Any:
+        """Start to receive a message."""
+        assert self.link is not None
+        return self.link.group.recv([_message(memory)], rank, _tag(memory, stamp))
 
     def send(self, notice: bytes, rank: int) -> None:
         """Send a notice, as long as there is a store; see `Post.send`."""
@@ -216,16 +259,37 @@ class _StorePost(Post):
 
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come; raise once when there is no store any more. See `Post.receive`."""
+        found: list[tuple[int, bytes]] = []
         if self._lost:
-            return []
+            return found
         try:
-            count = self._store.add(f"count/{self.rank}", 0)
-            told = [self._store.get(f"notice/{self.rank}/{k}") for k in range(self._read + 1, count + 1)]
+            while self._store.check([key := f"notice/{self.rank}/{self._next}"]):
+                found.append(pickle.loads(bytes.fromhex(self._store.get(key).decode())))
+                self._store.delete_key(key)
+                self._next += 1
         except self.errors:
             self._lost = True
             raise
-        self._read = count
-        return [pickle.loads(bytes.fromhex(notice.decode())) for notice in told]
+        return found
+
+    def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:  # noqa: ARG002
+        """End all connections, and make new ones; see `Post.clear`."""
+        for pending in unfinished:
+            pending.abandon()
+        self.close()
+        for pending in unfinished:
+            pending.abandon()  # nobody waits for them any more: they are let go
+        try:
+            self._connect()
+        except self.errors:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the connections, and the thread that waits."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
 
 
 @final
@@ -235,15 +299,18 @@ class _Link:
     def __init__(self, group: Any) -> None:
         self.group = group
         self._queue: SimpleQueue[_Works | None] = SimpleQueue()
-        threading.Thread(target=self._serve, args=(self._queue,), name="waits for messages", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(self._queue,), name="waits for messages", daemon=True)
+        self._thread.start()
 
     def put(self, works: _Works) -> None:
         """Let the thread wait."""
         self._queue.put(works)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, which waits for nothing any more."""
         self._queue.put(None)
+        self._thread.join(ENDING)
+        self.group = None
 
     @staticmethod
     def _serve(queue: SimpleQueue[_Works | None]) -> None:
@@ -269,7 +336,7 @@ class _Works(Pending):
                 self._late = late
                 work.wait()
         except RuntimeError as error:
-            self._error = error
+            self._error = error.with_traceback(None)  # which would keep the messages
         finally:
             self._done.set()
 
@@ -290,8 +357,10 @@ class _Works(Pending):
         return [self._works[self._late][0]] if self._works else peers
 
     def abandon(self) -> None:
-        """End the connections, and so the waiting of the thread."""
-        if not self._done.is_set():
+        """End the connections, and so the waiting of the thread; let go what has ended."""
+        if self._link is None or self._link.group is None:
+            self._works.clear()
+        elif self._works and not self._done.is_set():
             with contextlib.suppress(RuntimeError):
                 self._works[self._late][1].wait(timedelta(milliseconds=1))
 
@@ -309,10 +378,14 @@ def _message(memory: Array) -> torch.Tensor:
     return torch.from_numpy((memory if memory.flags.writeable else memory.copy()).reshape(-1).view(np.uint8))
 
 
-def _leave(watch: Watch, worlds: dict[Group, World], process: int) -> None:
+def _tag(memory: Array, stamp: int) -> int:
+    """Return the tag of a message. Gloo ends the process when sizes differ: so they must not meet."""
+    return (stamp + PRIME * int(memory.nbytes)) % TAGS
+
+
+def _leave(watch: Watch, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process:  # a child of this process is no rank
         watch.leave()
-        for world in worlds.values():
-            assert isinstance(world, TorchWorld)
-            world._close()
+        assert isinstance(watch.post, _GlooPost)
+        watch.post.close()

@@ -21,9 +21,11 @@ from distdl_ops.compositions.shared import fingerprint, local, moved, require_co
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.windows import CONTINUATIONS, Continuation, View, Window, roles_seen, views_here
 from linop import Convolution, Correlation, Euclidean, Identity, LinearOperator, Padding, Restriction, SpaceError
+from linop.arguments import checked
 from linop.operators.correlation import PerAxis, Widths
 
 
+@checked
 def DistributedCorrelation(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,
@@ -80,6 +82,7 @@ def DistributedCorrelation(
     return _laid_out("DistributedCorrelation", serial, domain, boundary, codomain)
 
 
+@checked
 def DistributedConvolution(
     domain: DistributedSpace,
     kernel: npt.ArrayLike,

@@ -16,8 +16,10 @@ from distdl_ops.compositions.shared import fingerprint, held, settled
 from distdl_ops.local import Local
 from distdl_ops.spaces import DistributedSpace
 from linop import Diagonal, SpaceError
+from linop.arguments import checked
 
 
+@checked
 def DistributedDiagonal(entries: npt.ArrayLike, space: DistributedSpace) -> Local:
     """Return ``Local(Diagonal)`` with this rank's part of the entries. Collective to build; applied without any.
 

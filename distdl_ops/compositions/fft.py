@@ -16,9 +16,11 @@ from distdl_ops.compositions.shared import held, moved, require_codomain, settle
 from distdl_ops.local import Local
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, Euclidean, Identity, LinearOperator
+from linop.arguments import checked
 from linop.operators.fft import Norm
 
 
+@checked
 def DistributedFFT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,

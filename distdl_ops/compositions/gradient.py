@@ -16,9 +16,11 @@ from distdl_ops.compositions.finite_difference import DistributedFiniteDifferenc
 from distdl_ops.compositions.shared import settled
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Product, SpaceError, VStack
+from linop.arguments import checked
 from linop.operators.finite_difference import Boundary, Scheme
 
 
+@checked
 def DistributedGradient(
     domain: DistributedSpace,
     *,

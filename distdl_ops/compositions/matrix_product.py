@@ -40,11 +40,13 @@ from distdl_ops.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError
+from linop.arguments import checked
 
 Block = Callable[[slice, slice], npt.ArrayLike]
 """Returns the entries of a matrix in some rows and columns."""
 
 
+@checked
 def DistributedMatrix(
     entries: npt.ArrayLike | Block, domain: DistributedSpace, codomain: DistributedSpace
 ) -> LinearOperator:

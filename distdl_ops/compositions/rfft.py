@@ -18,10 +18,12 @@ from distdl_ops.compositions.pencils import ends_of, stages
 from distdl_ops.compositions.shared import local, moved, require_codomain, settled, whole
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, RFFT, Euclidean, LinearOperator, RealPart, SpaceError
+from linop.arguments import checked
 from linop.operators.fft import Norm, checked_norm
 from linop.operators.rfft import checked_last
 
 
+@checked
 def DistributedRFFT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,

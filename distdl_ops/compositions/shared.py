@@ -14,6 +14,7 @@ from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, LinearOperator, SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError
 
 T = TypeVar("T")
 
@@ -56,8 +57,8 @@ def settled(
             if once and copied:
                 raise SpaceError(f"expected each entry once, found {copied[0]}={domain.roles[copied[0]]!r}")
             return build()
-        except SpaceError as error:
-            raise SpaceError(f"{name} on {domain}: {error}") from None
+        except (SpaceError, ArgumentError) as error:
+            raise type(error)(f"{name} on {domain}: {error}") from None
 
     return agreed(domain.grid.world, name, attempt, describe=lambda found: f"{domain!r}, {describe(found)}")
 
@@ -69,7 +70,7 @@ def require_codomain(
     if codomain is None:
         return
     if not isinstance(codomain, DistributedSpace):
-        raise TypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
+        raise ArgumentTypeError(f"expected a DistributedSpace as codomain, found {codomain!r}")
     found, expected = (codomain.global_shape, codomain.dtype, codomain.field), (shape, dtype, domain.field)
     if found != expected:
         raise SpaceError(

@@ -13,8 +13,10 @@ Where intervals overlap, what they have in common is added; entries that no inte
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllGather(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that collects a split tensor along grid axes, on every rank. Collective.
 

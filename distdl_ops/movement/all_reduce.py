@@ -12,8 +12,10 @@ An all-sum-reduce, ``Copies -> Copies``, computes the same numbers as p vectors,
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllReduce(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that adds up the copies along grid axes, to one vector that all ranks store. Collective.
 

@@ -14,8 +14,10 @@ training: off by a factor p.
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllSumReduce(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that adds up the copies along grid axes, to a copy on every rank. Collective.
 

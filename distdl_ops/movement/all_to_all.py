@@ -15,8 +15,10 @@ Source: "MPI: A Message-Passing Interface Standard", version 4.1 (2023), section
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that changes which tensor axis is split along grid axes. Collective.
 

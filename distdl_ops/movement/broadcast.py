@@ -11,8 +11,10 @@ matrix     p identities under each other; to ``Replicated``, the identity
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Broadcast(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that copies a tensor along grid axes from the rank that has it. Collective.
 

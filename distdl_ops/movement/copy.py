@@ -12,8 +12,10 @@ This is how the weights enter a data-parallel network: nothing moves, and the al
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Copy(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that makes copies of a replicated tensor along grid axes. Collective to build.
 

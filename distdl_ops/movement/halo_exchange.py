@@ -23,11 +23,13 @@ from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from linop.arguments import checked
 
 Widths = Sequence[int] | Sequence[Sequence[int]]
 """Entries below and above: one pair for all ranks of a grid axis, or one for each."""
 
 
+@checked
 def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Movement:
     """Return the movement that gives every rank a halo. Collective.
 

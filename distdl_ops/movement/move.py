@@ -11,8 +11,10 @@ from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.roles import At
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Move(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that takes a tensor from one rank to another. Collective to build.
 

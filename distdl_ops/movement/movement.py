@@ -37,6 +37,7 @@ from distdl_ops.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -99,6 +100,7 @@ class Movement(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         require_spaces("Movement", source, target)
         world = source.grid.world
@@ -122,9 +124,9 @@ class Movement(LinearOperator):
 
     @property
     def gain(self) -> float:
-        """The norm: the root of how often an entry is held at most, by the source times by the target."""
-        held = (multiplicity(space.layout) for space in (self.domain, self.codomain))
-        return math.sqrt(math.prod(found.largest for found in held))
+        """The norm: the root of how often an entry is held, by the source times by the target, at most."""
+        source, target = multiplicity(self.domain.layout), multiplicity(self.codomain.layout)
+        return math.sqrt(source.times(target).largest)
 
     @property
     def claims(self) -> Claims:

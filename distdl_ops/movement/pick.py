@@ -10,8 +10,10 @@ matrix     the identity
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Pick(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that keeps a replicated tensor on one rank along grid axes. Collective to build.
 

@@ -10,8 +10,10 @@ matrix     p times the rows of the identity, side by side
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def ReduceScatter(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that adds up the copies along grid axes, each rank its interval. Collective.
 

@@ -10,8 +10,10 @@ matrix     a permutation
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Repartition(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement between two partitions of a tensor. Collective.
 

@@ -24,6 +24,7 @@ from distdl_ops.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 
@@ -74,6 +75,7 @@ class Shift(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(self, space: DistributedSpace, steps: int, axis: str, periodic: bool = True) -> None:
         require_spaces("Shift", space)
         steps, roles = agreed(

@@ -10,8 +10,10 @@ matrix     rows of the identity: a permutation, where the intervals divide the t
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def Slice(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that cuts a replicated tensor along grid axes. Collective to build.
 

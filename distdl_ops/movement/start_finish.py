@@ -25,6 +25,7 @@ from distdl_ops.multiplicity import multiplicity
 from distdl_ops.plan import Plan
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Space, SpaceError
+from linop.arguments import checked
 from linop.arrays import Array
 
 H = TypeVar("H", bound="_Half")
@@ -33,6 +34,7 @@ H = TypeVar("H", bound="_Half")
 class _Half(LinearOperator):
     """A half of a movement. Abstract."""
 
+    @checked
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         self._lie_between(Movement(source, target))
 

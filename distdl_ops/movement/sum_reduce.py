@@ -10,8 +10,10 @@ matrix     p identities side by side
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
 from distdl_ops.spaces import DistributedSpace
+from linop.arguments import checked
 
 
+@checked
 def SumReduce(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return the movement that adds up the copies along grid axes, on one rank. Collective.
 

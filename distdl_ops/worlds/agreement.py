@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
 from distdl_ops.worlds.world import DeadlockError, World
-from linop import SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError, ProcessError, SpaceError, of_all
 
 T = TypeVar("T")
 
 
-class AgreementError(ValueError):
+class AgreementError(ProcessError, ValueError):
     """The ranks do not agree; the message says which rank has what, and is the same on all of them."""
 
 
@@ -52,7 +52,7 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
     if len(set(everyone)) > 1:
         raise AgreementError(f"{what}: the ranks disagree. {tell_apart([f for _, f in everyone])}") from failure
     if failure is not None:
-        raise failure
+        raise of_all(failure)
     return value
 
 
@@ -89,7 +89,7 @@ class Line(NamedTuple):
     told: str
 
 
-def inside(what: str, number: int) -> str:
+def inside(what: str, number: int | str) -> str:
     """Return where a rank is: in which operation, and in which of those that its ranks have begun, from one."""
     return f"in {what} (operation {number})"
 
@@ -100,7 +100,11 @@ def overtaken(what: str) -> AgreementError:
 
 
 KINDS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (SpaceError, AgreementError, TimeoutError, DeadlockError, TypeError, ValueError)
+    kind.__name__: kind
+    for kind in (
+        *(SpaceError, AgreementError, ArgumentError, ArgumentTypeError),
+        *(TimeoutError, DeadlockError, TypeError, ValueError),
+    )
 }
 """Errors that are raised on all ranks, by their names."""
 
@@ -113,9 +117,10 @@ def line_of(error: Exception) -> Line:
 
 def raise_found(found: Exception, error: Exception) -> NoReturn:
     """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
-    if str(found) == str(error):
-        raise error from None
-    raise found
+    try:
+        raise of_all(error if str(found) == str(error) else found) from None
+    finally:
+        del found, error  # what is raised refers to this frame, which would keep it
 
 
 def story(lines: Mapping[int, Line]) -> Exception:
@@ -130,6 +135,7 @@ def story(lines: Mapping[int, Line]) -> Exception:
     """
     kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
     if len({line.told for line in lines.values()}) == 1:
-        return KINDS[kind](next(iter(lines.values())).told)
+        return of_all(KINDS[kind](next(iter(lines.values())).told))
     told = tell_apart({rank: line.told for rank, line in lines.items()})
-    return KINDS[kind](f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told)
+    told = f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told
+    return of_all(KINDS[kind](told))

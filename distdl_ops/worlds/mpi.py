@@ -1,25 +1,35 @@
 """MPI ranks, through mpi4py.
 
-Communicators are our own, so that no message of the user's can be taken for one of ours. Sums of few numbers carry
-beside them which operation they belong to; other collectives first compare it. Notices travel on a communicator of
-their own. Waiting polls, so that ranks which share a core let each other run.
+Communicators are our own, so that no message of the user's can be taken for one of ours. All messages of all worlds go
+through one of them, and notices through another; only groups that call MPI's collectives have two more. Sums of few
+numbers carry beside them which operation they belong to; other collectives first compare it. Waiting polls, so that
+ranks which share a core let each other run.
+
+After an error that all ranks have raised, nothing may be under way any more, or a late message would land in memory
+that is used for something else, and a communicator could never be freed. So each rank cancels what it still expects,
+sends a *last* message to every other rank, and receives whatever comes before theirs: messages between two ranks keep
+their order. A collective that some have begun is begun by the others, too, with numbers that nobody looks at.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
+import itertools
 import os
 import pickle
-from collections.abc import Sequence
-from typing import Any, TypeVar, final
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeVar, final
 
 import numpy as np
 from mpi4py import MPI
 
-from distdl_ops.worlds.agreement import AgreementError, inside
+from distdl_ops.worlds.agreement import AgreementError, agreed
 from distdl_ops.worlds.post import Pending, Post, pause
-from distdl_ops.worlds.processes import TURNS, Message, ProcessWorld, key_of, tag_of
-from distdl_ops.worlds.watch import Group, Watch
+from distdl_ops.worlds.processes import Message, ProcessWorld
+from distdl_ops.worlds.watch import Entry, Group, Watch, latest
 from distdl_ops.worlds.world import Traffic, World
 
 T = TypeVar("T")
@@ -30,19 +40,29 @@ EAGER_POLLS = 2000
 NOTICE = 1
 """Tag on the communicator of notices."""
 
+LAST = 0
+"""Tag of the last message before all begin anew; no operation has it."""
+
 FEW = 12
 """How many real numbers are summed together with what they are."""
 
+PRIME = 2_654_435_761
+"""Spreads the sizes of messages over the tags."""
 
-def _stamp(what: str, number: int) -> int:
-    """Return a number that stands for an operation and for its place in the order of operations."""
-    return (key_of(what) + number) % 2**32
+STAMPS = 2**32
+"""How many stamps are told apart where they are compared."""
+
+let_others_run: Callable[[], None] = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
+"""Gives the core to another process; not every system has the first."""
+
+JOB = MPI.Comm.Create_keyval()
+"""Under which a communicator keeps what its worlds share."""
 
 
 def start(communicator: Any, *, timeout: float) -> MPIWorld:
-    """Return the world of all ranks of a communicator. Collective.
+    """Return a world of all ranks of a communicator. Collective.
 
-    When this process ends, the other ranks are told.
+    All worlds of a communicator share connections. When this process ends, the other ranks are told.
 
     Parameters
     ----------
@@ -51,69 +71,208 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     timeout : float
         Seconds after which waiting for other ranks is an error.
     """
-    post, process = _MPIPost(communicator.Dup()), os.getpid()
-    watch = Watch(post, timeout)
+    watch: Watch | None = communicator.Get_attr(JOB)
+    if watch is None:
+        watch = Watch(_MPIPost(communicator))
+        communicator.Set_attr(JOB, watch)
+        atexit.register(_leave, watch, os.getpid())
+    watch.caller.require_thread()
+    watch.worlds += 1
+    world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
+    agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+    return world
 
-    def leave() -> None:
-        if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
-            watch.leave()
 
-    atexit.register(leave)
-    return MPIWorld(post, watch, tuple(range(watch.size)), Traffic(), {})
+def _leave(watch: Watch, process: int) -> None:
+    """Tell all ranks that this one ends."""
+    if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
+        watch.leave()
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+class _Requests(Pending):
+    """Requests of MPI."""
+
+    def __init__(self, requests: list[Any], receives: int = 0) -> None:
+        self.requests, self.receives = requests, receives
+
+    def wait(self, turn: int) -> bool:
+        """Poll for a while, later sleep and poll; see `Pending.wait`."""
+        test, requests = MPI.Request.Testall, self.requests
+        if turn:
+            pause(turn)
+            return bool(test(requests))
+        for _ in range(EAGER_POLLS):
+            if test(requests):
+                return True
+            let_others_run()
+        return False
+
+    def late(self, peers: Sequence[int]) -> Sequence[int]:
+        """Return the peers whose requests are not done, where there is one for each; see `Pending.late`."""
+        if len(peers) != len(self.requests):
+            return peers
+        return [peer for peer, request in zip(peers, self.requests, strict=True) if not request.Test()]
+
+    def abandon(self) -> None:
+        """Do nothing: nobody else waits."""
 
 
 @final
 class _MPIPost(Post):
-    """Carries notices on a communicator of their own."""
+    """Carries notices on a communicator of their own, and has the one for all messages.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+        Of all ranks of the job. Duplicated; collective.
+    """
 
     errors = (MPI.Exception,)
-    kind = "AgreementError"  # messages whose sizes do not fit
+    kind = "AgreementError"
 
     def __init__(self, communicator: Any) -> None:
-        self.rank, self.size, self.communicator = communicator.Get_rank(), communicator.Get_size(), communicator
+        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        self._notices, self.data = communicator.Dup(), communicator.Dup()
         self._sent: list[Any] = []  # requests keep their buffers
+        everyone = tuple(range(self.size))
+        self.collectives = {everyone: Collectives(communicator.Dup(), communicator.Dup())}
 
     def send(self, notice: bytes, rank: int) -> None:
         """Send a notice; see `Post.send`."""
-        self._sent.append(self.communicator.Isend([notice, MPI.BYTE], rank, NOTICE))
+        self._sent = [request for request in self._sent if not request.Test()]
+        self._sent.append(self._notices.Isend([notice, MPI.BYTE], rank, NOTICE))
 
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come; see `Post.receive`."""
         found, status = [], MPI.Status()
-        while (message := self.communicator.Improbe(tag=NOTICE, status=status)) is not None:
+        while (message := self._notices.Improbe(tag=NOTICE, status=status)) is not None:
             notice = bytearray(status.Get_count(MPI.BYTE))
             message.Recv([notice, MPI.BYTE])
             found.append((status.Get_source(), bytes(notice)))
         return found
 
+    def group(self, ranks: Group, meet: Callable[[], None]) -> Collectives:
+        """Return the collectives of some ranks. The first time, all of them meet, and make communicators."""
+        found = self.collectives.get(ranks)
+        if found is None:
+            meet()  # the next call blocks, but not for long: all ranks of the group are here
+            few = self.data.Create_group(self.data.Get_group().Incl(ranks))
+            found = self.collectives[ranks] = Collectives(few, few.Dup())
+        return found
+
+    def begun(self) -> Any:
+        """Return how many collectives each group has begun, and the last of them; see `Post.begun`."""
+        return {
+            (ranks, k): (found.counts[k], tuple(found.last[k]))
+            for ranks, found in self.collectives.items()
+            for k in range(2)
+            if found.counts[k]
+        }
+
+    def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:
+        """Cancel, complete, and receive; see `Post.clear`."""
+        requests = []
+        for pending in unfinished:
+            if isinstance(pending, _Requests):  # not ranks that meet
+                requests += pending.requests
+                for request in pending.requests[: pending.receives]:
+                    if request != MPI.REQUEST_NULL:
+                        request.Cancel()
+        for ranks, found in self.collectives.items():
+            requests += itertools.chain.from_iterable(found.catch_up(k, *latest(begun, (ranks, k))) for k in range(2))
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        requests += [self.data.Isend([b"", MPI.BYTE], rank, LAST) for rank in others]
+        turn, open_ends, status = 0, set(others), MPI.Status()
+        while True:
+            for rank in list(open_ends):
+                while rank in open_ends and self.data.Iprobe(rank, MPI.ANY_TAG, status):
+                    tag, buffer = status.Get_tag(), bytearray(status.Get_count(MPI.BYTE))
+                    requests.append(self.data.Irecv([buffer, MPI.BYTE], rank, tag))
+                    if tag == LAST:
+                        open_ends.remove(rank)
+            if MPI.Request.Testall(requests) and not open_ends:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            turn += 1
+            pause(turn)
+
+
+# -- collectives -------------------------------------------------------------------------------------------------------
+
+
+class Job(NamedTuple):
+    """What a collective is called with on all ranks, buffers aside.
+
+    Attributes
+    ----------
+    name : str
+        Of the method of a communicator.
+    count, dtype
+        Entries of its buffer, and their dtype; of an all-gather, on each rank.
+    root : int
+        Of a broadcast or a reduction.
+    """
+
+    name: str
+    count: Any
+    dtype: str
+    root: int = 0
+
 
 @final
-class _Requests(Pending):
-    """Requests of MPI."""
+class Collectives:
+    """MPI's collectives on a group of ranks.
 
-    def __init__(self, *requests: Any) -> None:
-        self._requests = requests
+    There are two communicators, so that on each of them ranks only meet in collectives of one kind: on the first, those
+    that compare; on the second, sums of few numbers, and what has been compared.
 
-    def wait(self, turn: int) -> bool:
-        """Poll for a while, later sleep and poll; see `Pending.wait`."""
-        test = MPI.Request.Testall
-        if turn:
-            pause(turn)
-            return bool(test(self._requests))
-        for _ in range(EAGER_POLLS):
-            if test(self._requests):
-                return True
-            os.sched_yield()
-        return False
+    Parameters
+    ----------
+    comparing, moving : mpi4py.MPI.Comm
+        Its communicators.
 
-    def late(self, peers: Sequence[int]) -> Sequence[int]:
-        """Return the peers whose requests are not done, where there is one for each; see `Pending.late`."""
-        if len(peers) != len(self._requests):
-            return peers
-        return [peer for peer, request in zip(peers, self._requests, strict=True) if not request.Test()]
+    Attributes
+    ----------
+    counts : list of int
+        How many have begun on each.
+    last : list of deque
+        The last ones. A rank may be two ahead of another: the root of a broadcast need not wait.
+    """
 
-    def abandon(self) -> None:
-        """Do nothing: nobody else waits."""
+    def __init__(self, comparing: Any, moving: Any) -> None:
+        self._communicators = comparing, moving
+        self.counts = [0, 0]
+        self.last: list[deque[Job]] = [deque(maxlen=3), deque(maxlen=3)]
+
+    def begin(self, k: int, job: Job, mine: Any, everyone: Any) -> _Requests:
+        """Begin a collective."""
+        self.counts[k] += 1
+        self.last[k].append(job)
+        start = getattr(self._communicators[k], job.name)
+        if job.name == "Iallreduce":
+            return _Requests([start(mine, everyone, MPI.MAX if k == 0 else MPI.SUM)])
+        if job.name == "Ireduce":
+            return _Requests([start(mine, everyone, MPI.SUM, job.root)])
+        if job.name == "Ibcast":
+            return _Requests([start([mine, MPI.BYTE], job.root)])
+        return _Requests([start(mine, everyone if job.name == "Iallgather" else [everyone, list(job.count)])])
+
+    def catch_up(self, k: int, count: int, last: Sequence[Job]) -> list[Any]:
+        """Begin what another rank has begun, and this one has not."""
+        missed = last[len(last) - (count - self.counts[k]) :] if count > self.counts[k] else ()
+        return [request for job in missed for request in self._join(k, Job(*job)).requests]
+
+    def _join(self, k: int, job: Job) -> _Requests:
+        """Begin a collective with numbers that nobody looks at."""
+        me = self._communicators[k].Get_rank()
+        counts = job.count if job.name == "Iallgatherv" else (job.count,) * self._communicators[k].Get_size()
+        total = sum(counts) if job.name in ("Iallgather", "Iallgatherv") else job.count
+        everyone = None if job.name == "Ireduce" and me != job.root else np.zeros(total, job.dtype)
+        return self.begin(k, job, np.zeros(counts[me], job.dtype), everyone)
 
 
 @final
@@ -121,67 +280,73 @@ class MPIWorld(ProcessWorld):
     """A group of MPI ranks, seen by one of them; see `ProcessWorld`."""
 
     def __init__(
-        self, post: _MPIPost, watch: Watch, group: Group, traffic: Traffic, worlds: dict[Group, World]
+        self, watch: Watch, serial: int, group: Group, timeout: float, traffic: Traffic, worlds: dict[Group, World]
     ) -> None:
-        super().__init__(watch, group, traffic, worlds)
-        self._post = post
-        self._data: Any = None
-        self._control: Any = None
-        self._labels = (MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 2**15 - 1) // TURNS
+        super().__init__(watch, serial, group, timeout, traffic, worlds)
+        assert isinstance(watch.post, _MPIPost)
+        self._post = watch.post
+        self._data = self._post.data
+        self._tags = (MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 2**15 - 1) - 1
 
     def _of(self, group: Group) -> World:
-        return MPIWorld(self._post, self._watch, group, self.traffic, self._worlds)
+        return MPIWorld(self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
 
-    def _connect(self) -> None:
-        """Make communicators. These calls block, but not for long: all ranks of the group are here."""
-        old, everyone = (self._data, self._control), self._post.communicator
-        self._data = everyone.Create_group(everyone.Get_group().Incl(self._group))
-        self._control = self._data.Dup()
-        for communicator in old:
-            if communicator is not None:
-                communicator.Free()
+    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        data, group, tags = self._data, self._group, self._tags
+        requests = [
+            data.Irecv([memory, MPI.BYTE], group[sender], 1 + (stamp + PRIME * memory.nbytes) % tags)
+            for sender, memory in receives
+        ]
+        requests += [
+            data.Isend([memory, MPI.BYTE], group[receiver], 1 + (stamp + PRIME * memory.nbytes) % tags)
+            for receiver, memory in sends
+        ]
+        return _Requests(requests, len(receives))
 
-    def _messages(self, sends: Sequence[Message], receives: Sequence[Message], label: str, number: int) -> Pending:
-        data, tag = self._data, tag_of(label, number, self._labels)
-        requests = [data.Irecv([memory, MPI.BYTE], sender, tag) for sender, memory in receives]
-        requests += [data.Isend([memory, MPI.BYTE], receiver, tag) for receiver, memory in sends]
-        return _Requests(*requests)
+    def _collectives(self, entry: Entry) -> Collectives:
+        """Return the collectives of the group, for an operation."""
+        meet = self._watch.meet
+        return self._post.group(self._group, lambda: meet(self._key, entry, self._timeout))
 
     def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
-        number = self._compare(what)
-        self._wait(_Requests(self._data.Ibcast([memory, MPI.BYTE], root)), what, number)
+        entry = self._compare(what, memory.nbytes)
+        self._run(Job("Ibcast", memory.nbytes, "B", root), memory, None, entry)
 
     def _reduce(self, addend: np.ndarray, total: np.ndarray | None, root: int, what: str) -> None:
-        number = self._compare(what)
-        self._wait(_Requests(self._data.Ireduce(addend, total, MPI.SUM, root)), what, number)
+        entry = self._compare(what, addend.nbytes)
+        self._run(Job("Ireduce", addend.size, addend.dtype.char, root), addend, total, entry)
 
     def _allreduce(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
         if addend.nbytes <= 8 * FEW and addend.dtype.char in "dD":
             self._sum_few(addend, total, what)
         else:
-            number = self._compare(what)
-            self._wait(_Requests(self._data.Iallreduce(addend, total, MPI.SUM)), what, number)
+            entry = self._compare(what, addend.nbytes)
+            self._run(Job("Iallreduce", addend.size, addend.dtype.char), addend, total, entry)
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
         mine = np.frombuffer(pickle.dumps(value), np.uint8)
-        number = self._compare(what)
+        entry = self._compare(what, None)
         sizes = np.zeros(self.size, np.int64)
-        self._wait(_Requests(self._control.Iallgather(np.array([mine.size], np.int64), sizes)), what, number)
+        self._run(Job("Iallgather", 1, "q"), np.array([mine.size], np.int64), sizes, entry)
         gathered = np.empty(int(sizes.sum()), np.uint8)
-        self._wait(_Requests(self._control.Iallgatherv(mine, [gathered, sizes])), what, number)
+        self._run(Job("Iallgatherv", tuple(sizes.tolist()), "B"), mine, gathered, entry)
         ends = np.cumsum(sizes)
         return [pickle.loads(gathered[end - size : end].tobytes()) for size, end in zip(sizes, ends, strict=True)]
 
-    def _compare(self, what: str) -> int:
-        """Begin a collective of which all ranks must say the same; return its number."""
-        number = self._enter(what)
-        stamp = _stamp(what, number)
-        extremes = np.array([stamp, -stamp])
-        self._wait(_Requests(self._control.Iallreduce(MPI.IN_PLACE, extremes, MPI.MAX)), what, number)
+    def _run(self, job: Job, mine: Any, everyone: Any, entry: Entry, k: int = 1) -> None:
+        """Call a collective, and wait."""
+        self._wait(self._collectives(entry).begin(k, job, mine, everyone), entry)
+
+    def _compare(self, what: str, size: int | None) -> Entry:
+        """Begin a collective of which all ranks must say the same."""
+        entry = self._enter(what, size)
+        stamp = self._compared(entry)
+        mine, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
+        self._run(Job("Iallreduce", 2, "q"), mine, extremes, entry, 0)
         if extremes[0] != -extremes[1]:
-            self._watch.fail(AgreementError(inside(what, number)))
-        return number
+            self._disagree(entry)
+        return entry
 
     def _sum_few(self, addend: np.ndarray, total: np.ndarray, what: str) -> None:
         """Sum a few numbers in double precision, and with them what says whether all ranks sum the same.
@@ -189,14 +354,23 @@ class MPIWorld(ProcessWorld):
         Both halves of a stamp and their squares are summed exactly. By the inequality of Cauchy and Schwarz, the sum of
         squares is as small as it can be only when all ranks have the same stamp.
         """
-        number = self._enter(what)
-        high, low = divmod(_stamp(what, number), 2**16)
+        entry = self._enter(what, addend.nbytes)
+        high, low = divmod(self._compared(entry), 2**16)
         few = addend.reshape(-1).view(np.float64)
         mine = np.zeros(FEW + 4)
         mine[: few.size] = few
         mine[FEW:] = high, high * high, low, low * low
         sums = np.empty(FEW + 4)
-        self._wait(_Requests(self._data.Iallreduce(mine, sums, MPI.SUM)), what, number)
+        self._run(Job("Iallreduce", FEW + 4, "d"), mine, sums, entry)
         if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
-            self._watch.fail(AgreementError(inside(what, number)))
+            self._disagree(entry)
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
+
+    def _compared(self, entry: Entry) -> int:
+        """Return what stands for an operation, where ranks compare it."""
+        return hash((entry[4], entry[2])) % STAMPS if entry[2] is not None else entry[4] % STAMPS
+
+    def _disagree(self, entry: Entry) -> NoReturn:
+        """Raise where ranks have said different things."""
+        bytes_each = "" if entry[2] is None else f", with {entry[2]} bytes"
+        self.fail(AgreementError(self._watch.where(self._key, entry) + bytes_each))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 LONGEST_PAUSE = 1e-3
 """Seconds that a rank sleeps between two looks at most."""
@@ -41,6 +42,29 @@ class Post(ABC):
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come since the last call, each with who has sent it."""
 
+    def begun(self) -> Any:
+        """Return what others must know of what this rank has begun, when nothing shall be under way any more."""
+        return None
+
+    @abstractmethod
+    def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:
+        """Let nothing be under way between the ranks any more. All of them call it, and begin nothing meanwhile.
+
+        Parameters
+        ----------
+        unfinished : sequence of Pending
+            The messages of this rank that may be under way. Afterwards nobody touches their buffers.
+        begun : mapping
+            What each rank's `begun` has returned.
+        deadline : float
+            When to give up, by ``time.monotonic``.
+
+        Returns
+        -------
+        bool
+            Whether all came to an end. Otherwise the buffers must be kept.
+        """
+
 
 class Pending(ABC):
     """Messages under way. Abstract."""
@@ -61,4 +85,4 @@ class Pending(ABC):
 
     @abstractmethod
     def abandon(self) -> None:
-        """End all waiting. By then, all ranks have been told."""
+        """End all waiting: this rank will not wait for them any more, and others do not count on them."""

@@ -14,6 +14,7 @@ from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.launchers import Start, started_by
 from distdl_ops.worlds.threads import single_rank
 from distdl_ops.worlds.world import World
+from linop.arguments import checked
 
 ENGINE = "DISTDL_OPS_WORLD"
 """Variable that names the engine: one of `ENGINES`, or ``package.module:function`` which takes the timeout and returns
@@ -36,6 +37,7 @@ TIMEOUT = 1800.0
 """Seconds that a rank waits for another one by default."""
 
 
+@checked
 def world(*, timeout: float | None = None) -> World:
     """Return the world of this process: that of the launcher which has started it, or a single rank.
 

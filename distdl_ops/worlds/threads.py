@@ -21,12 +21,17 @@ import numpy as np
 
 from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story, tell_apart
 from distdl_ops.worlds.buffers import Land, bits, dtype_name, nbytes
+from distdl_ops.worlds.call import Call, Caller, in_call
 from distdl_ops.worlds.rank_state import RankStates
-from distdl_ops.worlds.watch import Log
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
+from linop.arguments import checked
 from linop.arrays import Array
+from linop.errors import ArgumentError, ProcessError, of_all
 
 T = TypeVar("T")
+
+Name = tuple[str, Call | None]
+"""What an operation is called, and the call that it belongs to."""
 
 MOST_RANKS = 1024
 """How many ranks are simulated at most: each is a thread."""
@@ -44,7 +49,7 @@ FAREWELL = 0.1
 """Seconds for which the caller waits for what is left in the end."""
 
 
-class RankFailedError(RuntimeError):
+class RankFailedError(ProcessError, RuntimeError):
     """Raised on a simulated rank when another one failed, so that no rank is left waiting."""
 
 
@@ -52,6 +57,7 @@ class RankInterrupt(BaseException):
     """Raised on a simulated rank that computes when the caller of `simulate` is interrupted."""
 
 
+@checked
 def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     """Run ``main(world)`` on simulated ranks in this process.
 
@@ -90,9 +96,9 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     try:
         size = operator.index(size)
     except TypeError:
-        raise ValueError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
+        raise ArgumentError(f"simulate: the number of ranks must be a whole number, found {size!r}") from None
     if not 1 <= size <= MOST_RANKS:
-        raise ValueError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
+        raise ArgumentError(f"simulate: the number of ranks must be from 1 to {MOST_RANKS}, found {size}")
     simulation = _Simulation(size, RankStates(size))
     everyone = tuple(range(size))
     results: dict[int, T] = {}
@@ -100,7 +106,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
     def run(rank: int) -> None:
         try:
             simulation.begin(rank)
-            world = _ThreadWorld(simulation, everyone, rank, Traffic(), {})
+            world = _ThreadWorld(simulation, everyone, rank, Traffic(), Caller(rank), {})
             results[rank] = simulation.states.run(rank, lambda: main(world))
         except BaseException as error:  # it is raised again below, in the caller's thread
             simulation.fail(rank, error)
@@ -130,7 +136,7 @@ def simulate(size: int, main: Callable[[World], T]) -> list[T]:
 
 def single_rank() -> World:
     """Return a world of one rank, in the calling thread."""
-    return _ThreadWorld(_Simulation(1, None), (0,), 0, Traffic(), {})
+    return _ThreadWorld(_Simulation(1, None), (0,), 0, Traffic(), Caller(0), {})
 
 
 @final
@@ -142,7 +148,7 @@ class _Meeting:
     Attributes
     ----------
     begun : dict
-        Which operation it is for each rank that has begun it: its kind, and what it calls itself.
+        Which operation it is for each rank that has begun it: its kind, what it calls itself, and its call.
     pieces : dict
         What is on its way, by sender and receiver.
     shared : dict
@@ -156,7 +162,7 @@ class _Meeting:
     """
 
     def __init__(self) -> None:
-        self.begun: dict[int, tuple[str, str]] = {}
+        self.begun: dict[int, tuple[str, str, Call | None]] = {}
         self.pieces: dict[tuple[int, int], Any] = {}
         self.shared: dict[int, Any] = {}
         self.awaited: dict[int, list[int]] = {}
@@ -180,7 +186,7 @@ class _Group:
 
     def reset(self) -> None:
         """Forget all operations."""
-        self.logs = {rank: Log() for rank in self.ranks}
+        self.counts = dict.fromkeys(self.ranks, 0)
         self.meetings: dict[int, _Meeting] = {}
 
 
@@ -254,7 +260,8 @@ class _Simulation:
         if not self._ready and self._lines:  # those that wait have to say so
             self._wake([rank for rank in sorted(self._parked) if rank not in self._lines][:1])
         if not self._ready:
-            self._lines = {rank: Line("DeadlockError", told) for rank, told in self._parked.items()}
+            kind = "AgreementError" if len(self._running) == self.size else "DeadlockError"
+            self._lines = {rank: Line(kind, told) for rank, told in self._parked.items()}
             self._settle(None)
         self._turns[self._ready.popleft()].release()
 
@@ -279,27 +286,20 @@ class _Simulation:
             who = "the caller of simulate" if rank is None else f"rank {rank}"
             raise RankFailedError(f"{who} failed: {type(error).__name__}: {error}")
 
-    def _require_own_thread(self, rank: int) -> None:
-        """Raise when a rank is used by a thread that is not its own, by another rank's, say."""
-        if self._states is not None and self._threads[rank] != threading.get_ident():
-            name = threading.current_thread().name
-            raise RuntimeError(
-                f"the world of simulated rank {rank} is used in the thread {name!r}; it is that rank's own"
-            )
-        self._require_no_failure()
-
     # -- operations ----------------------------------------------------------------------------------------------------
 
     def group(self, ranks: tuple[int, ...]) -> _Group:
         """Return what ranks share."""
         return self._groups.setdefault(ranks, _Group(ranks))
 
-    def enter(self, group: _Group, rank: int, kind: str, what: str, pieces: Mapping[int, Any], shared: Any) -> int:
+    def enter(
+        self, group: _Group, rank: int, name: tuple[str, str, Call | None], pieces: Mapping[int, Any], shared: Any
+    ) -> int:
         """Begin an operation, and leave what it sends; return its number."""
-        self._require_own_thread(rank)
-        number = group.logs[rank].enter(what)
+        self._require_no_failure()
+        number = group.counts[rank] = group.counts[rank] + 1
         meeting = group.meetings.setdefault(number, _Meeting())
-        meeting.begun[rank] = kind, what
+        meeting.begun[rank] = name
         meeting.busy += 1
         for receiver, item in pieces.items():
             meeting.pieces[rank, receiver] = item
@@ -310,13 +310,13 @@ class _Simulation:
 
     def meet(self, group: _Group, rank: int, sender: int, number: int) -> _Meeting:
         """Wait until another rank has begun an operation that this one has begun."""
-        self._require_own_thread(rank)
-        meeting, log = group.meetings[number], group.logs[sender]
-        _, what = meeting.begun[rank]
-        if log.count < number:
+        self._require_no_failure()
+        meeting = group.meetings[number]
+        what = in_call(*meeting.begun[rank][1:])
+        if group.counts[sender] < number:
             meeting.awaited.setdefault(sender, []).append(rank)
             self._park(rank, f"waits for rank {sender} in {what}")
-        if log.count < number:  # woken to say what it does
+        if group.counts[sender] < number:  # woken to say what it does
             self.raise_together(rank, Line("", inside(what, number)))
         if meeting.begun.get(sender) != meeting.begun[rank]:
             self.raise_together(rank, Line("AgreementError", inside(what, number)))
@@ -335,7 +335,7 @@ class _Simulation:
         What all ranks have begun and none has ended is no message that went astray: the program has dropped it.
         """
         left = {
-            sender: f"has sent to rank {receiver} {inside(meeting.begun[sender][1], number)}"
+            sender: f"has sent to rank {receiver} {inside(in_call(*meeting.begun[sender][1:]), number)}"
             for group in self._groups.values()
             for number, meeting in group.meetings.items()
             for sender, receiver in meeting.pieces
@@ -350,7 +350,7 @@ class _Simulation:
 
     def raise_together(self, rank: int, line: Line) -> NoReturn:
         """Raise what all ranks raise, when every rank that has not ended has said what it is doing."""
-        self._require_own_thread(rank)
+        self._require_no_failure()
         self._lines[rank] = line
         self._settle(rank)
         if rank not in self._verdicts:
@@ -367,7 +367,7 @@ class _Simulation:
         if self._lines and self._lines.keys() >= self._running:
             ended = {rank: Line("", "has ended") for rank in range(self.size) if rank not in self._lines}
             error = story({**ended, **self._lines})
-            self._verdicts = {rank: type(error)(str(error)) for rank in self._lines}
+            self._verdicts = {rank: of_all(type(error)(str(error))) for rank in self._lines}
             stopped, self._lines = self._lines, {}
             self._wake(sorted(stopped.keys() - {running}))
             self.failures += 1
@@ -421,10 +421,17 @@ class _Operation:
     def __init__(
         self, world: _ThreadWorld, kind: str, what: str, pieces: Mapping[int, Any] | None = None, shared: Any = None
     ) -> None:
-        self.world, self.what, self._group, self._me = world, what, world.group, world.ranks[world.rank]
+        world.caller.require_thread()
+        self.world, self._group, self._me = world, world.group, world.ranks[world.rank]
+        self._name = kind, what, world.caller.call
         sent = {world.ranks[receiver]: item for receiver, item in (pieces or {}).items()}
-        self._number = world.simulation.enter(self._group, self._me, kind, what, sent, shared)
+        self._number = world.simulation.enter(self._group, self._me, self._name, sent, shared)
         self._failures = world.simulation.failures
+
+    @property
+    def what(self) -> str:
+        """What it calls itself, with the call that it belongs to."""
+        return in_call(*self._name[1:])
 
     def take(self, sender: int) -> Any:
         """Wait for the piece from another rank of the group."""
@@ -476,6 +483,7 @@ class _ThreadExchange(Exchange):
 
     def finish(self) -> None:
         """Take the pieces out."""
+        self._operation.world.caller.require_thread()
         for sender, memory, land in self._receives:
             self._operation.land(memory, sender)
             if land is not None:
@@ -497,6 +505,8 @@ class _ThreadWorld(World):
         This one's number in the group.
     traffic : Traffic
         Where to count.
+    caller : Caller
+        This rank's thread.
     worlds : dict
         This rank's worlds by their groups.
     """
@@ -507,12 +517,18 @@ class _ThreadWorld(World):
         ranks: tuple[int, ...],
         rank: int,
         traffic: Traffic,
+        caller: Caller,
         worlds: dict[tuple[int, ...], _ThreadWorld],
     ) -> None:
         self.simulation, self.ranks, self.group = simulation, ranks, simulation.group(ranks)
-        self.rank, self.size, self.traffic = rank, len(ranks), traffic
+        self.rank, self.size, self.traffic, self.caller = rank, len(ranks), traffic, caller
         self._worlds = worlds
         worlds[ranks] = self
+
+    @property
+    def failures(self) -> int:
+        """How often the ranks have raised an error together; see `World.failures`."""
+        return self.simulation.failures
 
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return the world of some of the ranks; see `World.sub`."""
@@ -520,10 +536,13 @@ class _ThreadWorld(World):
         if me not in group:
             return None
         found = self._worlds.get(group)
-        return found or _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self._worlds)
+        if found is None:
+            found = _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self.caller, self._worlds)
+        return found
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
+        self.caller.require_thread()
         try:
             self.simulation.raise_together(self.ranks[self.rank], line_of(error))
         except Exception as found:

@@ -42,6 +42,7 @@ class Workspace:
         block = kept.pop(fitting[-1]) if fitting else arrays.empty((size,), like=like)
         self._out[kind] = self._out.get(kind, 0) + block.shape[0]
         self._most[kind] = max(self._most.get(kind, 0), self._out[kind])
+        self._forget(kind)
         return block
 
     def give_back(self, block: Array) -> None:
@@ -50,8 +51,12 @@ class Workspace:
             return
         kind = _kind(block)
         self._out[kind] -= block.shape[0]
+        self._kept[kind].append(block)
+        self._forget(kind)
+
+    def _forget(self, kind: Any) -> None:
+        """Let the oldest blocks go, until no more is kept and lent than was lent at once."""
         kept = self._kept[kind]
-        kept.append(block)
         while self._out[kind] + sum(old.shape[0] for old in kept) > self._most[kind]:
             kept.pop(0)
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeVar, final
 
 from distdl_ops.worlds.buffers import Lent, addends, bits, hosted
+from distdl_ops.worlds.call import Caller, Number
 from distdl_ops.worlds.workspace import Workspace
 from linop.arrays import Array
+from linop.errors import ProcessError
 
 T = TypeVar("T")
 
 
-class DeadlockError(RuntimeError):
+class DeadlockError(ProcessError, RuntimeError):
     """Ranks wait for messages that nobody will send: the others have ended, or wait as well."""
 
 
@@ -51,7 +53,10 @@ class World(ABC):
 
     Every method but `sub` and `fail` is collective over the ranks of the world: all of them call it, in the same order.
     `what` says in words which operation it is, with everything that must be the same on all ranks; when it differs, or
-    an operation is another one, all ranks raise the same `AgreementError`, and the world can be used again.
+    an operation is another one, or belongs to another call (see `distdl_ops.worlds.call`), or a piece has another size
+    than the buffer that it is for, all ranks raise the same `AgreementError`, and the world can be used again.
+
+    A world belongs to the thread that made it; another one that uses it gets a RuntimeError.
 
     Buffers are arrays of any array API library in row-major order, with entries of the dtypes in
     `distdl_ops.worlds.buffers`. Sums of half precision are made in single precision and rounded once.
@@ -64,6 +69,8 @@ class World(ABC):
         How many ranks there are.
     traffic : Traffic
         What this rank has sent in this world and its sub-worlds.
+    caller : Caller
+        Who uses this world and its sub-worlds: a thread, and the call that it is in.
 
     Examples
     --------
@@ -75,6 +82,19 @@ class World(ABC):
     rank: int
     size: int
     traffic: Traffic
+    caller: Caller
+    _functions: Number = (0, 0)
+
+    @property
+    @abstractmethod
+    def failures(self) -> int:
+        """How often the ranks have raised an error together, and begun anew."""
+
+    def number_function(self) -> Number:
+        """Return the number of a new function: all ranks of the world make their functions in the same order."""
+        failures, count = self._functions
+        self._functions = self.failures, 1 + (count if failures == self.failures else 0)
+        return self._functions
 
     @functools.cached_property
     def workspace(self) -> Workspace:
@@ -105,6 +125,11 @@ class World(ABC):
         error : Exception
             To be raised. Of a type that is built from its message alone.
         """
+
+    @final
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise the error of an argument on all ranks; see `linop.arguments.refuse`."""
+        self.fail(error)
 
     def _memory(self, buffer: Array) -> Lent:
         """Return the memory of a buffer: in the host's, unless an engine carries others as well."""

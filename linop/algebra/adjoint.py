@@ -12,13 +12,16 @@ from __future__ import annotations
 from typing import final
 
 from linop import claims
+from linop.algebra.expression import Expression, Steps, derived
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
+from linop.query import Pieces
 
 
 @final
-class Adjoint(LinearOperator):
+class Adjoint(Expression):
     """The adjoint of `operator` with respect to `Space.dot`, made by ``A.dual``, and by ``A.H`` without weights.
 
     Parameters
@@ -36,26 +39,32 @@ class Adjoint(LinearOperator):
     [[1.0, 0.0], [2.0, 3.0]]
     """
 
+    @checked
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator
+        self._levels = operator._levels + 1
 
     @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.operator,)
+
+    @derived
     def exact(self) -> bool:
         """Exact where the operator is."""
         return self.operator.exact
 
-    @property
+    @derived
     def roundings(self) -> int:
         """As many as the operator's."""
         return self.operator.roundings
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The operator's."""
         return self.operator.gain
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """The operator's, isometry and coisometry exchanged."""
         return claims.mirrored(self.operator.claims)
@@ -64,6 +73,11 @@ class Adjoint(LinearOperator):
     def dual(self) -> LinearOperator:
         """The operator itself."""
         return self.operator
+
+    def _steps(self, x: Vector) -> Steps:
+        if isinstance(self.operator, Expression):
+            return (yield self.operator.dual, x)
+        return self.operator._apply_dual(x)
 
     def _apply(self, x: Vector) -> Vector:
         return self.operator._apply_dual(x)
@@ -74,6 +88,6 @@ class Adjoint(LinearOperator):
     def _key(self) -> tuple[object, ...]:
         return (self.operator,)
 
-    def __str__(self) -> str:
+    def _pieces(self) -> Pieces:
         weighted = self.domain.weighted or self.codomain.weighted
-        return f"{self.operator}.{'dual' if weighted else 'H'}"
+        return self.operator, f".{'dual' if weighted else 'H'}"

@@ -9,22 +9,25 @@ matrix     the matrices, block by block
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import final
 
 from linop import arrays, claims
-from linop.algebra.block_diagonal import require_operators
+from linop.algebra.block_diagonal import listed, require_operators
+from linop.algebra.expression import Expression, Steps, derived, levels_above
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
+from linop.numbers import root_of_squares
 from linop.operator import LinearOperator
 from linop.operators.zero import Zero
+from linop.query import Pieces
 from linop.spaces import Product
 
 
 @final
-class Block(LinearOperator):
+class Block(Expression):
     """Rows of operators, from tuples to tuples.
 
     Parameters
@@ -48,29 +51,34 @@ class Block(LinearOperator):
     (array([3., 3.]), array([1., 1.]))
     """
 
+    @checked
     def __init__(self, rows: Sequence[Sequence[LinearOperator | None]]) -> None:
         filled = _filled([list(row) for row in rows])
         super().__init__(Product(*(A.domain for A in filled[0])), Product(*(row[0].codomain for row in filled)))
         self.rows = filled
+        self._levels = levels_above(self._parts)
 
     @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return tuple(A for row in self.rows for A in row)
+
+    @derived
     def exact(self) -> bool:
         """Exact where every operator is."""
         return all(A.exact for row in self.rows for A in row)
 
-    @property
+    @derived
     def roundings(self) -> int:
         """The most of any operator, and one for each addition."""
         terms = max(len(self.rows), len(self.rows[0])) - 1
         return max(A.roundings for row in self.rows for A in row) + terms
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The root of the sum of their squares."""
-        gains = [A.gain for row in self.rows for A in row]
-        return None if None in gains else math.hypot(*(gain for gain in gains if gain is not None))
+        return root_of_squares([A.gain for A in self._parts])
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """Self-adjoint, where each block is the adjoint of its mirror image."""
         n = len(self.rows)
@@ -81,26 +89,28 @@ class Block(LinearOperator):
         )
         return frozenset({claims.SELF_ADJOINT}) if mirrored else claims.NONE
 
-    @property
+    @derived
     def dual(self) -> Block:
         """The adjoints, transposed."""
         return Block([[A.dual for A in column] for column in zip(*self.rows, strict=True)])
 
-    def _apply(self, x: Vector) -> Vector:
+    def _steps(self, x: Vector) -> Steps:
         results = []
         for row in self.rows:
-            total = row[0]._apply(x[0])
+            total = yield row[0], x[0]
             for A, part in zip(row[1:], x[1:], strict=True):
                 if not isinstance(A, Zero):
-                    total = arrays.add(total, A._apply(part), spent=total is not x[0])
+                    total = arrays.add(total, (yield A, part), spent=total is not x[0])
             results.append(total)
         return tuple(results)
 
     def _key(self) -> tuple[object, ...]:
         return self.rows
 
-    def __str__(self) -> str:
-        return f"Block([{', '.join('[' + ', '.join(map(str, row)) + ']' for row in self.rows)}])"
+    def _pieces(self) -> Pieces:
+        for k, row in enumerate(self.rows):
+            yield from (", [" if k else "Block([[", *listed(row), "]")
+        yield "])"
 
 
 def _filled(rows: list[list[LinearOperator | None]]) -> tuple[tuple[LinearOperator, ...], ...]:

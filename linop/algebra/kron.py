@@ -9,26 +9,29 @@ matrix     the Kronecker product of the matrices
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import numpy as np
 
 from linop import arrays
-from linop.algebra.block_diagonal import require_operators
+from linop.algebra.block_diagonal import listed, require_operators
+from linop.algebra.expression import Expression, Steps, derived, levels_above
 from linop.algebra.scale import scale
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
+from linop.numbers import gain_of
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
+from linop.query import Pieces
 from linop.spaces import Euclidean, Space, Weighted
 from linop.spaces.arrays_only import require_arrays
 
 
 @final
-class Kron(LinearOperator):
+class Kron(Expression):
     """The tensor product of operators, the last one along the last axes.
 
     Each operator is applied with all other axes as its batch; the product of the matrices is never formed.
@@ -53,42 +56,47 @@ class Kron(LinearOperator):
     [[3.0], [6.0]]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("Kron", operators)
         super().__init__(tensor_space(*(A.domain for A in operators)), tensor_space(*(A.codomain for A in operators)))
         self.operators = operators
+        self._levels = levels_above(operators)
 
     @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return self.operators
+
+    @derived
     def exact(self) -> bool:
         """Exact where every operator is."""
         return all(A.exact for A in self.operators)
 
-    @property
+    @derived
     def roundings(self) -> int:
         """The sum over the operators."""
         return sum(A.roundings for A in self.operators)
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The product of the operators'."""
-        gains = [A.gain for A in self.operators]
-        return None if None in gains else math.prod(gain for gain in gains if gain is not None)
+        return gain_of([A.gain for A in self.operators])
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """What every operator claims."""
         return frozenset.intersection(*(A.claims for A in self.operators))
 
-    @property
+    @derived
     def dual(self) -> Kron:
         """The Kronecker product of the adjoints."""
         return Kron(*(A.dual for A in self.operators))
 
-    def _apply(self, x: Array) -> Array:
+    def _steps(self, x: Array) -> Steps:
         batch, fresh = x.ndim - self.domain.ndim, False
         for A in reversed(self.operators):  # each takes the last axes, and puts its result in front of the others
             if not isinstance(A, Identity):
-                x, fresh = A._apply(x), True
+                x, fresh = (yield A, x), True
             turned = A.codomain.ndim
             kept = list(range(batch, x.ndim - turned))
             axes = [*range(batch), *range(x.ndim - turned, x.ndim), *kept]
@@ -98,10 +106,11 @@ class Kron(LinearOperator):
     def _key(self) -> tuple[object, ...]:
         return self.operators
 
-    def __str__(self) -> str:
-        return f"Kron({', '.join(map(str, self.operators))})"
+    def _pieces(self) -> Pieces:
+        return ("Kron(", *listed(self.operators), ")")
 
 
+@checked
 def tensor_space(*spaces: Space) -> Space:
     """Return the tensor product of spaces of arrays: the axes of all, in order; weights multiply.
 

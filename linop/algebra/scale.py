@@ -14,17 +14,21 @@ from typing import final
 import numpy as np
 
 from linop import algebra, arrays, claims
+from linop.algebra.expression import SHALLOW, Expression, Steps, applied, derived
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
+from linop.numbers import gain_of, is_moderate, product
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.operators.zero import Zero
+from linop.query import Pieces
 
 
 @final
-class Scale(LinearOperator):
+class Scale(Expression):
     """A scalar times an operator; ``c * A`` makes it. The smaller one of argument and result is multiplied.
 
     Parameters
@@ -49,6 +53,7 @@ class Scale(LinearOperator):
     (True, [3.0, 3.0])
     """
 
+    @checked
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.scalar = complex(scalar) if isinstance(scalar, complex | np.complexfloating) else float(scalar)
@@ -62,30 +67,35 @@ class Scale(LinearOperator):
                 f"{scalar} * ({operator!r}): in a real space of complex arrays, only the identity is multiplied by a "
                 f"complex number; compose with that"
             )
-        self._first = self.commutes and self.domain.size < self.codomain.size
+        self._levels = operator._levels + 1
+        smaller = self.domain.size < self.codomain.size
+        self._first = smaller and self.commutes and is_moderate(self.scalar, self.codomain)
+
+    @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.operator,)
 
     @property
     def commutes(self) -> bool:
         """Whether every operator commutes with the scalar."""
         return isinstance(self.scalar, float) or self.codomain.field == "complex"
 
-    @property
+    @derived
     def exact(self) -> bool:
         """Exact where the operator is and the scalar has few binary digits."""
         return self.operator.exact and arrays.has_few_digits(np.asarray(self.scalar))
 
-    @property
+    @derived
     def roundings(self) -> int:
         """One more than the operator's."""
         return self.operator.roundings + 1
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The operator's, as often as the scalar says."""
-        gain = self.operator.gain
-        return None if gain is None else abs(self.scalar) * gain
+        return gain_of([float(np.abs(self.scalar)), self.operator.gain])
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """What the scalar leaves of the operator's."""
         kept = {claims.DIAGONAL}
@@ -95,29 +105,41 @@ class Scale(LinearOperator):
             kept |= claims.UNITARY
         return self.operator.claims & kept
 
-    @property
+    @derived
     def dual(self) -> LinearOperator:
         """The conjugate scalar times the adjoint."""
         return scale(self.scalar.conjugate(), self.operator.dual)
 
     def _apply(self, x: Vector) -> Vector:
+        if self._levels > SHALLOW:
+            return applied(self, x)
         if self._first:
             return self.operator._apply(arrays.scale(self.scalar, x))
         return arrays.scale(self.scalar, self.operator._apply(x))
 
+    def _steps(self, x: Vector) -> Steps:
+        if self._first:
+            return (yield self.operator, arrays.scale(self.scalar, x))
+        return arrays.scale(self.scalar, (yield self.operator, x))
+
     def _key(self) -> tuple[object, ...]:
         return (self.scalar, self.operator)
 
-    def __str__(self) -> str:
+    def _pieces(self) -> Pieces:
         scalar = "-" if self.scalar == -1 else f"{self.scalar:g} * "
-        return f"{scalar}({self.operator})" if isinstance(self.operator, Sum) else f"{scalar}{self.operator}"
+        return (scalar, "(", self.operator, ")") if isinstance(self.operator, Sum) else (scalar, self.operator)
 
 
 def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
-    """Return ``scalar * operator``: scalars merged, nothing where the scalar is one, zero where it is zero."""
-    if isinstance(operator, Scale):
-        return scale(scalar * operator.scalar, operator.operator)
+    """Return ``scalar * operator``: scalars merged, nothing where the scalar is one, zero where it is zero.
+
+    Scalars whose product would over- or underflow stay apart.
+    """
     space = operator.codomain
+    if isinstance(operator, Scale):
+        merged = product(scalar, operator.scalar, space)
+        if merged is not None:
+            return scale(merged, operator.operator)
     turns = isinstance(scalar, complex | np.complexfloating) and space.field == "real" and space.dtype.kind == "c"
     if turns and not isinstance(operator, Identity):
         return algebra.compose.compose(Scale(scalar, Identity(space)), operator)

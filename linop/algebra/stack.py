@@ -9,49 +9,55 @@ matrix     VStack: the matrices above each other; HStack: beside each other
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import final
 
 from linop import arrays
-from linop.algebra.block_diagonal import require_operators
+from linop.algebra.block_diagonal import listed, require_operators
+from linop.algebra.expression import Expression, Steps, derived, levels_above
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.errors import SpaceError
+from linop.numbers import root_of_squares
 from linop.operator import LinearOperator
+from linop.query import Pieces
 from linop.spaces import Product
 
 
-class _Stack(LinearOperator):
+class _Stack(Expression):
     """What the two have in common. Abstract."""
 
     operators: tuple[LinearOperator, ...]
+
+    @property
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return self.operators
 
     @property
     @abstractmethod
     def dual(self) -> LinearOperator:
         """The other kind of stack, of the adjoints."""
 
-    @property
+    @derived
     def exact(self) -> bool:
         """Exact where every operator is."""
         return all(A.exact for A in self.operators)
 
-    @property
+    @derived
     def roundings(self) -> int:
         """The most of any operator, and one for each addition."""
         return max(A.roundings for A in self.operators) + len(self.operators) - 1
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The root of the sum of their squares."""
-        gains = [A.gain for A in self.operators]
-        return None if None in gains else math.hypot(*(gain for gain in gains if gain is not None))
+        return root_of_squares([A.gain for A in self.operators])
 
     def _key(self) -> tuple[object, ...]:
         return self.operators
 
-    def __str__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(str, self.operators))})"
+    def _pieces(self) -> Pieces:
+        return (f"{type(self).__name__}(", *listed(self.operators), ")")
 
 
 @final
@@ -77,6 +83,7 @@ class VStack(_Stack):
     (array([1., 1.]), array([2., 3.]))
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("VStack", operators)
         for A in operators:
@@ -84,14 +91,19 @@ class VStack(_Stack):
                 raise SpaceError(f"VStack: expected operators from one domain, found {operators[0]!r} and {A!r}")
         super().__init__(operators[0].domain, Product(*(A.codomain for A in operators)))
         self.operators = operators
+        self._levels = levels_above(operators)
 
-    @property
+    @derived
     def dual(self) -> HStack:
         """The adjoints beside each other."""
         return HStack(*(A.dual for A in self.operators))
 
-    def _apply(self, x: Vector) -> Vector:
-        return tuple(A._apply(x) for A in self.operators)
+    def _steps(self, x: Vector) -> Steps:
+        images = []
+        for A in self.operators:
+            image = yield A, x
+            images.append(image)
+        return tuple(images)
 
 
 @final
@@ -117,6 +129,7 @@ class HStack(_Stack):
     [3.0, 4.0]
     """
 
+    @checked
     def __init__(self, *operators: LinearOperator) -> None:
         require_operators("HStack", operators)
         for A in operators:
@@ -124,14 +137,15 @@ class HStack(_Stack):
                 raise SpaceError(f"HStack: expected operators to one codomain, found {operators[0]!r} and {A!r}")
         super().__init__(Product(*(A.domain for A in operators)), operators[0].codomain)
         self.operators = operators
+        self._levels = levels_above(operators)
 
-    @property
+    @derived
     def dual(self) -> VStack:
         """The adjoints above each other."""
         return VStack(*(A.dual for A in self.operators))
 
-    def _apply(self, x: Vector) -> Vector:
-        total = self.operators[0]._apply(x[0])
+    def _steps(self, x: Vector) -> Steps:
+        total = yield self.operators[0], x[0]
         for A, part in zip(self.operators[1:], x[1:], strict=True):
-            total = arrays.add(total, A._apply(part), spent=total is not x[0])
+            total = arrays.add(total, (yield A, part), spent=total is not x[0])
         return total

@@ -9,18 +9,22 @@ matrix     the sum of the matrices
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 from linop import arrays, claims
+from linop.algebra.expression import SHALLOW, Row, Steps, applied, derived
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.zero import Zero
+from linop.query import PLUS, Pieces
 
 
 @final
-class Sum(LinearOperator):
+class Sum(Row):
     """The sum of two or more operators between the same spaces; ``A + B`` makes it.
 
     Parameters
@@ -42,59 +46,83 @@ class Sum(LinearOperator):
     (True, [2.0, 3.0])
     """
 
+    @checked
     def __init__(self, *terms: LinearOperator) -> None:
         first = terms[0]
         for term in terms[1:]:
-            if (term.domain, term.codomain) != (first.domain, first.codomain):
-                raise SpaceError(f"cannot add {first!r} and {term!r}: the spaces differ")
+            _require_same_spaces(first, term)
         super().__init__(first.domain, first.codomain)
-        self.terms = terms
+        self._hold(terms)
 
     @property
+    def terms(self) -> tuple[LinearOperator, ...]:
+        """The operators that are added, in order."""
+        return self._parts
+
+    @derived
     def exact(self) -> bool:
         """Exact where every term is."""
-        return all(term.exact for term in self.terms)
+        return all(term.exact for term in self._parts)
 
-    @property
+    @derived
     def roundings(self) -> int:
         """The worst term's, and one for each addition."""
-        return max(term.roundings for term in self.terms) + len(self.terms) - 1
+        return max(term.roundings for term in self._parts) + len(self._parts) - 1
 
-    @property
+    @derived
     def gain(self) -> float | None:
         """The sum of the terms'."""
-        gains = [term.gain for term in self.terms]
-        return None if None in gains else sum(gain for gain in gains if gain is not None)
+        gains = [term.gain for term in self._parts]
+        total = math.inf if None in gains else sum(gain for gain in gains if gain is not None)
+        return total if math.isfinite(total) else None
 
-    @property
+    @derived
     def claims(self) -> Claims:
         """Symmetry, positivity and being diagonal, where all terms have it."""
-        return frozenset.intersection(claims.SYMMETRY | {claims.DIAGONAL}, *(term.claims for term in self.terms))
+        return frozenset.intersection(claims.SYMMETRY | {claims.DIAGONAL}, *(term.claims for term in self._parts))
 
-    @property
+    @derived
     def dual(self) -> LinearOperator:
         """The sum of the adjoints."""
-        return Sum(*(term.dual for term in self.terms))
+        return Sum(*(term.dual for term in self._parts))
 
     def _apply(self, x: Vector) -> Vector:
-        total = self.terms[0]._apply(x)
-        for term in self.terms[1:]:
+        if self._levels > SHALLOW:
+            return applied(self, x)
+        terms = self._parts
+        total = terms[0]._apply(x)
+        for term in terms[1:]:
             total = arrays.add(total, term._apply(x), spent=total is not x)
         return total
 
-    def _key(self) -> tuple[object, ...]:
-        return self.terms
+    def _steps(self, x: Vector) -> Steps:
+        total = yield self.first, x
+        for term in self._parts[1:]:
+            total = arrays.add(total, (yield term, x), spent=total is not x)
+        return total
 
-    def __str__(self) -> str:
-        first, *others = map(str, self.terms)
-        return first + "".join(f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in others)
+    def _key(self) -> tuple[object, ...]:
+        return self._parts
+
+    def _pieces(self) -> Pieces:
+        yield self.first
+        for term in self._parts[1:]:
+            yield PLUS
+            yield term
 
 
 def add(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     """Return ``left + right``: flat, without zeros."""
-    total = Sum(left, right)  # raises where the spaces differ
+    _require_same_spaces(left, right)
     if isinstance(left, Zero):
         return right
     if isinstance(right, Zero):
         return left
-    return Sum(*(t for side in total.terms for t in (side.terms if isinstance(side, Sum) else (side,))))
+    return Sum._joined(left, right, left.domain, left.codomain)
+
+
+def _require_same_spaces(first: LinearOperator, term: LinearOperator) -> None:
+    if (first.domain is not term.domain and first.domain != term.domain) or (
+        first.codomain is not term.codomain and first.codomain != term.codomain
+    ):
+        raise SpaceError(f"cannot add {first!r} and {term!r}: the spaces differ")

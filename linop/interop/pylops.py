@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from linop.arguments import checked
+from linop.errors import ArgumentTypeError
 from linop.interop.columns import Columns
 from linop.interop.foreign import ForeignOperator
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
 
 
+@checked
 def to_pylops(operator: LinearOperator) -> Any:
     """Return an operator as PyLops': a map of flattened arrays.
 
@@ -74,6 +77,7 @@ def to_pylops(operator: LinearOperator) -> Any:
     )
 
 
+@checked
 def from_pylops(operator: Any, domain: Space | None = None, codomain: Space | None = None) -> LinearOperator:
     """Return an operator of PyLops' as one of ours.
 
@@ -112,10 +116,10 @@ def from_pylops(operator: Any, domain: Space | None = None, codomain: Space | No
     """
     pylops = _pylops("from_pylops")
     if not isinstance(operator, pylops.LinearOperator):
-        raise TypeError(f"from_pylops: expected a pylops.LinearOperator, found {type(operator).__name__}")
+        raise ArgumentTypeError(f"from_pylops: expected a pylops.LinearOperator, found {type(operator).__name__}")
     for space in (domain, codomain):
         if not isinstance(space, Space | None):
-            raise TypeError(f"from_pylops: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"from_pylops: expected a Space, found {space!r}")
     given = getattr(operator, "linop", None)
     if isinstance(given, LinearOperator) and domain in (None, given.domain) and codomain in (None, given.codomain):
         return given

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from linop.arguments import checked
+from linop.errors import ArgumentTypeError
 from linop.interop.columns import Columns
 from linop.interop.foreign import ForeignOperator
 from linop.operator import LinearOperator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import scipy.sparse.linalg
 
 
+@checked
 def to_scipy(operator: LinearOperator) -> scipy.sparse.linalg.LinearOperator[Any]:
     """Return an operator as SciPy's: a map of coordinates.
 
@@ -61,6 +64,7 @@ def to_scipy(operator: LinearOperator) -> scipy.sparse.linalg.LinearOperator[Any
     return found  # type: ignore[no-any-return]
 
 
+@checked
 def from_scipy(
     operator: Any,
     domain: Space | None = None,
@@ -114,10 +118,10 @@ def from_scipy(
     try:
         found: Any = aslinearoperator(operator)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"from_scipy: expected what SciPy takes for an operator, found {operator!r}") from error
+        raise ArgumentTypeError(f"from_scipy: expected what SciPy takes for an operator, found {operator!r}") from error
     for space in (domain, codomain):
         if not isinstance(space, Space | None):
-            raise TypeError(f"from_scipy: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"from_scipy: expected a Space, found {space!r}")
     rows, columns = found.shape
     dtype = np.dtype(found.dtype) if np.dtype(found.dtype).kind in "fc" else np.dtype(np.float64)
     domain = _like(codomain, columns, dtype) if domain is None else domain

@@ -9,7 +9,6 @@ matrix     circulant, with first column c; block circulant with circulant blocks
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any, final
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -63,6 +63,7 @@ class Circulant(LinearOperator):
     [1.0, 0.0, 2.0]
     """
 
+    @checked
     def __init__(self, column: npt.ArrayLike, domain: Space | None = None, *, codomain: Space | None = None) -> None:
         found = np.asarray(column)
         if found.dtype.kind in "biu":
@@ -149,8 +150,9 @@ class Circulant(LinearOperator):
 
     def _of(self, spectrum: np.ndarray, domain: Space, codomain: Space) -> Circulant:
         """Return the circulant with these eigenvalues."""
-        other = copy.copy(self)
-        other.domain, other.codomain = domain, codomain
+        other = object.__new__(Circulant)
+        LinearOperator.__init__(other, domain, codomain)
+        other._real = self._real
         other._keep(spectrum)
         return other
 

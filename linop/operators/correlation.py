@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -83,6 +84,7 @@ class Correlation(LinearOperator):
     Euclidean((8, 16, 16), float64)
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,
@@ -198,6 +200,7 @@ class Correlation(LinearOperator):
         return f"Correlation({'x'.join(map(str, self.kernel.shape))})"
 
 
+@checked
 def Convolution(
     domain: Space,
     kernel: npt.ArrayLike,

@@ -13,6 +13,7 @@ import math
 from typing import final
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -45,6 +46,7 @@ class CumulativeSum(LinearOperator):
     ([1.0, 3.0, 6.0], [6.0, 5.0, 3.0])
     """
 
+    @checked
     def __init__(self, domain: Space, axis: int = -1) -> None:
         require_arrays("CumulativeSum", domain)
         if axis not in range(-domain.ndim, domain.ndim):
@@ -72,7 +74,11 @@ class CumulativeSum(LinearOperator):
         return 1 / (2 * math.sin(math.pi / (4 * self.domain.shape[self.axis] + 2)))
 
     def _apply(self, x: Array) -> Array:
-        return arrays.namespace(x).cumulative_sum(x, axis=self.axis, dtype=x.dtype)
+        xp = arrays.namespace(x)
+        if xp.isdtype(x.dtype, "integral"):
+            return xp.cumulative_sum(x, axis=self.axis, dtype=x.dtype)
+        # In double precision: in single, 2^24 ones would be all that a sum could hold.
+        return xp.astype(xp.cumulative_sum(arrays.wide(x), axis=self.axis), x.dtype, copy=False)
 
     def _apply_dual(self, y: Array) -> Array:
         xp = arrays.namespace(y)

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -45,6 +47,7 @@ class Diagonal(LinearOperator):
     [3.0, 8.0]
     """
 
+    @checked
     def __init__(self, entries: npt.ArrayLike, space: Space | None = None) -> None:
         found = np.array(entries)
         if found.dtype.kind in "biu":
@@ -52,6 +55,7 @@ class Diagonal(LinearOperator):
         if found.dtype.kind not in "fc":
             raise SpaceError(f"Diagonal: expected numbers, found {found.dtype}")
         space = Euclidean(found.shape, found.dtype) if space is None else space
+        require_one_process("Diagonal", space)
         if found.dtype.kind == "c" and space.dtype.kind != "c":
             raise SpaceError(f"Diagonal of {found.dtype} : {space} -> {space}: the arrays must be complex")
         if not np.all(np.isfinite(found)):

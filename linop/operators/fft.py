@@ -20,6 +20,7 @@ from typing import Literal, final
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -74,6 +75,7 @@ class FFT(LinearOperator):
     [4.0, 8.0, 12.0, 16.0]
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,

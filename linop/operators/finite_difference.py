@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.correlation import Correlation
@@ -32,6 +33,7 @@ Scheme = Literal["forward", "backward", "central"]
 Boundary = Literal["valid", "zero", "periodic", "reflect", "edge"]
 
 
+@checked
 def FiniteDifference(
     domain: Space,
     axis: int = -1,

@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.batches import for_each
 from linop.operator import LinearOperator
@@ -49,6 +50,7 @@ class FunctionOperator(LinearOperator):
     True
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -56,6 +57,7 @@ class Functional(LinearOperator):
     Functional([1.0, 2.0]) : Euclidean((2,), float64) -> Euclidean((), float64)
     """
 
+    @checked
     def __init__(self, vector: npt.ArrayLike, domain: Space | None = None, *, codomain: Space | None = None) -> None:
         found = np.array(vector)
         if found.dtype.kind in "biu":

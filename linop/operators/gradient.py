@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from linop.algebra.stack import VStack
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.finite_difference import Boundary, FiniteDifference, Scheme
@@ -19,6 +20,7 @@ from linop.spaces import Product, Space
 from linop.spaces.arrays_only import require_arrays
 
 
+@checked
 def Gradient(
     domain: Space,
     *,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -35,6 +36,7 @@ class Identity(LinearOperator):
     True
     """
 
+    @checked
     def __init__(self, space: Space) -> None:
         super().__init__(space, space)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -46,6 +47,7 @@ class ImaginaryPart(LinearOperator):
     [2.0, -4.0]
     """
 
+    @checked
     def __init__(self, domain: Space, codomain: Space | None = None) -> None:
         require_real_space_of_complex("ImaginaryPart", domain)
         real = domain.coordinate_dtype

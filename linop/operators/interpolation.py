@@ -20,7 +20,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from linop.errors import SpaceError
+from linop.arguments import checked
+from linop.errors import ArgumentError, SpaceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.restriction import Restriction
@@ -35,6 +36,7 @@ Outside = Literal["error", "zero", "edge"]
 """What becomes of points that lie outside the grid."""
 
 
+@checked
 def Interpolation(
     domain: Space,
     points: npt.ArrayLike,
@@ -127,7 +129,7 @@ def weighted_sum(taken: LinearOperator, weights: np.ndarray, axis: int, codomain
 def check_method(name: str, method: str) -> None:
     """Raise unless this is a method of interpolation."""
     if method not in get_args(Method):
-        raise ValueError(f"{name}: expected a method among {get_args(Method)}, found {method!r}")
+        raise ArgumentError(f"{name}: expected a method among {get_args(Method)}, found {method!r}")
 
 
 def _checked_points(domain: Space, points: npt.ArrayLike, outside: str) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +138,7 @@ def _checked_points(domain: Space, points: npt.ArrayLike, outside: str) -> tuple
     Points outside are moved to the edge, and count as inside where values are taken there.
     """
     if outside not in get_args(Outside):
-        raise ValueError(f"Interpolation: expected outside to be among {get_args(Outside)}, found {outside!r}")
+        raise ArgumentError(f"Interpolation: expected outside to be among {get_args(Outside)}, found {outside!r}")
     given = np.asarray(points)
     if domain.ndim == 0 or given.ndim == 0 or given.shape[-1] != domain.ndim or given.dtype.kind not in "iuf":
         raise SpaceError(

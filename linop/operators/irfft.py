@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
@@ -22,6 +23,7 @@ from linop.spaces import Space
 from linop.spaces.arrays_only import require_real_space_of_complex, resolve_codomain
 
 
+@checked
 def IRFFT(
     domain: Space,
     length: int | None = None,

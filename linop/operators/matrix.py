@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -48,15 +50,19 @@ class Matrix(LinearOperator):
     [2.0, 3.0]
     """
 
+    @checked
     def __init__(self, entries: npt.ArrayLike, domain: Space | None = None, codomain: Space | None = None) -> None:
         found = np.array(entries)
         if found.dtype.kind in "biu":
             found = found.astype(np.float64)
         if found.ndim != 2 or found.dtype.kind not in "fc":
-            raise SpaceError(f"Matrix: expected a matrix of numbers, found shape {found.shape} of {found.dtype}")
+            raise ArgumentError(
+                f"Matrix: expected entries to be a matrix of numbers, found shape {found.shape} of {found.dtype}"
+            )
         rows, columns = found.shape
         domain = Euclidean(columns, found.dtype) if domain is None else domain
         codomain = Euclidean(rows, found.dtype) if codomain is None else codomain
+        require_one_process("Matrix", domain, codomain)
         if found.shape != (codomain.size, domain.size):
             raise SpaceError(
                 f"Matrix : {domain} -> {codomain}: expected {codomain.size} rows and {domain.size} columns, "

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.functional import Functional
@@ -19,6 +20,7 @@ from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_arrays
 
 
+@checked
 def Outer(
     u: npt.ArrayLike, v: npt.ArrayLike, codomain: Space | None = None, domain: Space | None = None
 ) -> LinearOperator:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -69,6 +70,7 @@ class Padding(LinearOperator):
     [0.0, 1.0, 2.0, 0.0]
     """
 
+    @checked
     def __init__(
         self, domain: Space, width: npt.ArrayLike, *, mode: str = "zero", codomain: Space | None = None
     ) -> None:

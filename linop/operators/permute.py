@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -52,6 +53,7 @@ class Permute(LinearOperator):
     True
     """
 
+    @checked
     def __init__(self, domain: Space, axes: Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Permute", domain)
         expected = SpaceError(f"Permute : {domain}: expected each of its {domain.ndim} axes once, found {axes!r}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -46,6 +47,7 @@ class RealPart(LinearOperator):
     [(1+0j), (3+0j)]
     """
 
+    @checked
     def __init__(self, domain: Space, codomain: Space | None = None) -> None:
         require_real_space_of_complex("RealPart", domain)
         super().__init__(domain, resolve_codomain("RealPart", domain, codomain, domain.shape, domain.coordinate_dtype))

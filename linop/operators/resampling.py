@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
@@ -24,6 +25,7 @@ from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
 
+@checked
 def Resampling(
     domain: Space, shape: int | tuple[int, ...], *, method: Method = "linear", codomain: Space | None = None
 ) -> LinearOperator:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -53,6 +54,7 @@ class Reshape(LinearOperator):
     True
     """
 
+    @checked
     def __init__(self, domain: Space, shape: int | Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Reshape", domain)
         found = _resolved(domain, shape)

@@ -15,6 +15,7 @@ from typing import Any, final
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -56,6 +57,7 @@ class Restriction(LinearOperator):
     [1.0, 5.0]
     """
 
+    @checked
     def __init__(self, domain: Space, index: Any, *, codomain: Space | None = None) -> None:
         require_arrays("Restriction", domain)
         self._text = f"Restriction[{_written(index)}]"

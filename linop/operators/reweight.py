@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -45,6 +46,7 @@ class Reweight(LinearOperator):
     ([1.0, 1.0], [1.0, 4.0])
     """
 
+    @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
         if domain.unweighted != codomain.unweighted:
             raise SpaceError(f"Reweight : {domain} -> {codomain}: the two spaces must have the same vectors")
@@ -82,6 +84,7 @@ class Reweight(LinearOperator):
         return (self.domain, self.codomain)
 
 
+@checked
 def reweight(operator: LinearOperator, domain: Space, codomain: Space) -> LinearOperator:
     """Return the same map of coordinates between spaces with other weights; its ``H`` follows theirs.
 

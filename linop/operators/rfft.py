@@ -21,6 +21,7 @@ from typing import final
 import numpy as np
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -76,6 +77,7 @@ class RFFT(LinearOperator):
     [0.0, -1.0, 0.0, 1.0]
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,

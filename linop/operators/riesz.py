@@ -14,6 +14,7 @@ from typing import final
 import numpy as np
 
 from linop import claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -42,6 +43,7 @@ class Riesz(LinearOperator):
     Identity : Weighted(Euclidean((2,), float64), [1.0, 4.0]) -> Weighted(Euclidean((2,), float64), [1.0, 4.0])
     """
 
+    @checked
     def __init__(self, space: Space, *, inverted: bool = False) -> None:
         super().__init__(space, space)
         self.inverted = inverted

@@ -15,11 +15,13 @@ from typing import Any, final
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import checked, show
 from linop.arrays import Vector
 from linop.claims import Claims
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, ArgumentTypeError, SpaceError
 from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
+from linop.spaces.arrays_only import require_one_process
 
 
 @final
@@ -55,20 +57,26 @@ class SparseMatrix(LinearOperator):
     SparseMatrix(3x2, 4 entries) : Euclidean((2,), float64) -> Euclidean((3,), float64)
     """
 
+    @checked
     def __init__(self, entries: Any, domain: Space | None = None, codomain: Space | None = None) -> None:
         from scipy.sparse import csr_array, issparse
 
         if not issparse(entries):
-            raise TypeError(f"SparseMatrix: expected a scipy.sparse array or matrix, found {type(entries).__name__}")
+            raise ArgumentTypeError(
+                f"SparseMatrix: expected entries to be a scipy.sparse array or matrix, found {show(entries)}"
+            )
         given: Any = entries
         if given.ndim != 2 or given.dtype.kind not in "biufc":
-            raise SpaceError(f"SparseMatrix: expected a matrix of numbers, found shape {given.shape} of {given.dtype}")
+            raise ArgumentError(
+                f"SparseMatrix: expected entries to be a matrix of numbers, found shape {given.shape} of {given.dtype}"
+            )
         found: Any = csr_array(given, dtype=np.float64 if given.dtype.kind in "biu" else None, copy=True)
         found.sum_duplicates()
         found.eliminate_zeros()
         rows, columns = found.shape
         domain = Euclidean(columns, found.dtype) if domain is None else domain
         codomain = Euclidean(rows, found.dtype) if codomain is None else codomain
+        require_one_process("SparseMatrix", domain, codomain)
         if found.shape != (codomain.size, domain.size):
             raise SpaceError(
                 f"SparseMatrix : {domain} -> {codomain}: expected {codomain.size} rows and {domain.size} columns, "

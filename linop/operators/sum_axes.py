@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -52,6 +53,7 @@ class SumAxes(LinearOperator):
     [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
     """
 
+    @checked
     def __init__(
         self, domain: Space, axes: int | tuple[int, ...] | None = None, *, codomain: Space | None = None
     ) -> None:
@@ -103,6 +105,7 @@ class SumAxes(LinearOperator):
         return f"SumAxes(axes={self.axes})"
 
 
+@checked
 def Mean(domain: Space, axes: int | tuple[int, ...] | None = None, *, codomain: Space | None = None) -> LinearOperator:
     """Return the map that averages an array over some of its axes: the sum over the number of terms.
 

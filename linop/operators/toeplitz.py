@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
@@ -23,6 +24,7 @@ from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
 
+@checked
 def Toeplitz(
     column: npt.ArrayLike,
     row: npt.ArrayLike | None = None,

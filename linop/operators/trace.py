@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.restriction import Restriction
@@ -19,6 +20,7 @@ from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
 
+@checked
 def Trace(domain: Space, *, codomain: Space | None = None) -> LinearOperator:
     """Return the trace of square matrices: the sum over their diagonal, taken out.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import final
 
 from linop import claims
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -35,6 +36,7 @@ class Zero(LinearOperator):
     [0.0, 0.0, 0.0]
     """
 
+    @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
         super().__init__(domain, codomain)
 

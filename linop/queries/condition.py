@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from linop import arrays
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
+from linop.arguments import Positive, checked
 from linop.arrays import Vector
 from linop.errors import ConvergenceError
 from linop.inverse import Inverse
@@ -29,12 +29,14 @@ from linop.operator import LinearOperator
 from linop.queries.claims import is_isometry
 from linop.queries.norm import is_known_everywhere, moduli
 from linop.queries.seeds import stream
+from linop.query import Answer, query
 from linop.solve.loop import normalised
 from linop.spaces import Seed, Space
 
 
-@singledispatch
-def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed: Seed = 0) -> float:
+@checked
+@query
+def condition_estimate(operator: LinearOperator, *, iterations: Positive = 100, seed: Seed = 0) -> float:
     """Estimate the condition number: the ratio of the largest and the smallest singular value.
 
     With respect to the inner products of the spaces. Between spaces of different sizes, there are as many singular
@@ -54,7 +56,8 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
     -------
     float
         *Never more than the condition number*, but for rounding; and all of it, when there are as many steps as
-        coordinates. Infinite above ``1 / eps`` of the precision: such an operator cannot be told from a singular one.
+        coordinates. Infinite where the smallest singular value is no more than what rounding makes of zero, ``8 (1 +
+        sqrt(d)) eps`` of the largest for d roundings (``eps``, where it is exact): nothing tells it from zero.
 
     Raises
     ------
@@ -70,36 +73,36 @@ def condition_estimate(operator: LinearOperator, *, iterations: int = 100, seed:
     known = is_isometry(operator) or is_isometry(operator.H)
     if 0 in (operator.domain.size, operator.codomain.size) or is_known_everywhere(operator.domain, known):
         return 1.0
-    if iterations < 1:
-        raise ValueError(f"condition_estimate of {operator!r}: expected one iteration or more, found {iterations}")
-    values = moduli(operator)
+    values, noise = moduli(operator), float(np.finfo(operator.domain.dtype).eps)
     if values is None:
         wide = operator.domain.size > operator.codomain.size
         values = _singular_values(operator.H if wide else operator, iterations, seed)
-    eps = np.finfo(operator.domain.dtype).eps
-    return float(values.max() / values.min()) if values.min() > eps * values.max() else math.inf
+        noise *= 8 * (1 + math.sqrt(max(operator.roundings, values.size)))
+    return float(values.max() / values.min()) if values.min() > noise * values.max() else math.inf
 
 
 @condition_estimate.register
-def _(operator: Scale, **options: Any) -> float:
+def _(operator: Scale, **options: Any) -> Answer[float]:
     if not operator.commutes or operator.scalar == 0:
-        answer: Callable[..., float] = condition_estimate.dispatch(LinearOperator)
-        return answer(operator, **options)
-    return condition_estimate(operator.operator, **options)
+        return _unknown(operator, **options)
+    return (yield operator.operator)
 
 
 @condition_estimate.register
-def _(operator: Inverse, **options: Any) -> float:
-    return condition_estimate(operator.operator, **options)
+def _(operator: Inverse, **options: Any) -> Answer[float]:  # noqa: ARG001  (those of the operator, too)
+    return (yield operator.operator)
 
 
 @condition_estimate.register
-def _(operator: Kron, **options: Any) -> float:
+def _(operator: Kron, **options: Any) -> Answer[float]:
     """Singular values multiply, unless there are more of the product: of a tall operator with a wide one."""
     sizes = [(A.domain.size, A.codomain.size) for A in operator.operators]
-    if all(n <= m for n, m in sizes) or all(n >= m for n, m in sizes):
-        return math.prod(condition_estimate(A, **options) for A in operator.operators)
-    return _unknown(operator, **options)
+    if not (all(n <= m for n, m in sizes) or all(n >= m for n, m in sizes)):
+        return _unknown(operator, **options)
+    found = 1.0
+    for A in operator.operators:
+        found *= yield A
+    return found
 
 
 def _unknown(operator: LinearOperator, **options: Any) -> float:

@@ -25,6 +25,7 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
 from linop.operators.circulant import Circulant
@@ -42,12 +43,14 @@ from linop.operators.sparse_matrix import SparseMatrix
 from linop.operators.sum_axes import SumAxes
 from linop.operators.zero import Zero
 from linop.queries.parts import parts
+from linop.query import Answer, query
 from linop.spaces import Product, Space, Weighted
 
 OPERATIONS_PER_BYTE = 8
 """How many operations take as long as moving one byte: what machines are balanced for, give or take a factor of two."""
 
 
+@checked
 @dataclass(frozen=True)
 class Cost:
     """A number of operations, and of bytes moved to or from memory. Costs add up, and can be compared.
@@ -95,7 +98,8 @@ class Cost:
         return (self.time, self.bytes) <= (other.time, other.bytes) if isinstance(other, Cost) else NotImplemented
 
 
-@singledispatch
+@checked
+@query
 def cost(operator: LinearOperator) -> Cost:
     """Return what one application to one vector costs.
 
@@ -130,51 +134,52 @@ def cost(operator: LinearOperator) -> Cost:
 
 
 @cost.register
-def _(operator: Compose | Adjoint | BlockDiagonal | VStack) -> Cost:
-    """Nothing but the parts."""
-    return _total(map(cost, parts(operator)))
-
-
-@cost.register
-def _(operator: Sum | HStack) -> Cost:
-    terms = parts(operator)
-    return _total(map(cost, terms)) + (len(terms) - 1) * _addition(operator.codomain)
-
-
-@cost.register
-def _(operator: Block) -> Cost:
-    """In a row, zeros that are not the first are passed over."""
-    total = Cost()
-    for row in operator.rows:
-        others = [A for A in row[1:] if not isinstance(A, Zero)]
-        total += _total(map(cost, [row[0], *others])) + len(others) * _addition(row[0].codomain)
+def _(operator: Compose | Adjoint | BlockDiagonal | VStack | Sum | HStack) -> Answer[Cost]:
+    """Count the parts, and the additions."""
+    inside = parts(operator)
+    additions = len(inside) - 1 if isinstance(operator, Sum | HStack) else 0
+    total = additions * _addition(operator.codomain)
+    for part in inside:
+        total += yield part
     return total
 
 
 @cost.register
-def _(operator: Scale) -> Cost:
-    sides = (operator.codomain, operator.domain) if operator.commutes else (operator.codomain,)
-    space = min(sides, key=_reals)  # argument or result is multiplied, whichever is smaller
-    times = 3 if isinstance(operator.scalar, complex) else 1
-    return cost(operator.operator) + Cost(times * _reals(space), 2 * _bytes(space))
+def _(operator: Block) -> Answer[Cost]:
+    """In a row, zeros that are not the first are passed over."""
+    total = Cost()
+    for row in operator.rows:
+        for k, A in enumerate(row):
+            if k == 0 or not isinstance(A, Zero):
+                total += yield A
+                total += min(k, 1) * _addition(A.codomain)
+    return total
 
 
 @cost.register
-def _(operator: Kron) -> Cost:
+def _(operator: Scale) -> Answer[Cost]:
+    sides = (operator.codomain, operator.domain) if operator.commutes else (operator.codomain,)
+    space = min(sides, key=_reals)  # argument or result is multiplied, whichever is smaller
+    times = 3 if isinstance(operator.scalar, complex) else 1
+    return (yield operator.operator) + Cost(times * _reals(space), 2 * _bytes(space))
+
+
+@cost.register
+def _(operator: Kron) -> Answer[Cost]:
     """Each operator is applied to all other axes as its batch; at last, the result is copied."""
     done, todo = 1, math.prod(A.domain.size for A in operator.operators)
     total = Cost(0, 2 * _bytes(operator.codomain))
     for A in reversed(operator.operators):
         others = done * (todo // max(A.domain.size, 1))
-        total += others * cost(A)
+        total += others * (yield A)
         done, todo = done * A.codomain.size, todo // max(A.domain.size, 1)
     return total
 
 
 @cost.register
-def _(operator: Inverse) -> Cost:
+def _(operator: Inverse) -> Answer[Cost]:
     """Count one step for each coordinate, enough without rounding: A, A* and ten vector operations."""
-    step = 2 * cost(operator.operator) + 10 * _addition(operator.domain)
+    step = 2 * (yield operator.operator) + 10 * _addition(operator.domain)
     return max(operator.domain.size, 1) * step
 
 

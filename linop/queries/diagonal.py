@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce, singledispatch
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from linop.algebra.compose import Compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Vector
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
@@ -25,13 +25,15 @@ from linop.operators.riesz import Riesz
 from linop.operators.sparse_matrix import SparseMatrix
 from linop.queries.claims import is_diagonal
 from linop.queries.weights import is_real_of_complex
+from linop.query import Answer, query
 from linop.spaces import Space
 
 BLOCK = 2**20
 """How many coordinates the vectors of one block have together, at most (of a single one, as many as it has)."""
 
 
-@singledispatch
+@checked
+@query
 def diagonal(operator: LinearOperator) -> np.ndarray:
     """Return the diagonal of the matrix of an operator, in the coordinates of its space.
 
@@ -130,29 +132,33 @@ def ones(space: Space) -> Vector:
 
 
 @diagonal.register
-def _(operator: Sum) -> np.ndarray:
-    return reduce(np.add, map(diagonal, operator.terms))
+def _(operator: Sum) -> Answer[np.ndarray]:
+    total = yield operator.first
+    for term in operator.terms[1:]:
+        total = total + (yield term)
+    return total
 
 
 @diagonal.register
-def _(operator: Scale) -> np.ndarray:
-    if operator.commutes:
-        return np.asarray(operator.scalar * diagonal(operator.operator))
-    return _by_basis(operator)
+def _(operator: Scale) -> Answer[np.ndarray]:
+    return np.asarray(operator.scalar * (yield operator.operator)) if operator.commutes else _by_basis(operator)
 
 
 @diagonal.register
-def _(operator: Adjoint) -> np.ndarray:
-    return diagonal(operator.operator).conj()
+def _(operator: Adjoint) -> Answer[np.ndarray]:
+    return (yield operator.operator).conj()
 
 
 @diagonal.register
-def _(operator: Compose) -> np.ndarray:
+def _(operator: Compose) -> Answer[np.ndarray]:
     """Diagonals to the left and the right of one other operator multiply its diagonal."""
     require_square("diagonal", operator)
-    if sum(not acts_on_coordinates(factor) for factor in operator.factors) <= 1:
-        return reduce(np.multiply, map(diagonal, operator.factors))
-    return _by_basis(operator)
+    if sum(not acts_on_coordinates(factor) for factor in operator.factors) > 1:
+        return _by_basis(operator)
+    found = yield operator.first
+    for factor in operator.factors[1:]:
+        found = found * (yield factor)
+    return found
 
 
 @diagonal.register
@@ -162,22 +168,38 @@ def _(operator: Matrix | SparseMatrix) -> np.ndarray:
 
 
 @diagonal.register
-def _(operator: BlockDiagonal) -> np.ndarray:
+def _(operator: BlockDiagonal | Block) -> Answer[np.ndarray]:
     require_square("diagonal", operator)
-    return np.concatenate([diagonal(block) for block in operator.operators])
+    entries = []
+    for block in on_the_diagonal(operator):
+        part = yield block
+        entries.append(part)
+    return np.concatenate(entries)
+
+
+def on_the_diagonal(operator: BlockDiagonal | Block) -> tuple[LinearOperator, ...]:
+    """Return the blocks from a part of a tuple to the same part.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> D, E = Diagonal([1.0]), Diagonal([2.0])
+    >>> on_the_diagonal(Block([[D, None], [None, E]])) == (D, E)
+    True
+    """
+    if isinstance(operator, BlockDiagonal):
+        return operator.operators
+    return tuple(row[i] for i, row in enumerate(operator.rows))
 
 
 @diagonal.register
-def _(operator: Block) -> np.ndarray:
-    require_square("diagonal", operator)
-    return np.concatenate([diagonal(row[i]) for i, row in enumerate(operator.rows)])
-
-
-@diagonal.register
-def _(operator: Kron) -> np.ndarray:
-    if all(A.domain.unweighted == A.codomain.unweighted for A in operator.operators):
-        return reduce(np.kron, map(diagonal, operator.operators))
-    return _by_basis(operator)
+def _(operator: Kron) -> Answer[np.ndarray]:
+    if any(A.domain.unweighted != A.codomain.unweighted for A in operator.operators):
+        return _by_basis(operator)
+    found = yield operator.operators[0]
+    for A in operator.operators[1:]:
+        found = np.kron(found, (yield A))
+    return found
 
 
 def _by_basis(operator: LinearOperator) -> np.ndarray:

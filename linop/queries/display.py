@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 
+from linop.arguments import checked
 from linop.operator import LinearOperator
 from linop.queries.latex import latex
 from linop.queries.tree import tree
 
 
+@checked
 def notebook(operator: LinearOperator) -> dict[str, str]:
     r"""Return what Jupyter may show for an operator, by media type; the front end takes the richest that it can.
 

@@ -15,22 +15,24 @@ coordinates.
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import Any, Literal
 
 from linop import arrays
 from linop.algebra.scale import Scale
+from linop.arguments import Nonnegative, Whole, checked
 from linop.errors import ConvergenceError, SpaceError
 from linop.operator import LinearOperator
 from linop.queries.diagonal import acts_on_coordinates, diagonal
 from linop.queries.norm import is_local
 from linop.queries.seeds import stream
+from linop.query import Answer, query
 from linop.spaces import Seed
 
 
-@singledispatch
+@checked
+@query
 def eigenvalue_bounds(
-    operator: LinearOperator, *, iterations: int | None = None, tolerance: float = 1e-8, seed: Seed = 0
+    operator: LinearOperator, *, iterations: Whole | None = None, tolerance: Nonnegative = 1e-8, seed: Seed = 0
 ) -> tuple[float, float]:
     """Return the ends of the spectrum of a self-adjoint operator, as far out as they may be.
 
@@ -85,12 +87,13 @@ def eigenvalue_bounds(
 
 
 @eigenvalue_bounds.register
-def _(operator: Scale, **options: Any) -> tuple[float, float]:
+def _(operator: Scale, **options: Any) -> Answer[tuple[float, float]]:
     scalar = operator.scalar
     if scalar.imag or scalar == 0:
         found: tuple[float, float] = eigenvalue_bounds.dispatch(LinearOperator)(operator, **options)
         return found
-    lowest, highest = sorted(scalar.real * end for end in eigenvalue_bounds(operator.operator, **options))
+    ends = yield operator.operator
+    lowest, highest = sorted(scalar.real * end for end in ends)
     return lowest, highest
 
 

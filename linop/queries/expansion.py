@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import NamedTuple, final
+
 from linop import claims
 from linop.algebra.adjoint import Adjoint
 from linop.algebra.compose import Compose, compose
@@ -9,14 +12,71 @@ from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
 from linop.arrays import Scalar
 from linop.operator import LinearOperator
+from linop.operators.identity import Identity
 from linop.operators.zero import Zero
+from linop.query import Answer, query
 
 LIMIT = 100
 """How many terms an expansion may have: a product of sums has exponentially many."""
 
-Terms = dict[LinearOperator, Scalar]
+
+@final
+class Exact(NamedTuple):
+    """A number without rounding: sums and products of floating ones, of whatever size, lose nothing.
+
+    Examples
+    --------
+    >>> one = exact(1e200) + exact(1.0) - exact(1e200)
+    >>> one == exact(1.0), bool(exact(1e-200) * exact(1e-200))
+    (True, True)
+    """
+
+    real: Fraction
+    imag: Fraction
+
+    def __add__(self, other: Exact) -> Exact:  # type: ignore[override]
+        return Exact(self.real + other.real, self.imag + other.imag)
+
+    def __sub__(self, other: Exact) -> Exact:
+        return Exact(self.real - other.real, self.imag - other.imag)
+
+    def __mul__(self, other: Exact) -> Exact:  # type: ignore[override]
+        (a, b), (c, d) = self, other
+        return Exact(a * c - b * d, a * d + b * c)
+
+    def __bool__(self) -> bool:
+        return bool(self.real or self.imag)
+
+    @property
+    def digits(self) -> int:
+        """Number of binary digits of the longest integer in it."""
+        parts = (self.real.numerator, self.real.denominator, self.imag.numerator, self.imag.denominator)
+        return max(part.bit_length() for part in parts)
+
+    @property
+    def rounded(self) -> float | complex:
+        """The nearest floating number: a real one where nothing is imaginary."""
+        return complex(self.real, self.imag) if self.imag else float(self.real)
 
 
+def exact(number: Scalar) -> Exact:
+    """Return a number without rounding.
+
+    Examples
+    --------
+    >>> exact(0.5 - 2j)
+    Exact(real=Fraction(1, 2), imag=Fraction(-2, 1))
+    """
+    return Exact(Fraction(number.real), Fraction(number.imag))
+
+
+DIGITS = 10_000
+"""How many binary digits a number may have: products of many tiny numbers have more and more."""
+
+Terms = dict[LinearOperator, Exact]
+
+
+@query
 def expansion(operator: LinearOperator) -> Terms | None:
     """Return an expression as a sum of multiples of products that contain no sums.
 
@@ -27,51 +87,91 @@ def expansion(operator: LinearOperator) -> Terms | None:
 
     Returns
     -------
-    dict of scalars by LinearOperator, or None
+    dict of exact numbers by LinearOperator, or None
         Like terms are together, and none is zero. None, where there would be more than `LIMIT` terms on the way.
 
     Examples
     --------
     >>> from linop import Matrix
     >>> A, B = Matrix([[1.0, 2.0], [3.0, 4.0]]), Matrix([[0.0, 1.0], [0.0, 0.0]])
-    >>> expansion(A @ (A + B) - A @ A) == {A @ B: 1.0}
+    >>> expansion(A @ (A + B) - A @ A) == {A @ B: exact(1.0)}
     True
     """
-    if isinstance(operator, Zero):
-        return {}
-    if isinstance(operator, Sum):
-        return _collected([(1.0, expansion(term)) for term in operator.terms])
-    if isinstance(operator, Scale) and operator.commutes:
-        return _collected([(operator.scalar, expansion(operator.operator))])
-    if isinstance(operator, Adjoint) and claims.SELF_ADJOINT in operator.operator.claims:
-        return {operator.operator: 1.0}
-    if not isinstance(operator, Compose):
-        return {operator: 1.0}
-    product = expansion(operator.factors[-1])
-    for factor in reversed(operator.factors[:-1]):
-        left = expansion(factor)
-        if left is None or product is None or len(left) * len(product) > LIMIT:
+    return {operator: exact(1.0)}
+
+
+@expansion.register
+def _(operator: Zero) -> Terms:  # noqa: ARG001  (whatever its spaces)
+    return {}
+
+
+@expansion.register
+def _(operator: Adjoint) -> Terms:
+    itself = claims.SELF_ADJOINT in operator.operator.claims
+    return {operator.operator if itself else operator: exact(1.0)}
+
+
+@expansion.register
+def _(operator: Sum) -> Answer[Terms | None]:
+    total: Terms = {}
+    for term in operator.terms:
+        terms = yield term
+        if terms is None:
             return None
-        product = _collected(
-            [(a * b, _plain(compose(first, second))) for first, a in left.items() for second, b in product.items()]
-        )
-    return product
+        _increase(total, exact(1.0), terms)
+        if len(total) > LIMIT:
+            return None
+    return total
+
+
+@expansion.register
+def _(operator: Scale) -> Answer[Terms | None]:
+    if not operator.commutes:
+        return {operator: exact(1.0)}
+    terms = yield operator.operator
+    return None if terms is None else _multiplied({Identity(operator.codomain): exact(operator.scalar)}, terms)
+
+
+@expansion.register
+def _(operator: Compose) -> Answer[Terms | None]:
+    result: Terms | None = {Identity(operator.domain): exact(1.0)}
+    row: LinearOperator = Identity(operator.domain)  # of factors that are no sums, which are multiplied together
+    for factor in reversed(operator.factors):
+        terms = yield factor
+        if terms is None or result is None:
+            return None
+        if list(terms.values()) == [exact(1.0)]:
+            row = compose(next(iter(terms)), row)
+        else:
+            result = _multiplied({row: exact(1.0)}, result)
+            result = None if result is None else _multiplied(terms, result)
+            row = Identity(factor.codomain)
+    return None if result is None else _multiplied({row: exact(1.0)}, result)
+
+
+def _multiplied(left: Terms, right: Terms) -> Terms | None:
+    """Return the product of two sums; None where it is too long, or its numbers are."""
+    if len(left) * len(right) > LIMIT:
+        return None
+    total: Terms = {}
+    for first, a in left.items():
+        for second, b in right.items():
+            _increase(total, a * b, _plain(compose(first, second)))
+    return total if all(number.digits <= DIGITS for number in total.values()) else None
 
 
 def _plain(product: LinearOperator) -> Terms:
     """Return a product without sums, from which a number may have come out."""
     if isinstance(product, Scale) and product.commutes:
-        return {product.operator: product.scalar}
-    return {} if isinstance(product, Zero) else {product: 1.0}
+        return {product.operator: exact(product.scalar)}
+    return {} if isinstance(product, Zero) else {product: exact(1.0)}
 
 
-def _collected(parts: list[tuple[Scalar, Terms | None]]) -> Terms | None:
-    """Return the sum of multiples of sums, with like terms together."""
-    total: Terms = {}
-    for scalar, terms in parts:
-        if terms is None:
-            return None
-        for term, factor in terms.items():
-            total[term] = total.get(term, 0.0) + scalar * factor
-    found = {term: scalar for term, scalar in total.items() if scalar != 0}
-    return found if len(found) <= LIMIT else None
+def _increase(total: Terms, scalar: Exact, terms: Terms) -> None:
+    """Add a multiple of a sum to another, with like terms together."""
+    for term, factor in terms.items():
+        found = total.get(term, exact(0.0)) + scalar * factor
+        if found:
+            total[term] = found
+        else:
+            total.pop(term, None)

@@ -6,8 +6,8 @@ would say something else without them. How tightly a formula holds together is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
-from functools import singledispatch
 
 from linop.algebra.adjoint import Adjoint
 from linop.algebra.block import Block
@@ -17,6 +17,7 @@ from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar
 from linop.inverse import Inverse
 from linop.operator import LinearOperator
@@ -24,6 +25,7 @@ from linop.operators.identity import Identity
 from linop.operators.riesz import Riesz
 from linop.operators.zero import Zero
 from linop.queries.parts import parts
+from linop.query import PLUS, Answer, Pieces, query, text
 
 
 class Binding(IntEnum):
@@ -37,7 +39,8 @@ class Binding(IntEnum):
     ATOM = 5
 
 
-@singledispatch
+@checked
+@text
 def latex(operator: LinearOperator) -> str:
     r"""Return an expression as a LaTeX formula, without dollar signs. Needs amsmath (or MathJax), for block matrices.
 
@@ -63,7 +66,7 @@ def latex(operator: LinearOperator) -> str:
     return rf"\mathrm{{{_escaped(name or type(operator).__name__)}}}"
 
 
-@singledispatch
+@query
 def binding(operator: LinearOperator) -> Binding:  # noqa: ARG001  (a name)
     r"""Return how tightly the formula of an operator holds together; for classes whose `latex` is no single symbol.
 
@@ -87,77 +90,79 @@ def enclosed(operator: LinearOperator, least: Binding) -> str:
     >>> print(enclosed(D + D, Binding.PRODUCT))
     \left(\mathrm{Diagonal} + \mathrm{Diagonal}\right)
     """
-    text = latex(operator)
-    return text if binding(operator) >= least else rf"\left({text}\right)"
+    formula = latex(operator)
+    return formula if binding(operator) >= least else rf"\left({formula}\right)"
+
+
+def _enclosed(operator: LinearOperator, least: Binding) -> Pieces:
+    r"""Return the pieces of the formula of an operator, as `enclosed` does."""
+    return (operator,) if binding(operator) >= least else (r"\left(", operator, r"\right)")
 
 
 # -- expressions -------------------------------------------------------------------------------------------------------
 
 
 @latex.register
-def _(operator: Sum) -> str:
-    text = latex(operator.terms[0])
-    for term in map(latex, operator.terms[1:]):
-        text += f" - {term[1:]}" if term.startswith("-") else f" + {term}"
-    return text
+def _(operator: Sum) -> Pieces:
+    for k, term in enumerate(operator.terms):
+        yield from (PLUS, term) if k else (term,)
 
 
 @latex.register
-def _(operator: Scale) -> str:
-    scaled = enclosed(operator.operator, Binding.TENSOR)
-    return f"-{scaled}" if operator.scalar == -1 else rf"{_number(operator.scalar)}\,{scaled}"
+def _(operator: Scale) -> Pieces:
+    yield "-" if operator.scalar == -1 else rf"{_number(operator.scalar)}\,"
+    yield from _enclosed(operator.operator, Binding.TENSOR)
 
 
 @latex.register
-def _(operator: Compose) -> str:
+def _(operator: Compose) -> Pieces:
     first, *rest = operator.factors
-    formulas = [latex(first) if _leads(operator) else enclosed(first, Binding.PRODUCT)]
-    return r"\,".join(formulas + [enclosed(factor, Binding.PRODUCT) for factor in rest])
-
-
-def _leads(operator: Compose) -> bool:
-    """Say whether a product begins with a number that is read as one: what that multiplies is not read otherwise."""
-    first = operator.factors[0]
-    return isinstance(first, Scale) and binding(first.operator) >= Binding.PRODUCT
+    # what a number multiplies at the beginning is not read otherwise
+    yield from (first,) if binding(operator) == Binding.MULTIPLE else _enclosed(first, Binding.PRODUCT)
+    for factor in rest:
+        yield r"\,"
+        yield from _enclosed(factor, Binding.PRODUCT)
 
 
 @latex.register
-def _(operator: Adjoint) -> str:
+def _(operator: Adjoint) -> Pieces:
     inner = operator.operator
     return _raised(inner.operator, "-*") if isinstance(inner, Inverse) else _raised(inner, "*")
 
 
 @latex.register
-def _(operator: Inverse) -> str:
+def _(operator: Inverse) -> Pieces:
     inner = operator.operator
     return _raised(inner.operator, "-*") if isinstance(inner, Adjoint) else _raised(inner, "-1")
 
 
 @latex.register
-def _(operator: Kron) -> str:
-    first, *rest = operator.operators
-    return r" \otimes ".join([enclosed(first, Binding.MULTIPLE)] + [enclosed(A, Binding.TENSOR) for A in rest])
+def _(operator: Kron) -> Pieces:
+    for k, A in enumerate(operator.operators):
+        if k:
+            yield r" \otimes "
+        yield from _enclosed(A, Binding.TENSOR if k else Binding.MULTIPLE)
 
 
 @latex.register
-def _(operator: Block) -> str:
-    return _bmatrix([[latex(A) for A in row] for row in operator.rows])
+def _(operator: Block) -> Pieces:
+    return _bmatrix(operator.rows)
 
 
 @latex.register
-def _(operator: BlockDiagonal) -> str:
+def _(operator: BlockDiagonal) -> Pieces:
     blocks = operator.operators
-    return _bmatrix([[latex(A) if i == j else "" for j in range(len(blocks))] for i, A in enumerate(blocks)])
+    return _bmatrix([["" if i != j else A for j in range(len(blocks))] for i, A in enumerate(blocks)])
 
 
 @latex.register
-def _(operator: VStack) -> str:
-    return _bmatrix([[latex(A)] for A in operator.operators])
+def _(operator: VStack) -> Pieces:
+    return _bmatrix([[A] for A in operator.operators])
 
 
 @latex.register
-def _(operator: HStack) -> str:
-    return _bmatrix([[latex(A) for A in operator.operators]])
+def _(operator: HStack) -> Pieces:
+    return _bmatrix([operator.operators])
 
 
 @latex.register
@@ -166,13 +171,15 @@ def _(operator: Riesz) -> str:
 
 
 @binding.register
-def _(operator: Compose) -> Binding:
-    return Binding.MULTIPLE if _leads(operator) else Binding.PRODUCT
+def _(operator: Compose) -> Answer[Binding]:
+    first = operator.first
+    leads = isinstance(first, Scale) and (yield first.operator) >= Binding.PRODUCT
+    return Binding.MULTIPLE if leads else Binding.PRODUCT
 
 
 @binding.register
-def _(operator: Kron) -> Binding:
-    return Binding.MULTIPLE if binding(operator.operators[0]) == Binding.MULTIPLE else Binding.TENSOR
+def _(operator: Kron) -> Answer[Binding]:
+    return Binding.MULTIPLE if (yield operator.operators[0]) == Binding.MULTIPLE else Binding.TENSOR
 
 
 @binding.register
@@ -191,15 +198,19 @@ binding.register(Inverse, lambda _: Binding.POWER)
 # -- symbols -----------------------------------------------------------------------------------------------------------
 
 
-def _raised(operator: LinearOperator, exponent: str) -> str:
+def _raised(operator: LinearOperator, exponent: str) -> Pieces:
     """Return the formula of an operator with an exponent."""
-    return f"{enclosed(operator, Binding.ATOM)}^{{{exponent}}}"
+    return (*_enclosed(operator, Binding.ATOM), f"^{{{exponent}}}")
 
 
-def _bmatrix(rows: list[list[str]]) -> str:
+def _bmatrix(rows: Sequence[Sequence[str | LinearOperator]]) -> Pieces:
     """Return a matrix of formulas; what is left blank is zero."""
-    inside = r" \\ ".join(" & ".join(row) for row in rows)
-    return rf"\begin{{bmatrix}} {inside} \end{{bmatrix}}"
+    yield r"\begin{bmatrix} "
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            yield r" \\ " if i and not j else " & " if j else ""
+            yield entry
+    yield r" \end{bmatrix}"
 
 
 def _number(scalar: Scalar) -> str:

@@ -9,9 +9,11 @@ from functools import singledispatch
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.operator import LinearOperator
 
 
+@checked
 @singledispatch
 def matrix(operator: LinearOperator) -> np.ndarray:
     """Return the matrix of an operator in the coordinates of its two spaces.

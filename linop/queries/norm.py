@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from linop import arrays
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
+from linop.arguments import Nonnegative, Whole, checked
 from linop.errors import ConvergenceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
@@ -21,11 +20,15 @@ from linop.queries.claims import is_isometry
 from linop.queries.diagonal import acts_on_coordinates, diagonal, ones
 from linop.queries.seeds import stream
 from linop.queries.weights import has_diagonal_weights
+from linop.query import Answer, query
 from linop.spaces import Euclidean, Product, Seed, Space
 
 
-@singledispatch
-def norm_estimate(operator: LinearOperator, *, iterations: int = 100, tolerance: float = 1e-6, seed: Seed = 0) -> float:
+@checked
+@query
+def norm_estimate(
+    operator: LinearOperator, *, iterations: Whole = 100, tolerance: Nonnegative = 1e-6, seed: Seed = 0
+) -> float:
     """Estimate the norm of an operator: the largest ``norm(A x)`` for ``norm(x) = 1``.
 
     Exact for isometries and their adjoints, for diagonals (where weights are diagonal, too), for zero, and for
@@ -121,20 +124,26 @@ def is_known_everywhere(space: Space, known: bool) -> bool:
 
 
 @norm_estimate.register
-def _(operator: Scale, **options: Any) -> float:
+def _(operator: Scale, **options: Any) -> Answer[float]:
     if not operator.commutes:  # c times the identity of a real space of complex arrays, mostly
         return _unknown(operator, **options)
-    return abs(operator.scalar) * norm_estimate(operator.operator, **options)
+    return abs(operator.scalar) * (yield operator.operator)
 
 
 @norm_estimate.register
-def _(operator: BlockDiagonal, **options: Any) -> float:
-    return max(norm_estimate(block, **options) for block in operator.operators)
+def _(operator: BlockDiagonal, **options: Any) -> Answer[float]:  # noqa: ARG001  (those of the blocks, too)
+    largest = 0.0
+    for block in operator.operators:
+        largest = max(largest, (yield block))
+    return largest
 
 
 @norm_estimate.register
-def _(operator: Kron, **options: Any) -> float:
-    return math.prod(norm_estimate(A, **options) for A in operator.operators)
+def _(operator: Kron, **options: Any) -> Answer[float]:  # noqa: ARG001  (the same)
+    found = 1.0
+    for A in operator.operators:
+        found *= yield A
+    return found
 
 
 @norm_estimate.register

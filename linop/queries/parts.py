@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
-from linop.algebra.stack import HStack, VStack
-from linop.algebra.sum import Sum
-from linop.inverse import Inverse
+from linop.algebra.expression import Expression
+from linop.arguments import checked
 from linop.operator import LinearOperator
 
 
+@checked
 @singledispatch
 def parts(operator: LinearOperator) -> tuple[LinearOperator, ...]:  # noqa: ARG001  (an operator that is no expression)
     """Return the operators that an expression is made of, in the order in which it is written.
@@ -44,25 +38,5 @@ def parts(operator: LinearOperator) -> tuple[LinearOperator, ...]:  # noqa: ARG0
 
 
 @parts.register
-def _(operator: Compose) -> tuple[LinearOperator, ...]:
-    return operator.factors
-
-
-@parts.register
-def _(operator: Sum) -> tuple[LinearOperator, ...]:
-    return operator.terms
-
-
-@parts.register
-def _(operator: Scale | Adjoint | Inverse) -> tuple[LinearOperator, ...]:
-    return (operator.operator,)
-
-
-@parts.register
-def _(operator: BlockDiagonal | HStack | Kron | VStack) -> tuple[LinearOperator, ...]:
-    return operator.operators
-
-
-@parts.register
-def _(operator: Block) -> tuple[LinearOperator, ...]:
-    return tuple(block for row in operator.rows for block in row)
+def _(operator: Expression) -> tuple[LinearOperator, ...]:
+    return operator._parts

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from linop.algebra.kron import Kron
-from linop.errors import SpaceError
+from linop.arguments import checked, show
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.operator import LinearOperator
 from linop.queries.matrix import matrix
 from linop.queries.space_name import space_name
@@ -23,6 +24,7 @@ SLENDER = 4
 """How much longer than wide a matrix may be before its entries are no more drawn as squares."""
 
 
+@checked
 def plot_matrix(operator: LinearOperator, ax: Any = None, *, bar: bool = True) -> Any:
     """Draw the matrix of an operator: a square for each entry, lines between the parts of tuples and of a `Kron`.
 
@@ -53,6 +55,7 @@ def plot_matrix(operator: LinearOperator, ax: Any = None, *, bar: bool = True) -
     'Diagonal([1.0, -2.0])'
     """
     from matplotlib import pyplot as plt
+    from matplotlib.axes import Axes
 
     rows, columns = operator.codomain.size, operator.domain.size
     if not 0 < min(rows, columns) <= max(rows, columns) <= LIMIT:
@@ -63,6 +66,8 @@ def plot_matrix(operator: LinearOperator, ax: Any = None, *, bar: bool = True) -
     signed = entries.dtype.kind == "f"
     shown = entries if signed else np.abs(entries)
     largest = float(np.abs(shown[np.isfinite(shown)]).max(initial=0.0)) or 1.0
+    if not (ax is None or isinstance(ax, Axes)):
+        raise ArgumentTypeError(f"plot_matrix: expected ax to be matplotlib's Axes, or None, found {show(ax)}")
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     image = ax.imshow(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import singledispatch
 
+from linop.arguments import checked
 from linop.spaces import Euclidean, Product, Space, Weighted
 
 
+@checked
 @singledispatch
 def space_name(space: Space) -> str:
     """Return a short name for a space.

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Any, Literal, final
 
 import numpy as np
@@ -25,16 +24,20 @@ from linop.algebra.compose import Compose
 from linop.algebra.kron import Kron
 from linop.algebra.scale import Scale
 from linop.algebra.sum import Sum
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
-from linop.queries.diagonal import BLOCK, acts_on_coordinates, diagonal, ones, require_square
+from linop.queries.diagonal import BLOCK, acts_on_coordinates, diagonal, on_the_diagonal, ones, require_square
 from linop.queries.seeds import stream
+from linop.query import Answer, query
 from linop.spaces import Seed, Space
 
 Method = Literal["exact", "hutchinson"]
 
 
-@singledispatch
+@checked
+@query
 def trace(operator: LinearOperator, *, method: Method = "exact", samples: int = 64, seed: Seed = 0) -> Scalar:
     """Return the trace of an operator. On spaces that are spread over processes, collective.
 
@@ -72,7 +75,7 @@ def trace(operator: LinearOperator, *, method: Method = "exact", samples: int = 
     5.06
     """
     if method not in ("exact", "hutchinson"):
-        raise ValueError(f"trace of {operator!r}: method must be exact or hutchinson, found {method!r}")
+        raise ArgumentError(f"trace of {operator!r}: method must be exact or hutchinson, found {method!r}")
     if acts_on_coordinates(operator):
         one = ones(operator.domain)
         return operator.codomain.dot(one, operator(one))
@@ -110,6 +113,7 @@ class TraceEstimate:
     samples: int
 
 
+@checked
 def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -> TraceEstimate:
     """Estimate the trace from random vectors, and how far the estimate is off; see the module.
 
@@ -141,7 +145,7 @@ def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -
     """
     require_square("hutchinson", operator)
     if samples < 2:
-        raise ValueError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")
+        raise ArgumentError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")
     space = operator.domain
     each = max(BLOCK // max(space.size, 1), 1)
     found = []
@@ -169,52 +173,50 @@ def _signs(space: Space, seed: Seed, batch: tuple[int, ...]) -> Vector:
 
 
 @trace.register
-def _(operator: Sum, **options: Any) -> Scalar:
-    return sum(trace(term, **options) for term in operator.terms)
+def _(operator: Sum, **options: Any) -> Answer[Scalar]:  # noqa: ARG001  (those of the parts, too)
+    total: Scalar = 0
+    for term in operator.terms:
+        total += yield term
+    return total
 
 
 @trace.register
-def _(operator: Scale, **options: Any) -> Scalar:
-    return operator.scalar * trace(operator.operator, **options) if operator.commutes else _unknown(operator, **options)
+def _(operator: Scale, **options: Any) -> Answer[Scalar]:
+    return operator.scalar * (yield operator.operator) if operator.commutes else _unknown(operator, **options)
 
 
 @trace.register
-def _(operator: Adjoint, **options: Any) -> Scalar:
-    return trace(operator.operator, **options).conjugate()
+def _(operator: Adjoint, **options: Any) -> Answer[Scalar]:  # noqa: ARG001  (those of the part, too)
+    return (yield operator.operator).conjugate()
 
 
 @trace.register
-def _(operator: Compose, **options: Any) -> Scalar:
+def _(operator: Compose, **options: Any) -> Answer[Scalar]:
     """Factors may go round: ``tr(A B) = tr(B A)``, and the smallest space has the fewest basis vectors."""
     factors = operator.factors
     smallest = min(range(len(factors)), key=lambda k: factors[k].domain.size)
     if operator.domain != operator.codomain or factors[smallest].domain.size == operator.domain.size:
         return _unknown(operator, **options)
-    return trace(Compose(*factors[smallest + 1 :], *factors[: smallest + 1]), **options)
+    return (yield Compose(*factors[smallest + 1 :], *factors[: smallest + 1]))
 
 
 @trace.register
-def _(operator: BlockDiagonal, **options: Any) -> Scalar:
-    return _total(operator, operator.operators, options)
-
-
-@trace.register
-def _(operator: Block, **options: Any) -> Scalar:
+def _(operator: BlockDiagonal | Block, **options: Any) -> Answer[Scalar]:
     require_square("trace", operator)
-    return _total(operator, tuple(row[i] for i, row in enumerate(operator.rows)), options)
+    total: Scalar = 0
+    for k, block in enumerate(on_the_diagonal(operator)):
+        total += yield trace.about(block, **_apart(options, k))
+    return total
 
 
 @trace.register
-def _(operator: Kron, **options: Any) -> Scalar:
+def _(operator: Kron, **options: Any) -> Answer[Scalar]:
     if any(A.domain.unweighted != A.codomain.unweighted for A in operator.operators):
         return _unknown(operator, **options)
-    return math.prod(trace(A, **_apart(options, k)) for k, A in enumerate(operator.operators))
-
-
-def _total(operator: LinearOperator, blocks: tuple[LinearOperator, ...], options: dict[str, Any]) -> Scalar:
-    """Return the sum of the traces of blocks along the diagonal."""
-    require_square("trace", operator)
-    return sum(trace(block, **_apart(options, k)) for k, block in enumerate(blocks))
+    found: Scalar = 1
+    for k, A in enumerate(operator.operators):
+        found *= yield trace.about(A, **_apart(options, k))
+    return found
 
 
 def _apart(options: dict[str, Any], k: int) -> dict[str, Any]:

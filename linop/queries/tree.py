@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from functools import singledispatch
 
 from linop.algebra.scale import Scale
+from linop.arguments import checked
 from linop.operator import LinearOperator
 from linop.queries.parts import parts
 from linop.queries.space_name import space_name
 
 
+@checked
 def tree(operator: LinearOperator) -> str:
     """Return an expression as a tree, one operator a line: its name and its two spaces, and below it its `parts`.
 
@@ -22,7 +24,8 @@ def tree(operator: LinearOperator) -> str:
     Returns
     -------
     str
-        Lines, without one at the end. Spaces have short names; see `linop.queries.space_name`.
+        Lines, without one at the end. Spaces have short names; see `linop.queries.space_name`. Below 30 levels, lines
+        are moved to the right no more: their level is written in front of them.
 
     Examples
     --------
@@ -60,11 +63,18 @@ def _(operator: Scale) -> str:
     return f"{operator.scalar:g} *"
 
 
+DRAWN = 30
+"""How many levels are drawn."""
+
+
 def _lines(operator: LinearOperator) -> Iterator[str]:
     """Give the lines of a tree: each part's are moved to the right, and tied to this operator."""
-    yield f"{heading(operator)} : {space_name(operator.domain)} -> {space_name(operator.codomain)}"
-    below = parts(operator)
-    for k, part in enumerate(below):
-        first, rest = ("├── ", "│   ") if k < len(below) - 1 else ("└── ", "    ")
-        for n, line in enumerate(_lines(part)):
-            yield (rest if n else first) + line
+    waiting = [(operator, "", "", 0)]
+    while waiting:
+        node, first, rest, level = waiting.pop()
+        before = first if level <= DRAWN else f"level {level}: "
+        yield f"{before}{heading(node)} : {space_name(node.domain)} -> {space_name(node.codomain)}"
+        for k, part in enumerate(reversed(parts(node))):
+            ties = ("└── ", "    ") if k == 0 else ("├── ", "│   ")
+            drawn = (rest + ties[0], rest + ties[1]) if level < DRAWN else ("", "")
+            waiting.append((part, *drawn, level + 1))

@@ -18,7 +18,9 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.loop import NOT_FINITE, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
 from linop.solve.power_iteration import power_iteration
@@ -32,17 +34,18 @@ DIVERGED = 1e8
 """How much a residual may grow: that of ISTA never does, that of FISTA swings."""
 
 
+@checked
 def ista(
     A: LinearOperator,
     b: Vector,
     prox: Proximal,
     *,
     x0: Vector | None = None,
-    lipschitz: float | None = None,
+    lipschitz: Nonnegative | None = None,
     backtracking: bool = False,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -61,21 +64,33 @@ def ista(
     >>> ista(Diagonal([1.0, 2.0]), np.array([-1.0, 2.0]), box()).x.round(4).tolist()
     [0.0, 1.0]
     """
-    settings = Settings("ista", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "ista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking),
+    )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=False)
 
 
+@checked
 def fista(
     A: LinearOperator,
     b: Vector,
     prox: Proximal,
     *,
     x0: Vector | None = None,
-    lipschitz: float | None = None,
+    lipschitz: Nonnegative | None = None,
     backtracking: bool = False,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    restart: bool = False,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -96,6 +111,9 @@ def fista(
         L, a bound on ``|A|^2``; by default, five percent above what power iteration finds.
     backtracking : bool, optional
         Whether to double L where a step shows that it is too small. It costs another application of A for each step.
+    restart : bool, optional
+        Whether to give up the momentum where it leads uphill: where ``inner(y - x_new, x_new - x) > 0``. Near a minimum
+        that F grows away from as a square, convergence becomes linear.
     tolerance, absolute : float, optional
         Stop where ``L |T(y) - y|``, with the step T from the point y, is at most `absolute`, or at most `tolerance`
         times the larger one of ``|A.H b|`` and the first such number.
@@ -122,7 +140,8 @@ def fista(
     References
     ----------
     Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm for linear inverse problems, SIAM J. Imaging
-    Sci. 2 (2009) 183.
+    Sci. 2 (2009) 183; O'Donoghue and Candès, Adaptive restart for accelerated gradient schemes, Found. Comput. Math. 15
+    (2015) 715.
 
     Examples
     --------
@@ -132,8 +151,18 @@ def fista(
     >>> fista(Diagonal([1.0, 2.0]), np.array([0.5, 3.0]), soft_threshold(1.0)).x.round(4).tolist()
     [0.0, 1.25]
     """
-    settings = Settings("fista", A, tolerance, absolute, iterations, callback, progress, default=1000)
-    return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True)
+    settings = Settings(
+        "fista",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(x0 is None, lipschitz, backtracking, restart),
+    )
+    return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True, restart=restart)
 
 
 def _solve(
@@ -145,17 +174,16 @@ def _solve(
     *,
     backtracking: bool,
     momentum: bool,
+    restart: bool = False,
 ) -> Result:
     A, X = settings.A, settings.A.domain
     b = settings.vector("b", A.codomain, b)
     x = zeros(X, like=b) if x0 is None else settings.vector("x0", X, x0)
-    if lipschitz is not None:
-        settings.nonnegative("lipschitz", lipschitz)
-        if lipschitz == 0:
-            raise ValueError(f"{settings}: expected a lipschitz that is positive, found {lipschitz}")
+    if lipschitz == 0:
+        raise ArgumentError(f"{settings}: expected a lipschitz that is positive, found {lipschitz}")
     if not math.isfinite(A.codomain.norm(b)):
         return Result(arrays.without_scalars(x), False, NOT_FINITE, 0, (math.nan,))
-    L = _bound(A, b) if lipschitz is None else float(lipschitz)
+    L = norm_bound(A, b) if lipschitz is None else float(lipschitz)
     gradient_at_zero, scale = X.norm(A.H(b)), 0.0
 
     def reached(step: Step, norm: float) -> str | None:  # noqa: ARG001
@@ -163,19 +191,27 @@ def _solve(
         scale = scale or max(gradient_at_zero, step.residual)
         return RESIDUAL if step.residual <= max(settings.absolute, settings.tolerance * scale) else None
 
-    steps = _recurrence(A, b, prox, x, L, backtracking=backtracking, momentum=momentum)
+    steps = _recurrence(A, b, prox, x, L, backtracking=backtracking, momentum=momentum, restart=restart)
     return run(steps, x, reached, settings)
 
 
-def _bound(A: LinearOperator, b: Vector) -> float:
+def norm_bound(A: LinearOperator, like: Vector) -> float:
     """Return a number that is ``|A|^2`` or a little more; infinite where that overflows."""
-    found = power_iteration(A, singular=True, like=b, tolerance=POWER_TOLERANCE, iterations=POWER_ITERATIONS)
+    found = power_iteration(A, singular=True, like=like, tolerance=POWER_TOLERANCE, iterations=POWER_ITERATIONS)
     norm = found.values[0] if found.values else math.inf
     return (1 + POWER_TOLERANCE) * norm * norm or 1.0  # any, where A = 0
 
 
 def _recurrence(
-    A: LinearOperator, b: Vector, prox: Proximal, x: Vector, L: float, *, backtracking: bool, momentum: bool
+    A: LinearOperator,
+    b: Vector,
+    prox: Proximal,
+    x: Vector,
+    L: float,
+    *,
+    backtracking: bool,
+    momentum: bool,
+    restart: bool,
 ) -> Steps:
     X, Y, adjoint = A.domain, A.codomain, A.H
     y, t, first = x, 1.0, math.inf
@@ -198,7 +234,10 @@ def _recurrence(
         x, before = x_new, x
         yield Step(x, L * length)
         if momentum:
+            moved = arrays.axpy(-1.0, before, x)
+            if restart and X.inner(d, moved).real < 0:  # d is x_new - y
+                t = 1.0
             t, t_before = (1 + math.sqrt(1 + 4 * t * t)) / 2, t
-            y = arrays.axpy((t_before - 1) / t, arrays.axpy(-1.0, before, x), x)
+            y = arrays.axpy((t_before - 1) / t, moved, x)
         else:
             y = x

@@ -18,7 +18,9 @@ from typing import Any, Literal, final
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Nonnegative, Positive, Whole, checked
 from linop.arrays import Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, normalised, random, run
 from linop.solve.power_iteration import start_vector
@@ -31,17 +33,18 @@ WHOLE_SPACE = "breakdown: the Krylov space is the whole space; rounding keeps th
 Which = Literal["largest", "smallest", "magnitude"]
 
 
+@checked
 def lanczos(
     A: LinearOperator,
-    count: int = 1,
+    count: Positive = 1,
     *,
     which: Which = "largest",
     start: Vector | None = None,
     like: Vector | None = None,
     seed: Seed = 0,
-    tolerance: float = 1e-8,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-8,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -104,12 +107,12 @@ def lanczos(
     [1.0, 0.0, 0.0, 0.0]
     """
     limit = 100 + 20 * count if iterations is None else iterations
-    settings = Settings("lanczos", A, tolerance, absolute, limit, callback, progress)
+    settings = Settings(
+        "lanczos", A, tolerance, absolute, limit, callback, progress, options=(count, which, start is None, seed)
+    )
     settings.require_square()
-    if not 1 <= count <= A.domain.size:
-        raise ValueError(f"{settings}: expected from 1 to {A.domain.size} eigenvalues, found {count}")
-    if which not in ("largest", "smallest", "magnitude"):
-        raise ValueError(f"{settings}: which must be largest, smallest or magnitude, found {which!r}")
+    if count > A.domain.size:
+        raise ArgumentError(f"{settings}: expected from 1 to {A.domain.size} eigenvalues, found {count}")
     v = start_vector(settings, start, like, seed)
     krylov = _Krylov(A, v, count, which, seed)
 

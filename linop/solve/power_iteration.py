@@ -13,7 +13,9 @@ import math
 from dataclasses import replace
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.loop import Callback, Settings, Step, Steps, normalised, random, run
 from linop.solve.result import Result
@@ -22,6 +24,7 @@ from linop.spaces import Seed
 RESIDUAL = "the residual of the eigenvector is below the tolerance"
 
 
+@checked
 def power_iteration(
     A: LinearOperator,
     *,
@@ -29,9 +32,9 @@ def power_iteration(
     start: Vector | None = None,
     like: Vector | None = None,
     seed: Seed = 0,
-    tolerance: float = 1e-6,
-    absolute: float = 0.0,
-    iterations: int | None = None,
+    tolerance: Nonnegative = 1e-6,
+    absolute: Nonnegative = 0.0,
+    iterations: Whole | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Result:
@@ -88,7 +91,17 @@ def power_iteration(
     >>> round(power_iteration(Matrix([[3.0, 0.0], [4.0, 0.0], [0.0, 1.0]]), singular=True).values[0], 6)
     5.0
     """
-    settings = Settings("power_iteration", A, tolerance, absolute, iterations, callback, progress, default=1000)
+    settings = Settings(
+        "power_iteration",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        default=1000,
+        options=(singular, start is None, seed),
+    )
     v = start_vector(settings, start, like, seed)
     if not singular:
         settings.require_square()
@@ -105,7 +118,7 @@ def start_vector(settings: Settings, start: Vector | None, like: Vector | None, 
     X = settings.A.domain
     size, v = normalised(X, random(X, seed, like) if start is None else settings.vector("start", X, start))
     if not 0 < size < math.inf:
-        raise ValueError(f"{settings}: expected a start of finite length that is not zero, found length {size}")
+        raise ArgumentError(f"{settings}: expected a start of finite length that is not zero, found length {size}")
     return v
 
 

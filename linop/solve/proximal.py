@@ -11,14 +11,17 @@ import math
 from collections.abc import Callable
 
 from linop import arrays
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Array, Vector
+from linop.errors import ArgumentError
 from linop.spaces import Space
 
 Proximal = Callable[[Vector, float], Vector]
 """From a vector and a step, the minimiser; it does not change its argument."""
 
 
-def soft_threshold(weight: float) -> Proximal:
+@checked
+def soft_threshold(weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight * sum_i |x_i|``, which makes vectors sparse: moduli shrink, down to zero.
 
     Parameters
@@ -32,7 +35,6 @@ def soft_threshold(weight: float) -> Proximal:
     >>> soft_threshold(2.0)(np.array([3.0, -1.0, -4.0]), 0.5).tolist()
     [2.0, 0.0, -3.0]
     """
-    _require_nonnegative("soft_threshold", "weight", weight)
 
     def shrink(x: Array, threshold: float) -> Array:
         xp = arrays.namespace(x)
@@ -44,6 +46,7 @@ def soft_threshold(weight: float) -> Proximal:
     return lambda x, step: arrays.each(lambda part: shrink(part, weight * step), x)
 
 
+@checked
 def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
     """Return the projection onto real vectors with entries from `lower` to `upper`; not negative, by default.
 
@@ -59,7 +62,7 @@ def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
     [3.0, 0.0]
     """
     if not lower <= upper:
-        raise ValueError(f"box: expected a lower bound that is at most the upper one, found {lower} and {upper}")
+        raise ArgumentError(f"box: expected a lower bound that is at most the upper one, found {lower} and {upper}")
 
     def clip(x: Array) -> Array:
         xp = arrays.namespace(x)
@@ -69,7 +72,8 @@ def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
     return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
 
 
-def ridge(weight: float) -> Proximal:
+@checked
+def ridge(weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight / 2 * |x|^2``, on any space.
 
     Parameters
@@ -83,11 +87,49 @@ def ridge(weight: float) -> Proximal:
     >>> ridge(2.0)(np.array([3.0, -1.0]), 0.5).tolist()
     [1.5, -0.5]
     """
-    _require_nonnegative("ridge", "weight", weight)
     return lambda x, step: arrays.scale(1 / (1 + step * weight), x)
 
 
-def ball(space: Space, radius: float) -> Proximal:
+def nonnegative() -> Proximal:
+    """Return the projection onto the real vectors without negative entries: ``box()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nonnegative()(np.array([3.0, -1.0]), 1.0).tolist()
+    [3.0, 0.0]
+    """
+    return box()
+
+
+@checked
+def norm_threshold(space: Space, weight: Nonnegative) -> Proximal:
+    """Return the proximal map of ``weight * |x|``, the norm of a space and not its square.
+
+    Parameters
+    ----------
+    space : Space
+        Any.
+    weight : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> norm_threshold(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
+    [3.0, 4.0]
+    """
+
+    def shrink(x: Vector, step: float) -> Vector:
+        size = space.norm(x)
+        return arrays.scale(1 - step * weight / size if size > step * weight else 0.0, x)
+
+    return shrink
+
+
+@checked
+def ball(space: Space, radius: Nonnegative) -> Proximal:
     """Return the projection onto the vectors of a space whose norm is at most `radius`.
 
     Parameters
@@ -104,7 +146,6 @@ def ball(space: Space, radius: float) -> Proximal:
     >>> ball(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
     [3.0, 4.0]
     """
-    _require_nonnegative("ball", "radius", radius)
 
     def project(x: Vector, step: float) -> Vector:  # noqa: ARG001
         size = space.norm(x)
@@ -113,6 +154,7 @@ def ball(space: Space, radius: float) -> Proximal:
     return project
 
 
-def _require_nonnegative(name: str, what: str, number: float) -> None:
+def require_nonnegative(name: str, what: str, number: float) -> None:
+    """Raise unless a parameter is a finite number of zero or more."""
     if not 0 <= number < math.inf:
         raise ValueError(f"{name}: expected a finite {what} of zero or more, found {number!r}")

@@ -6,9 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from linop.errors import SpaceError
+from linop.arguments import refuse
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.euclidean import Euclidean
 from linop.spaces.space import Space
+
+SPREAD = (
+    "{name} holds numbers for one process; on spaces over several, write DistributedDiagonal(entries, space), another "
+    "Distributed..., or Local(domain, codomain, operator) of each process's part"
+)
+"""What to write in place of a local operator."""
 
 
 def require_arrays(name: str, *spaces: object) -> None:
@@ -23,9 +30,23 @@ def require_arrays(name: str, *spaces: object) -> None:
     """
     for space in spaces:
         if not isinstance(space, Space):
-            raise TypeError(f"{name}: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"{name}: expected a Space, found {space!r}")
         if not isinstance(space.unweighted, Euclidean):
-            raise SpaceError(f"{name}: expected a space of arrays in one process, found {space}")
+            told = f"; {SPREAD.format(name=name)}" if space.spread else ""
+            refuse(SpaceError(f"{name}: expected a space of arrays in one process, found {space}{told}"), space)
+
+
+def require_one_process(name: str, *spaces: Space) -> None:
+    """Raise, on all processes, where an operator with numbers of its own would lie on spaces over several processes.
+
+    Raises
+    ------
+    SpaceError
+        Naming what to write instead.
+    """
+    for space in spaces:
+        if space.spread:
+            refuse(SpaceError(f"{name} : {space}: {SPREAD.format(name=name)}"), space)
 
 
 def require_real_space_of_complex(name: str, space: Space) -> None:

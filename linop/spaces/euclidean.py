@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
+from linop.arguments import Whole, checked
 from linop.arrays import Array, Scalar
 from linop.spaces.space import Space
 
@@ -38,8 +39,9 @@ class Euclidean(Space):
     (6, 0.0)
     """
 
+    @checked
     def __init__(
-        self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64, field: str | None = None
+        self, shape: Whole | tuple[Whole, ...], dtype: npt.DTypeLike = np.float64, field: str | None = None
     ) -> None:
         super().__init__((shape,) if isinstance(shape, int | np.integer) else shape, dtype, field)
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, final
 import numpy as np
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Array, Scalar, Vector
 from linop.errors import SpaceError
 from linop.spaces.space import Draw, Seed, Space
@@ -36,6 +37,7 @@ class Product(Space):
     (5, 5.0, 8.0)
     """
 
+    @checked
     def __init__(self, *parts: Space) -> None:
         if not parts or not all(isinstance(part, Space) for part in parts):
             raise SpaceError(f"Product: expected one or more spaces, found {parts}")
@@ -104,9 +106,9 @@ class Product(Space):
         return arrays.namespace(flat[0]).concat(flat, axis=-1)
 
     def unflatten(self, coordinates: Array) -> Vector:
-        """Return the tuple with these coordinates, in their library."""
+        """Return the tuple with these coordinates, in their library; each part has memory of its own."""
         return tuple(
-            part.unflatten(coordinates[..., start:stop])
+            part.unflatten(arrays.copy(coordinates[..., start:stop]))
             for part, (start, stop) in zip(self.parts, self._intervals(), strict=True)
         )
 
@@ -135,14 +137,22 @@ class Product(Space):
             return f"expected the same batch axes in every part, found {batches}"
         return None
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, on all processes that hold a part."""
         next((part for part in self.parts if part.spread), self.parts[0])._refuse(error)
+
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all processes that hold a part."""
+        next((part for part in self.parts if part.spread), self.parts[0]).agree(what, value)
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of every part agree."""
         verdicts = [part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)]  # collective: ask all
         return all(verdicts)
+
+    def positions(self) -> Vector:
+        """Return the places of the entries of each part in it; see `Space.positions`."""
+        return tuple(part.positions() for part in self.parts)
 
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         seeds = seed if isinstance(seed, tuple) else (seed,)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
@@ -13,17 +12,26 @@ import numpy.typing as npt
 from numpy import ndarray
 
 from linop import arrays
+from linop.arguments import Whole, checked
 from linop.arrays import Array, Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, SpaceError
+from linop.keyed import Keyed
 
 if TYPE_CHECKING:
+    from linop.element import Element
     from linop.operator import LinearOperator
+
+SMALL = 2.0**-900
+"""Sums of squares below it may have lost some."""
+
+UNIT = 2.0**600
+"""In this unit the squares of tiny numbers are normal ones; in its inverse, those of huge numbers are finite."""
 
 Seed = int | tuple[int, ...]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
-class Space(ABC):
+class Space(Keyed):
     """A finite-dimensional vector space with an inner product. Abstract: see `Euclidean`.
 
     Vectors are arrays whose last ``ndim`` axes are the space's `shape`; the axes before them are a batch. Precision
@@ -63,15 +71,16 @@ class Space(ABC):
     weighted: bool = False
     spread: bool = False
 
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
-        self.shape = _checked_shape(shape)
+    @checked
+    def __init__(self, shape: tuple[Whole, ...], dtype: npt.DTypeLike, field: str | None = None) -> None:
+        self.shape = tuple(map(int, shape))
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "fc":
-            raise SpaceError(f"{type(self).__name__}: dtype must be real or complex floating, found {self.dtype}")
+            raise ArgumentError(f"{type(self).__name__}: dtype must be real or complex floating, found {self.dtype}")
         natural = "complex" if self.dtype.kind == "c" else "real"
         self.field = natural if field is None else field
         if self.field not in ("real", natural):
-            raise SpaceError(f"{type(self).__name__}: arrays of {self.dtype} make no space over the field {field!r}")
+            raise ArgumentError(f"{type(self).__name__}: arrays of {self.dtype} make no space over the field {field!r}")
 
     @property
     @final
@@ -123,9 +132,24 @@ class Space(ABC):
 
     @final
     def norm(self, x: Vector) -> Any:
-        """Return the norm ``sqrt(inner(x, x))``: a float, or one for each vector of a batch."""
-        squared = self.inner(x, x)
-        return math.sqrt(squared.real) if np.ndim(squared) == 0 else np.sqrt(squared.real)
+        """Return the norm ``sqrt(inner(x, x))``: a float, or one for each vector of a batch.
+
+        Also of numbers whose squares are too small or too large for double precision.
+        """
+        with np.errstate(over="ignore"):
+            squared = self.inner(x, x)
+        if np.ndim(squared) == 0 and SMALL <= squared.real < math.inf:
+            return math.sqrt(squared.real)
+        found = np.asarray(squared).real
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt(found)
+            # Squares were lost: once more, in another unit. All processes decide alike, by the same numbers.
+            for lost, unit in ((found < SMALL, UNIT), (found == math.inf, 1 / UNIT)):
+                if np.any(lost):
+                    scaled = arrays.each(lambda part, unit=unit: arrays.wide(part) * unit, x)
+                    again = np.sqrt(np.asarray(self.inner(scaled, scaled)).real) / unit
+                    lengths = np.where(lost, again, lengths)
+        return lengths.item() if lengths.ndim == 0 else lengths
 
     @property
     @final
@@ -159,6 +183,19 @@ class Space(ABC):
     def copy(self, x: Vector) -> Vector:
         """Return a fresh vector equal to `x`."""
         return arrays.copy(x)
+
+    @final
+    def element(self, x: Vector) -> Element:
+        """Return a vector as an `Element`, which adds, multiplies and measures as it is written on paper.
+
+        Parameters
+        ----------
+        x : vector of the space, or a batch of them
+            Not copied.
+        """
+        from linop.element import Element
+
+        return Element(self, x)
 
     # -- making vectors -----------------------------------------------------------------------------------------------
 
@@ -260,6 +297,18 @@ class Space(ABC):
         """
         return self._sample(seed, batch, _draw_normal)
 
+    def positions(self) -> Vector:
+        """Return for each entry of a vector its place in row-major order; of a spread vector, in the whole of it.
+
+        Whatever is computed from these numbers does not depend on how a vector is spread over processes.
+
+        Returns
+        -------
+        numpy array of integers, shape `shape`
+            For a product, a tuple of them. Entries that belong to nothing have -1.
+        """
+        return np.arange(math.prod(self.shape)).reshape(self.shape)
+
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         """Draw a vector with independent real and imaginary parts."""
         generator = self._generator(seed)
@@ -296,9 +345,20 @@ class Space(ABC):
         if fault is not None:
             self._refuse(SpaceError(self._complaint(fault, operator)))
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error; a space over several processes lets all of them raise."""
         raise error
+
+    def agree(self, what: str, value: object) -> None:
+        """Raise, on all processes, unless `value` is the same on all of them; collective where there are several.
+
+        Parameters
+        ----------
+        what : str
+            Whose value it is, for the error.
+        value : object
+            Numbers, texts and tuples of such.
+        """
 
     def consistent(self, x: Vector) -> bool:  # noqa: ARG002  (a space that stores copies of a vector looks at it)
         """Say whether all stored copies of a vector agree bit by bit, the same answer on every process."""
@@ -321,23 +381,6 @@ class Space(ABC):
         """Return the whole message for a fault."""
         return f"{self}: {fault}" if operator is None else f"{operator!r}: in {self}, {fault}"
 
-    @abstractmethod
-    def _key(self) -> tuple[object, ...]:
-        """Return what makes two spaces of this class equal."""
-
-    @final
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self._key() == other._key())
-
-    @final
-    def __deepcopy__(self, memo: object) -> Space:
-        """Return the space itself: it never changes, and may stand for processes that have no copies."""
-        return self
-
-    @final
-    def __hash__(self) -> int:
-        return hash((type(self), self._key()))
-
 
 def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     drawn: np.ndarray = generator.integers(1, 5, shape) * generator.choice(np.array([-1, 1]), shape)
@@ -346,14 +389,3 @@ def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...]) -> np
 
 def _draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return generator.standard_normal(shape)
-
-
-def _checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape as a tuple of Python integers; raise where it is none."""
-    try:
-        found = tuple(operator.index(n) for n in shape)
-    except (TypeError, ValueError):
-        raise SpaceError(f"a shape is a tuple of integers, found {shape!r}") from None
-    if min(found, default=0) < 0:
-        raise SpaceError(f"a shape has integers that are zero or more, found {shape!r}")
-    return found

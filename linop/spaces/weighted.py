@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays
+from linop.arguments import show
 from linop.arrays import Array, Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.space import Draw, Seed, Space
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Weighted(Space):
         from linop.operator import LinearOperator
 
         if not isinstance(space, Space):
-            raise TypeError(f"Weighted: expected a Space, found {space!r}")
+            raise ArgumentTypeError(f"Weighted: expected space to be a Space, found {show(space)}")
         if space.weighted:
             raise SpaceError(f"Weighted: {space} has weights already")
         self.space = space
@@ -75,6 +76,8 @@ class Weighted(Space):
                 self.inverse_weight = Inverse(weight, positive=True)
         else:
             self.weight = _checked_weight(space, weight)
+            if space.spread:
+                space.agree("Weighted", self.weight if isinstance(self.weight, float) else "an array")
 
     @property
     def size(self) -> int:
@@ -141,13 +144,21 @@ class Weighted(Space):
         """Return what keeps `x` from being a vector; see `Space.check`."""
         return self.space._fault(x)
 
-    def _refuse(self, error: SpaceError) -> NoReturn:
+    def _refuse(self, error: Exception) -> NoReturn:
         """Raise an error, as the space without weights does."""
         self.space._refuse(error)
+
+    def agree(self, what: str, value: object) -> None:
+        """Raise unless a value is the same on all processes."""
+        self.space.agree(what, value)
 
     def consistent(self, x: Vector) -> bool:
         """Say whether all stored copies of a vector agree."""
         return self.space.consistent(x)
+
+    def positions(self) -> Vector:
+        """Return the places of the entries; see `Space.positions`."""
+        return self.space.positions()
 
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         return self.space._sample(seed, batch, draw)

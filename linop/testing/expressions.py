@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from linop.algebra.block import Block
 from linop.algebra.block_diagonal import BlockDiagonal
 from linop.algebra.kron import Kron
 from linop.algebra.stack import HStack, VStack
+from linop.arguments import checked
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
@@ -35,6 +37,7 @@ class Expression(NamedTuple):
     matrix: np.ndarray[Any, Any]
 
 
+@checked
 def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[np.ndarray[Any, Any]]:
     """Return matrices with entries of small integers, for which floating-point arithmetic is exact.
 
@@ -56,6 +59,73 @@ def integer_matrices(rows: int, columns: int, dtype: Any) -> st.SearchStrategy[n
     return st.integers(0, 2**16).map(build)
 
 
+class Extreme(NamedTuple):
+    """An operator of tiny and huge numbers, and what it should do.
+
+    Attributes
+    ----------
+    operator : LinearOperator
+        The tree.
+    matrix : numpy array of fractions, shape (codomain.size, domain.size)
+        Its dense twin, without any rounding, overflow or underflow.
+    bound : numpy array of fractions, shape (codomain.size, domain.size)
+        The same, if nothing cancelled: roundings are measured by it.
+    """
+
+    operator: LinearOperator
+    matrix: np.ndarray[Any, Any]
+    bound: np.ndarray[Any, Any]
+
+
+EXTREMES = (0.0, 1.0, -1.0, -2.0, 3.0, 2.0**600, -(2.0**600), 2.0**-600, 2.0**-1000)
+"""Numbers whose products over- and underflow in double precision."""
+
+
+@st.composite
+def extreme_expressions(draw: st.DrawFn, rows: int = 2, columns: int = 2, depth: int = 3) -> Extreme:
+    """Return expression trees of numbers whose products over- and underflow.
+
+    Parameters
+    ----------
+    rows, columns : int, optional
+        The shape of the matrix.
+    depth : int, optional
+        Of the tree, at most.
+    """
+    kinds = (
+        ["matrix"] + ["diagonal", "identity"] * (rows == columns) + ["compose", "add", "scale", "adjoint"] * bool(depth)
+    )
+    kind = draw(st.sampled_from(kinds))
+    if kind == "identity":
+        entries = np.eye(rows)
+        return _extreme(Identity(Euclidean(rows)), entries)
+    if kind == "diagonal":
+        drawn = [draw(st.sampled_from(EXTREMES)) for _ in range(rows)]
+        return _extreme(Diagonal(drawn), np.diag(drawn))
+    if kind == "matrix":
+        entries = np.array([[draw(st.sampled_from(EXTREMES)) for _ in range(columns)] for _ in range(rows)])
+        return _extreme(Matrix(entries), entries)
+    if kind == "adjoint":
+        inner = draw(extreme_expressions(columns, rows, depth - 1))
+        return Extreme(inner.operator.H, inner.matrix.T, inner.bound.T)
+    if kind == "scale":
+        number, inner = draw(st.sampled_from(EXTREMES)), draw(extreme_expressions(rows, columns, depth - 1))
+        return Extreme(number * inner.operator, Fraction(number) * inner.matrix, abs(Fraction(number)) * inner.bound)
+    between = draw(st.integers(1, 3)) if kind == "compose" else columns
+    left = draw(extreme_expressions(rows, between, depth - 1))
+    if kind == "compose":
+        right = draw(extreme_expressions(between, columns, depth - 1))
+        return Extreme(left.operator @ right.operator, left.matrix @ right.matrix, left.bound @ right.bound)
+    right = draw(extreme_expressions(rows, columns, depth - 1))
+    return Extreme(left.operator + right.operator, left.matrix + right.matrix, left.bound + right.bound)
+
+
+def _extreme(operator: LinearOperator, entries: np.ndarray[Any, Any]) -> Extreme:
+    """Return an operator with the fractions of its entries."""
+    exact = np.array([[Fraction(entry) for entry in row] for row in entries.tolist()], dtype=object)
+    return Extreme(operator, exact, abs(exact))
+
+
 @st.composite
 def spaces_of_a_tree(draw: st.DrawFn) -> tuple[Space, ...]:
     """Return a few spaces over one field, for the trees of `expressions`: arrays, tuples, with weights and without."""
@@ -69,6 +139,7 @@ def spaces_of_a_tree(draw: st.DrawFn) -> tuple[Space, ...]:
     return (*found, Product(found[1], found[0]), Product(found[2], Product(found[0])))
 
 
+@checked
 @st.composite
 def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3) -> Expression:
     """Return expression trees between two spaces, of integer matrices and diagonals, with their dense twins.
@@ -133,7 +204,7 @@ def expressions(draw: st.DrawFn, domain: Space, codomain: Space, depth: int = 3)
         return Expression(inner.operator.H, twin.astype(dtype))
     if kind == "scale":
         inner = tree(domain, codomain)
-        scalars = [-1, 0, 1, 2, 0.5] + ([2j, 1 - 1j] if domain.field == "complex" else [])
+        scalars = [-2, -1, 0, 1, 2, 0.5] + ([-2j, -1j, 2j, 1 - 1j] if domain.field == "complex" else [])
         scalar = draw(st.sampled_from(scalars))
         return Expression(scalar * inner.operator, np.asarray(scalar * inner.matrix, dtype))
     if kind == "kron":

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.arguments import Whole, checked
 from linop.operators.matrix import Matrix
 from linop.spaces import Euclidean, Product, Space, Weighted
+
+Kind = Literal["none", "number", "array", "operator"]
+"""What the weights of a space are."""
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
+@checked
 def shapes(*, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
     """Return shapes of arrays, empty and zero-dimensional ones included.
 
@@ -27,6 +32,7 @@ def shapes(*, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4) -> st.S
     return st.lists(st.integers(0, max_extent), min_size=min_ndim, max_size=max_ndim).map(tuple)
 
 
+@checked
 def euclidean_spaces(
     dtypes: tuple[str, ...] = DTYPES, *, min_ndim: int = 0, max_ndim: int = 3, max_extent: int = 4
 ) -> st.SearchStrategy[Euclidean]:
@@ -48,6 +54,7 @@ def euclidean_spaces(
     return st.sampled_from(dtypes).flatmap(spaces)
 
 
+@checked
 @st.composite
 def weighted_spaces(draw: st.DrawFn, space: Space) -> Space:
     """Return spaces of the same vectors with weights: a number, an array, an operator; or none.
@@ -59,11 +66,12 @@ def weighted_spaces(draw: st.DrawFn, space: Space) -> Space:
     """
     if isinstance(space, Product):
         return Product(*(draw(weighted_spaces(part)) for part in space.parts))
-    kind = draw(st.sampled_from(["none", "number", "array", "operator"]))
-    return with_weights(space, kind, draw(st.integers(0, 2**16)))
+    kinds: list[Kind] = ["none", "number", "array", "operator"]
+    return with_weights(space, draw(st.sampled_from(kinds)), draw(st.integers(0, 2**16)))
 
 
-def with_weights(space: Space, kind: str, seed: int = 0) -> Space:
+@checked
+def with_weights(space: Space, kind: Kind, seed: Whole = 0) -> Space:
     """Return a space of the same vectors with random weights.
 
     Parameters
@@ -94,6 +102,7 @@ def with_weights(space: Space, kind: str, seed: int = 0) -> Space:
     return Weighted(space, Matrix(lower @ lower.conj().T, space, space))
 
 
+@checked
 def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
     """Return the matrix of the weights of a space, from their definition.
 
@@ -125,6 +134,42 @@ def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
     return np.asarray(space.weight.entries)
 
 
+@st.composite
+def awkward_arrays(draw: st.DrawFn, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """Return arrays of numbers that are no small integers, of one kind or of all kinds.
+
+    An offset far beyond the spread, ties, zeros of both signs, subnormal and huge numbers, infinities, and what is not
+    a number.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the arrays.
+    dtype : dtype
+        Real or complex floating point.
+    """
+    dtype = np.dtype(dtype)
+    limits = np.finfo(dtype)
+    kinds = {
+        "offset": [0.75 / limits.eps, 0.75 / limits.eps + 1],
+        "ties": [1.0, 1.0, 1.0, 2.0],
+        "zeros": [0.0, -0.0],
+        "subnormal": [limits.smallest_subnormal, -limits.smallest_normal],
+        "huge": [limits.max, -limits.max / 2],
+        "not finite": [np.inf, -np.inf, np.nan, 1.0],
+    }
+    kind = draw(st.sampled_from([*kinds, "all"]))
+    numbers = [n for k in kinds for n in kinds[k]] if kind == "all" else kinds[kind]
+    generator = np.random.default_rng(draw(st.integers(0, 2**16)))
+    parts = [generator.choice(np.array(numbers), shape) for _ in range(1 + (dtype.kind == "c"))]
+    array = np.empty(shape, dtype)
+    array.real = parts[0]
+    if dtype.kind == "c":
+        array.imag = parts[1]
+    return array
+
+
+@checked
 def vectors(space: Space, *, batch: tuple[int, ...] = ()) -> st.SearchStrategy[Any]:
     """Return vectors of small integers of a space, for which data movement is exact.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.errors import VerificationError
 from linop.operator import LinearOperator
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 
+@checked
 def check(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None) -> Reports:
     """Check everything: adjoint, linearity, purity, batches, claims, inner products of weighted spaces. Collective.
 
@@ -84,6 +86,7 @@ def _assert(found: Report | Reports) -> None:
         raise VerificationError("\n".join(map(str, failed)))
 
 
+@checked
 def assert_adjoint(operator: Any, *arguments: Any, **options: Any) -> None:
     """Raise `VerificationError` unless `check_adjoint` passes; on every process alike.
 
@@ -105,6 +108,7 @@ def assert_adjoint(operator: Any, *arguments: Any, **options: Any) -> None:
     _assert(check_adjoint(operator, *arguments, **options))
 
 
+@checked
 def assert_linear(operator: LinearOperator, **options: Any) -> None:
     """Raise `VerificationError` unless `check_linear` passes; on every process alike.
 
@@ -121,6 +125,7 @@ def assert_linear(operator: LinearOperator, **options: Any) -> None:
     _assert(check_linear(operator, **options))
 
 
+@checked
 def assert_pure(operator: LinearOperator, **options: Any) -> None:
     """Raise `VerificationError` unless `check_pure` passes; on every process alike.
 
@@ -137,6 +142,7 @@ def assert_pure(operator: LinearOperator, **options: Any) -> None:
     _assert(check_pure(operator, **options))
 
 
+@checked
 def assert_batch(operator: LinearOperator, **options: Any) -> None:
     """Raise `VerificationError` unless `check_batch` passes; on every process alike.
 
@@ -153,6 +159,7 @@ def assert_batch(operator: LinearOperator, **options: Any) -> None:
     _assert(check_batch(operator, **options))
 
 
+@checked
 def assert_claims(operator: LinearOperator, **options: Any) -> None:
     """Raise `VerificationError` unless `check_claims` passes; on every process alike.
 
@@ -169,6 +176,7 @@ def assert_claims(operator: LinearOperator, **options: Any) -> None:
     _assert(check_claims(operator, **options))
 
 
+@checked
 def assert_space(space: Space, **options: Any) -> None:
     """Raise `VerificationError` unless `check_space` passes; on every process alike.
 
@@ -185,6 +193,7 @@ def assert_space(space: Space, **options: Any) -> None:
     _assert(check_space(space, **options))
 
 
+@checked
 def assert_correct(operator: LinearOperator, **options: Any) -> None:
     """Raise `VerificationError` unless everything passes that `check` looks at; on every process alike.
 

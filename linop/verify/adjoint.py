@@ -23,7 +23,9 @@ floating
     smaller than ``gain |x| |y| / sqrt(n)``. A check that found nothing but roundings is vacuous, and so is one whose
     tolerance has grown to 0.5, in half precision.
 
-An operator that changes its argument, and a result whose copies differ between ranks, fail in every mode.
+A report of a wrong adjoint says where it is wrong, found by halving above the size of a matrix, and what mistake it
+looks like; see `linop.verify.diagnose`. An operator that changes its argument, and a result whose copies differ between
+ranks, fail in every mode.
 """
 
 from __future__ import annotations
@@ -36,11 +38,14 @@ from typing import Any, Literal
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Positive, checked, foreign_hint
 from linop.arrays import Array, Vector
+from linop.errors import ArgumentError, ArgumentTypeError
 from linop.operator import LinearOperator
 from linop.operators.function import FunctionOperator
 from linop.spaces import Seed, Space
 from linop.verify import probe
+from linop.verify.diagnose import diagnose, locate
 from linop.verify.probe import Trials
 from linop.verify.report import Mode, Report
 
@@ -53,10 +58,14 @@ SPARE = 3
 BLIND = 0.5
 """A tolerance from which on a comparison shows nothing."""
 
+SMALLEST = float(np.sqrt(np.finfo(np.float64).smallest_normal))
+"""A length from which on its square has all its digits."""
+
 EVIDENCE = 40
 """Binary digits that all entries must have to spare together: that none of them has a rounding by chance."""
 
 
+@checked
 def check_adjoint(
     operator: LinearOperator | Callable[[Vector], Vector],
     adjoint: Callable[[Vector], Vector] | None = None,
@@ -65,7 +74,7 @@ def check_adjoint(
     *,
     pairing: Literal["dot", "inner"] = "dot",
     mode: Mode | Literal["auto"] = "auto",
-    trials: int = 8,
+    trials: Positive = 8,
     seed: Seed = 0,
     like: Array | None = None,
 ) -> Report:
@@ -99,8 +108,8 @@ def check_adjoint(
 
     Raises
     ------
-    SpaceError
-        When the operator or its adjoint returns something that is no vector of its space.
+    ArgumentTypeError
+        When there is neither an operator, nor a function with its adjoint and its spaces.
 
     Examples
     --------
@@ -117,16 +126,28 @@ def check_adjoint(
     '4 of 6 entries differ, t'
     """
     A = as_operator(operator, adjoint, domain, codomain, pairing)
-    if mode not in ("auto", "matrix", "exact", "floating"):
-        raise ValueError(f"check_adjoint: mode must be auto, matrix, exact or floating, found {mode!r}")
-    if trials < 1:
-        raise ValueError(f"check_adjoint: expected at least one trial, found {trials}")
+    probe.agree("check_adjoint", A, seed, trials=int(trials), mode=mode)
+    found = Trials("adjoint", A, seed)
+    with found.step("it raised"):
+        return _checked(A, mode, trials, seed, like)
+    return found.report()
+
+
+def _checked(A: LinearOperator, mode: Mode | Literal["auto"], trials: int, seed: Seed, like: Any) -> Report:
+    """Return the report of a check in some mode."""
     if mode == "auto":
         small = max(A.domain.size, A.codomain.size) <= MATRIX_LIMIT
         mode = "matrix" if small else "exact" if A.exact or _seems_exact(A, seed, like) else "floating"
-    if mode == "matrix":
-        return _compare_matrices(A, seed, like)
-    return _compare_pairings(A, mode, trials, seed, like)
+    report = _compare_matrices(A, seed, like) if mode == "matrix" else _compare_pairings(A, mode, trials, seed, like)
+    return report if report.passed or not math.isfinite(report.error) else _explained(report, A, seed, like)
+
+
+def _explained(report: Report, A: LinearOperator, seed: Seed, like: Any) -> Report:
+    """Return the report of a wrong adjoint with the entry that is wrong, and the mistake that it looks like."""
+    with np.errstate(all="ignore"):
+        kind = diagnose(A, seed, like)
+        entry = "" if report.mode == "matrix" or "linear" in kind else locate(A, seed, like)
+    return replace(report, detail="; ".join(filter(None, (report.detail, entry, kind))))
 
 
 def as_operator(
@@ -138,19 +159,21 @@ def as_operator(
 ) -> LinearOperator:
     """Return an operator as it is, and a pair of functions as a `FunctionOperator`."""
     if pairing not in ("dot", "inner"):
-        raise ValueError(f"check_adjoint: pairing must be dot or inner, found {pairing!r}")
+        raise ArgumentError(f"check_adjoint: pairing must be dot or inner, found {pairing!r}")
     given = [
         name for name, value in (("adjoint", adjoint), ("domain", domain), ("codomain", codomain)) if value is not None
     ]
     if isinstance(operator, LinearOperator):
         if given or pairing == "inner":
             besides = ", ".join(given) or "a pairing"
-            raise TypeError(f"{operator!r}: an operator has its own adjoints and spaces, found {besides} besides")
+            raise ArgumentTypeError(
+                f"{operator!r}: an operator has its own adjoints and spaces, found {besides} besides"
+            )
         return operator
     if adjoint is None or domain is None or codomain is None or not callable(operator):
-        raise TypeError(
-            f"expected a LinearOperator, or a function with its adjoint, domain and codomain; "
-            f"found {operator!r} with {', '.join(given) or 'nothing'}"
+        raise ArgumentTypeError(
+            f"check_adjoint: expected operator to be a LinearOperator, or a function with its adjoint, domain and "
+            f"codomain; found {operator!r} with {', '.join(given) or 'nothing'}{foreign_hint(operator)}"
         )
     name = getattr(operator, "__name__", "function")
     if pairing == "dot":
@@ -241,11 +264,11 @@ def _compare_pairings(A: LinearOperator, mode: Mode, count: int, seed: Seed, lik
         zero = probe.is_zero(codomain, image) and probe.is_zero(domain, preimage)
         allowed = 0.0 if mode == "exact" else probe.tolerance(A, image, preimage)
         trials.vacuous = trials.vacuous and (zero or allowed >= BLIND or (typical > 0 and found <= allowed * typical))
-        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
-        if not np.isfinite(scale) or (scale == 0 and not zero):
+        if not np.isfinite(scale) or (scale < SMALLEST and not zero):
             trials.complain(
-                f"the numbers are too {'small' if scale == 0 else 'large'} to be compared; scale the operator"
+                f"the numbers are too {'small' if scale < SMALLEST else 'large'} to be compared; scale the operator"
             )
+        trials.compare(abs(left - right), scale, allowed, f"dot(A x, y) = {left}, dot(x, A* y) = {right}")
         if not (x_kept and y_kept):
             trials.complain(f"{A if y_kept else adjoint} has changed its argument")
         differing = probe.differing_copies(A, codomain.consistent(image), domain.consistent(preimage))
@@ -291,5 +314,11 @@ def _norms(entries: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
-    """Say whether the entries of a matrix are small enough to be sums of integers without rounding."""
-    return bool(np.all(np.abs(entries) <= 2.0 / precision))
+    """Say whether the entries of a matrix are small enough, and have few enough digits, to come from no rounding.
+
+    Products of many factors have more and more binary digits, although each factor is exact.
+    """
+    with np.errstate(over="ignore"):
+        units = [part * 2.0**probe.FINEST for part in (entries.real, entries.imag)]
+    few = all(bool(np.all(part == np.rint(part))) for part in units)
+    return few and bool(np.all(np.abs(entries) <= 2.0 / precision))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.queries.matrix import matrix
@@ -17,7 +18,10 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report, Reports
 
 
-def check_claims(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, like: Array | None = None) -> Reports:
+@checked
+def check_claims(
+    operator: LinearOperator, *, trials: Positive = 4, seed: Seed = 0, like: Array | None = None
+) -> Reports:
     """Check everything that an operator claims about itself: `claims`, `exact` and `gain`. Collective.
 
     Parameters
@@ -42,12 +46,14 @@ def check_claims(operator: LinearOperator, *, trials: int = 4, seed: Seed = 0, l
     >>> [report.check for report in check_claims(Identity(Euclidean(2)))][:2]
     ['claim coisometry', 'claim diagonal']
     """
+    probe.agree("check_claims", operator, seed, trials=int(trials))
     reports = []
     for claim in sorted(operator.claims):
         found = Trials(f"claim {claim}", operator, seed)
         for trial in range(trials):
             found.count = trial
-            _CHECKS[claim](operator, (trial,), found, like)
+            with found.step("it raised"):
+                _CHECKS[claim](operator, (trial,), found, like)
         found.count = trials
         reports.append(found.report())
     if operator.exact:
@@ -100,7 +106,8 @@ def _positive(A: LinearOperator, stream: tuple[int, ...], found: Trials, like: A
     found.compare(max(-pairing, 0.0), scale, allowed, f"dot(x, A x) = {pairing} is negative")
     if stream[0] == 0 and 0 < A.domain.size <= MATRIX_LIMIT:  # few vectors may all miss a negative direction
         entries = matrix(A)
-        values = np.linalg.eigvalsh((entries + entries.conj().T) / 2)
+        entries = (entries + entries.conj().T) / 2
+        values = np.linalg.eigvalsh(entries.astype(np.result_type(entries, np.float32)))  # there are none in half
         lowest, largest = float(values[0]), float(np.abs(values).max())
         found.compare(max(-lowest, 0.0), largest, allowed * A.domain.size, f"the eigenvalue {lowest} is negative")
 
@@ -133,11 +140,12 @@ def _check_exact(A: LinearOperator, trials: int, seed: Seed, like: Array | None)
     for trial in range(trials):
         found.count = trial
         for side in (A, A.dual):
-            image = side(probe.draw(side.domain, "integers", seed, trial, like=like))
-            unit = probe.unit_of(side.codomain, image)
-            found.vacuous = found.vacuous and probe.is_zero(side.codomain, image)
-            if unit is None and probe.length(side.codomain, image) <= 2.0 ** (probe.digits(image) - probe.FINEST):
-                found.complain(f"{side} takes integers to numbers that are no multiples of 2**-{probe.FINEST}")
+            with found.step(str(side)):
+                image = side(probe.draw(side.domain, "integers", seed, trial, like=like))
+                unit = probe.unit_of(side.codomain, image)
+                found.vacuous = found.vacuous and probe.is_zero(side.codomain, image)
+                if unit is None and probe.length(side.codomain, image) <= 2.0 ** (probe.digits(image) - probe.FINEST):
+                    found.complain(f"{side} takes integers to numbers that are no multiples of 2**-{probe.FINEST}")
     found.count = trials
     return found.report()
 
@@ -148,11 +156,13 @@ def _check_gain(A: LinearOperator, gain: float, trials: int, seed: Seed, like: A
     for trial in range(trials):
         found.count = trial
         for side in (A, A.dual):
-            x = probe.draw(side.domain, "normal", seed, trial, like=like)
-            image = side(x)
-            size, bound = probe.length(side.codomain, image), gain * probe.length(side.domain, x)
-            found.vacuous = found.vacuous and size == 0
-            excess = max(size - bound, 0.0)
-            found.compare(excess, bound, probe.tolerance(A, image), f"|A x| = {size} is more than gain |x| = {bound}")
+            with found.step(str(side)):
+                x = probe.draw(side.domain, "normal", seed, trial, like=like)
+                image = side(x)
+                size, bound = probe.length(side.codomain, image), gain * probe.length(side.domain, x)
+                found.vacuous = found.vacuous and size == 0
+                allowed = probe.tolerance(A, image)
+                told = f"|A x| = {size} is more than gain |x| = {bound}"
+                found.compare(max(size - bound, 0.0), bound, allowed, told)
     found.count = trials
     return found.report()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from linop import arrays
+from linop.arguments import refuse
 from linop.arrays import Array, Vector
+from linop.errors import ProcessError, is_of_all
 from linop.operator import LinearOperator
 from linop.spaces import Seed, Space
 from linop.verify.report import Mode, Report
@@ -28,6 +32,14 @@ def draw(
     seeds = seed if isinstance(seed, tuple) else (seed,)
     x = getattr(space, kind)((*seeds, *stream), batch)
     return x if like is None else arrays.each(lambda part: arrays.cast(part, like), x)
+
+
+def agree(check: str, operator: LinearOperator, seed: Seed, **numbers: object) -> None:
+    """Raise, on all processes, unless they have been given the same seed and numbers."""
+    for space in (operator.domain, operator.codomain):
+        if space.spread:
+            space.agree(check, (f"seed={seed!r}", *(f"{name}={number!r}" for name, number in numbers.items())))
+            break
 
 
 def apply_watched(operator: LinearOperator, x: Vector) -> tuple[Vector, bool]:
@@ -77,7 +89,8 @@ def is_zero(space: Space, x: Vector) -> bool:
 
 def length(space: Space, x: Vector) -> float:
     """Return the norm that belongs to `Space.dot`."""
-    return math.sqrt(space.dot(x, x).real)
+    found: float = space.unweighted.norm(x)
+    return found
 
 
 def unit_of(space: Space, x: Vector, finest: int = FINEST) -> float | None:
@@ -119,6 +132,18 @@ def differing_copies(operator: LinearOperator, forward: bool, backward: bool) ->
     )
 
 
+def _told(operator: LinearOperator, error: Exception) -> str:
+    """Return an exception in words; on spaces over several processes, as all of them tell it."""
+    if (operator.domain.spread or operator.codomain.spread) and not is_of_all(error):
+        try:
+            refuse(error, operator)
+        except (ProcessError, TimeoutError):
+            raise
+        except Exception as shared:
+            error = shared
+    return f"{type(error).__name__}: {error}"
+
+
 @dataclass
 class Trials:
     """Collects what the trials of a check find, and makes the report of it."""
@@ -146,6 +171,16 @@ class Trials:
     def complain(self, told: str) -> None:
         """Keep the first fault."""
         self.fault = self.fault or f"trial {self.count}: {told}"
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """Note an exception as a fault of what is being done, on all processes alike."""
+        try:
+            yield
+        except (ProcessError, TimeoutError):  # the processes are no longer together
+            raise
+        except Exception as error:
+            self.complain(f"{doing}: {_told(self.operator, error)}")
 
     def equal(self, space: Space, found: Vector, expected: Vector, scale: float, allowed: float, told: str) -> None:
         """Compare two vectors of a space; bit by bit where the tolerance allowed is zero."""

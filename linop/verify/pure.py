@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.operator import LinearOperator
 from linop.spaces import Seed
@@ -11,7 +12,8 @@ from linop.verify.probe import Trials
 from linop.verify.report import Report
 
 
-def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, like: Array | None = None) -> Report:
+@checked
+def check_pure(operator: LinearOperator, *, trials: Positive = 2, seed: Seed = 0, like: Array | None = None) -> Report:
     """Check that an operator and its adjoint are pure functions of their argument. Collective.
 
     They may not change the argument, nor return (a view of) it or of anything that they keep; they give the same bits
@@ -40,11 +42,13 @@ def check_pure(operator: LinearOperator, *, trials: int = 2, seed: Seed = 0, lik
     >>> print(check_pure(FunctionOperator(X, X, lambda x: x, lambda y: y, name="Alias")).detail)
     trial 0: the result of Alias shares memory with its argument
     """
+    probe.agree("check_pure", operator, seed, trials=int(trials))
     found = Trials("purity", operator, seed)
     for trial in range(trials):
         found.count = trial
         for side in (operator, operator.dual):
-            _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
+            with found.step(str(side)):
+                _try(side, probe.draw(side.domain, "integers", seed, trial, like=like), found)
     found.count = trials
     return found.report()
 
@@ -61,7 +65,9 @@ def _try(A: LinearOperator, x: Vector, found: Trials) -> None:
         x = before
     if _dtypes(image) != _dtypes(first) or not _same_precision(x, image):
         found.complain(f"{A} has made {_dtypes(image)} of {_dtypes(x)}")
-    arrays.each(_overwrite, image)
+    apart = _overwritten_apart(image)
+    if not probe.is_zero(codomain, apart):
+        found.complain(f"parts of the result of {A} share memory")
     if not probe.is_zero(domain, arrays.each(probe._differs, x, before)):
         found.complain(f"the result of {A} shares memory with its argument")
     again, _ = probe.apply_watched(A, before)
@@ -86,9 +92,15 @@ def _same_precision(x: Vector, image: Vector) -> bool:
     return same and arrays.precision(x) == arrays.precision(image)
 
 
-def _overwrite(x: Array) -> None:
-    """Put other numbers into an array."""
-    x[...] = x + 1
+def _overwritten_apart(x: Vector) -> Vector:
+    """Put other numbers into each array of a vector, and return what has changed them since."""
+    leaves = arrays.leaves(x)
+    expected = []
+    for array in leaves:
+        array[...] = array + 1
+        expected.append(arrays.copy(array))
+    changes = iter([probe._differs(array, before) for array, before in zip(leaves, expected, strict=True)])
+    return arrays.each(lambda _: next(changes), x)
 
 
 def _strided(x: Array) -> Array:

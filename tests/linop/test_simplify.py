@@ -1,5 +1,6 @@
 """`simplify` gives the same map, exactly where arithmetic is exact, and never a dearer one."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ from linop import (
     simplify,
 )
 from linop.simplify import _rules, _rules_for
-from linop.testing import Expression, expressions, spaces_of_a_tree
+from linop.testing import Expression, Extreme, expressions, extreme_expressions, spaces_of_a_tree
+from linop.testing.expressions import EXTREMES
 
 pytestmark = pytest.mark.serial
 
@@ -248,3 +250,35 @@ def test_long_products_meet_in_one_sweep() -> None:
     total, steps = derivation(sum((k * B for k in range(2, 100)), B))
     assert total == 4950 * B
     assert len(steps) == 1
+
+
+@given(extreme_expressions(), st.lists(st.sampled_from(EXTREMES), min_size=2, max_size=2))
+def test_tiny_and_huge_numbers(tree: Extreme, entries: list[float]) -> None:
+    """Rewriting keeps the map where products of numbers over- or underflow, and loses no entry."""
+    x, exact = np.array(entries), np.array([Fraction(entry) for entry in entries], dtype=object)
+    expected, bound = tree.matrix @ exact, tree.bound @ abs(exact)
+    with np.errstate(all="ignore"):
+        if not _is_near(tree.operator(x), expected, bound):
+            return  # floating arithmetic cannot do it as it was written
+        assert _is_near(simplify(tree.operator)(x), expected, bound)
+
+
+def _is_near(found: np.ndarray, expected: np.ndarray, bound: np.ndarray) -> bool:
+    """Say whether floating numbers are those expected, but for roundings."""
+    return bool(np.all(np.isfinite(found))) and all(
+        abs(Fraction(float(a)) - b) <= size / 10**12 for a, b, size in zip(found, expected, bound, strict=True)
+    )
+
+
+@pytest.mark.parametrize("power", [600, -600])
+def test_numbers_that_cannot_be_multiplied_stay_apart(power: int) -> None:
+    """Scalars, diagonals, matrices and circulants are not merged where that would lose a number."""
+    number, x = 2.0**power, np.array([2.0**-power, 0.0])
+    one = Identity(Euclidean(2))
+    entries = [number, 1.0]
+    for A in (number * one, Diagonal(entries), Matrix(np.diag(entries)), Circulant([number, 0.0])):
+        np.testing.assert_array_equal(simplify(A @ A)(x), A(A(x)))
+        np.testing.assert_array_equal(simplify(A @ A.H - 3 * (A @ A))(x), -2 * A(A(x)))
+    assert not isinstance(number * (number * one), Zero)
+    np.testing.assert_array_equal((number * (number * one))(x), number * (number * x))
+    np.testing.assert_array_equal((number * one - number * one)(x), 0 * x)

@@ -8,7 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Shift, Split, World
+from distdl_ops import (
+    Copies,
+    DistributedGather,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Movement,
+    Replicated,
+    Shift,
+    Split,
+    World,
+    simulate,
+)
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError
 from torch_bridge import as_function, distribute, distribute_tensor
@@ -196,3 +208,74 @@ def test_places_that_do_not_fit() -> None:
             spmd_gradcheck(torch.sin, [x], world, codomains=[Copies(), Copies()])
 
     on_ranks(1, main)
+
+
+@pytest.mark.serial
+def test_where_and_whether_by_a_factor() -> None:
+    """One wrong entry is named with its index, and has no factor; a gradient that is three times too large has."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, p=2), (16,), p=Split(0))
+        A = DistributedGather(S, np.arange(8) + (1 if world.rank == 0 else 8))
+        x = torch.linspace(1, 2, 8, dtype=torch.float64).requires_grad_()
+
+        class Wrong(torch.autograd.Function):
+            @staticmethod
+            def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+                return torch.as_tensor(A(x.detach()))
+
+            @staticmethod
+            def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+                g: torch.Tensor = A.H(gradients[0].contiguous())
+                if world.rank == 1:
+                    g[0] = gradients[0][0]  # what rank 0 took of this entry is forgotten
+                return g
+
+        report = spmd_gradcheck(Wrong.apply, [x], world)
+        assert not report
+        (wrong,) = report.wrong
+        assert (wrong.rank, wrong.name, wrong.ratio, wrong.entry) == (1, "input 0", None, (0,))
+        assert "at (0,)" in str(report)
+
+        class Triple(torch.autograd.Function):
+            @staticmethod
+            def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+                return 2 * x
+
+            @staticmethod
+            def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+                return 6 * gradients[0]
+
+        report = spmd_gradcheck(Triple.apply, [x], world)
+        assert all(found.ratio == pytest.approx(3, rel=1e-4) for found in report.wrong)
+        assert len(report.wrong) == 2
+
+    simulate(2, main)
+
+
+class OneSign(torch.autograd.Function):
+    """A function whose gradient has one wrong sign."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        g = g.clone()
+        g[0] = -g[0]
+        return g
+
+
+def test_a_wrong_entry_is_no_factor() -> None:
+    """A factor is told only where the whole gradient has it; a function without gradients is not checked in silence."""
+
+    def main(world: World) -> None:
+        x = torch.arange(1.0, 4.0, dtype=torch.float64, requires_grad=True)
+        report = spmd_gradcheck(OneSign.apply, [x], world)
+        assert not report
+        assert "times what it should be" not in str(report)
+        with pytest.raises(ValueError, match="nothing to check"):
+            spmd_gradcheck(torch.sin, [x.detach()], world)
+
+    on_ranks(2, main)

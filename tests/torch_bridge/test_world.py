@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from distdl_ops import (
+    AgreementError,
     At,
     Copies,
     DistributedSpace,
@@ -32,13 +35,17 @@ from distdl_ops import (
     World,
     world,
 )
+from distdl_ops.worlds import watch
 from linop import assert_adjoint
 from torch_bridge import as_function, spmd_gradcheck, tied
 from torch_bridge.world import TorchWorld
 
 pytestmark = pytest.mark.serial
 
-LIMIT = 120
+FOLDER = ""
+"""Of a job: where the processes meet, and where it is noted which of them have ended."""
+
+LIMIT = 300
 """Seconds after which a job is taken to hang."""
 
 
@@ -136,14 +143,14 @@ def be_killed(world: World) -> None:
     if world.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     if world.rank == 2:
-        time.sleep(1)  # it begins when the connections are closed already
+        wait_until_ended(1)  # it begins when the connections are closed already
     attempt(world, lambda: world.allgather(0, "a gathering"))
 
 
 def wait_for_ever(world: World) -> None:
     H = halo(world)
     if world.rank == 1:
-        time.sleep(8)
+        wait_until_ended(0, 2)
         os._exit(0)
     attempt(world, lambda: H(H.domain.zeros()))
     attempt(world, lambda: H(H.domain.zeros()))
@@ -197,6 +204,49 @@ def tensors(world: World) -> None:
     world.sub(range(world.size)[::-1]).broadcast(half, 0, "test")
 
 
+def disagree_many_times(world: World) -> None:
+    def handles() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), len(list(Path("/proc/self/task").iterdir()))
+
+    watch.ASK = 0.01
+    large, total = np.ones(3000), np.zeros(3000)
+    late, before = world.rank == 1, handles()
+    H = halo(world)
+
+    def swap(size: int) -> None:
+        others = [rank for rank in range(world.size) if rank != world.rank]
+        buffers = [(rank, np.full(size, -1.0)) for rank in others]
+        world.exchange([(rank, large[:5]) for rank in others], buffers, "swap").finish()
+
+    for k in range(24):
+        try:
+            if k % 3 == 0:
+                world.allreduce(large, total, "one sum" if late else "another")
+            elif k % 3 == 1:
+                H(H.domain.zeros()) if late else world.allgather(0, "a gathering")
+            else:
+                swap(7)
+            world.allgather(0, "then")
+        except AgreementError:
+            assert world.allgather(world.rank, "test") == list(range(world.size))
+        else:
+            tell(world, "no error")
+    after = handles()
+    if max(b - a for a, b in zip(before, after, strict=True)) > 2:
+        tell(world, before, after)
+
+
+def wait_in_a_circle(world: World) -> None:
+    second = TorchWorld(timeout=59)
+    for one in (second, world) if world.rank else (world, second):
+        attempt(world, lambda one=one: one.allgather(0, "a gathering"))
+        break
+    thread = threading.Thread(target=lambda: attempt(world, lambda: world.allgather(0, "test")), name="second")
+    thread.start()
+    thread.join()
+    tell(world, world.allgather(0, "test"))
+
+
 PROGRAMS: dict[str, Callable[[World], None]] = {
     program.__name__: program
     for program in (
@@ -210,79 +260,121 @@ PROGRAMS: dict[str, Callable[[World], None]] = {
         wait_for_ever,
         use_the_group,
         tensors,
+        disagree_many_times,
+        wait_in_a_circle,
     )
 }
 
 
+Told = dict[str, dict[int, list[str]]]
+"""What each rank has told in each program."""
+
+
+def wait_until_ended(*ranks: int) -> None:
+    """Wait in a job until the processes of some of its ranks have ended."""
+    while not all(Path(f"{FOLDER}/ended {rank}").exists() for rank in ranks):
+        time.sleep(0.01)
+
+
 def run(
-    program: Callable[[World], None], size: int, folder: Path, timeout: float = 60, direct: str = ""
-) -> dict[int, list[str]]:
-    """Run a program on ranks; return what each of them told. Those that are not killed must end well, by themselves."""
+    programs: list[Callable[[World], None]], size: int, folder: Path, timeout: float = 60, direct: str = ""
+) -> Told:
+    """Run programs on ranks, one after the other. Ranks that are not killed must end well, by themselves."""
+    names = ",".join(program.__name__ for program in programs)
     environment = {**os.environ, "DISTDL_OPS_TIMEOUT": str(timeout), "OMP_NUM_THREADS": "1"}
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, __file__, program.__name__, str(rank), str(size), f"file://{folder / 'store'}", direct],
+
+    def rank_of(number: int) -> tuple[int, str, str]:
+        job = subprocess.Popen(
+            [sys.executable, __file__, names, str(number), str(size), str(folder), direct],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
         )
-        for rank in range(size)
-    ]
-    try:
-        found = [job.communicate(timeout=LIMIT) for job in jobs]
-    except subprocess.TimeoutExpired:
-        for job in jobs:
+        try:
+            out, err = job.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
             job.kill()
-        pytest.fail(f"the job did not end within {LIMIT} s: {[job.communicate() for job in jobs]}")
-    for job, (_, err) in zip(jobs, found, strict=True):
-        assert job.returncode in (0, -signal.SIGKILL), err
-    return {rank: [line.partition(": ")[2] for line in out.splitlines()] for rank, (out, _) in enumerate(found)}
+            out, err = job.communicate()
+            err += f"\nthe rank did not end within {LIMIT} s"
+        (folder / f"ended {number}").touch()
+        return job.returncode, out, err
+
+    with ThreadPoolExecutor(size) as threads:
+        everyone = list(threads.map(rank_of, range(size)))
+    told: Told = {program.__name__: {} for program in programs}
+    for rank, (code, out, err) in enumerate(everyone):
+        killed = code == -signal.SIGKILL and programs == [be_killed] and rank == 1
+        assert code == 0 or killed, out + err
+        for part in out.split("program ")[1:]:
+            name, *lines = part.splitlines()
+            told[name][rank] = [line.partition(": ")[2] for line in lines]
+    return told
 
 
 # -- tests -----------------------------------------------------------------------------------------------------------
 
+QUIET = [operators, gradients, sums, sub_worlds]
 
-@pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("program", [operators, gradients, sums, sub_worlds, use_the_group])
-def test_a_process_group(program: Callable[[World], None], size: int, tmp_path: Path) -> None:
+
+def test_two_processes(tmp_path: Path) -> None:
     """Adjoints of all movements, gradients, sums, worlds of some ranks; beside the user's own use of the group."""
-    assert run(program, size, tmp_path) == {rank: [] for rank in range(size)}
+    told = run([*QUIET, use_the_group], 2, tmp_path)
+    assert all(lines == {0: [], 1: []} for lines in told.values())
 
 
-@pytest.mark.parametrize("direct", ["", "cpu"])
-def test_tensors(direct: str, tmp_path: Path) -> None:
-    """They go through host memory, or by the group's own operations, with the same results, errors and order."""
-    told = run(tensors, 3, tmp_path, direct=direct)
-    (one, other) = told[0]
-    assert all(lines == [one, other] for lines in told.values())
+def test_three_processes(tmp_path: Path) -> None:
+    """The same, and ranks that disagree: all raise the same words, and the world goes on working."""
+    told = run([*QUIET, tensors, different_operations, use_the_group], 3, tmp_path)
+    assert all(told[program.__name__] == {0: [], 1: [], 2: []} for program in [*QUIET, use_the_group])
+    require_disagreements_of_tensors(told)
+    lines = told["different_operations"][0]
+    assert all(others == lines for others in told["different_operations"].values())
+    for four in (lines[:4], lines[4:]):
+        for line, first, second in ((four[0], "another", "one sum"), (four[1], "a sum", "a gathering")):
+            assert line.startswith(f"AgreementError the ranks disagree. ranks 0, 1: in {first} (operation ")
+            assert f"; rank 2: in {second} (operation " in line
+        assert "Error the ranks disagree. " in four[2]
+        assert "HaloExchange(p)" in four[2]
+        assert "HaloExchange(p).H" in four[2]
+        assert four[3].startswith("SpaceError the ranks disagree. ")
+        assert "rank 2: HaloExchange(p)" in four[3]
+
+
+def test_tensors_that_the_group_carries(tmp_path: Path) -> None:
+    """By the group's own operations, and not through host memory: the same results, gradients, errors and order."""
+    told = run([gradients, tensors], 3, tmp_path, direct="cpu")
+    assert told["gradients"] == {0: [], 1: [], 2: []}
+    require_disagreements_of_tensors(told)
+
+
+def require_disagreements_of_tensors(told: Told) -> None:
+    """Assert that all ranks have told the same two errors."""
+    (one, other) = told["tensors"][0]
+    assert all(lines == [one, other] for lines in told["tensors"].values())
     assert "AgreementError the ranks disagree. " in one
     assert "SpaceError the ranks disagree. " in other
 
 
-def test_gradients_that_the_group_carries(tmp_path: Path) -> None:
-    """They are the same by the group's own operations."""
-    assert run(gradients, 3, tmp_path, direct="cpu") == {rank: [] for rank in range(3)}
+def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
+    """Ranks disagree over and over, also about sizes: no connection, thread or descriptor stays."""
+    assert run([disagree_many_times], 2, tmp_path)["disagree_many_times"] == {0: [], 1: []}
 
 
-def test_ranks_in_different_operations(tmp_path: Path) -> None:
-    """All raise the same words, which say who is where; the world goes on working."""
-    told = run(different_operations, 3, tmp_path)
-    assert told[0] == told[1] == told[2]
-    for lines in (told[0][:4], told[0][4:]):
-        for line, first, second in ((lines[0], "another", "one sum"), (lines[1], "a sum", "a gathering")):
-            assert line.startswith(f"AgreementError the ranks disagree. ranks 0, 1: in {first} (operation ")
-            assert f"; rank 2: in {second} (operation " in line
-        assert "Error the ranks disagree. " in lines[2]
-        assert "HaloExchange(p)" in lines[2]
-        assert "HaloExchange(p).H" in lines[2]
-        assert lines[3].startswith("SpaceError the ranks disagree. ")
-        assert "rank 2: HaloExchange(p)" in lines[3]
+def test_ranks_that_wait_for_each_other(tmp_path: Path) -> None:
+    """In two worlds of one group, in another order: all raise the same, at once. Another thread is refused."""
+    told = run([wait_in_a_circle], 2, tmp_path)["wait_in_a_circle"]
+    assert told[0][0] == told[1][0]
+    assert told[0][0].startswith("AgreementError the ranks disagree. rank 0: in a gathering (operation ")
+    assert "of world 2" in told[0][0]
+    for rank in range(2):
+        assert told[rank][1].startswith(f"RuntimeError the world of rank {rank} is used in the thread 'second'")
+        assert told[rank][2] == "[0, 0]"
 
 
 def test_a_rank_that_ends_early(tmp_path: Path) -> None:
     """The others are told at once, in the same words."""
-    told = run(end_early, 3, tmp_path)
+    told = run([end_early], 3, tmp_path)["end_early"]
     assert told[0] == told[2]
     assert "waits for rank 1, which ended, in " in told[0][0]
     assert "rank 1: has ended" in told[0][0]
@@ -290,7 +382,7 @@ def test_a_rank_that_ends_early(tmp_path: Path) -> None:
 
 def test_a_rank_that_is_killed(tmp_path: Path) -> None:
     """The others find their connections closed, and say in which operation."""
-    told = run(be_killed, 3, tmp_path, timeout=5)
+    told = run([be_killed], 3, tmp_path, timeout=5)["be_killed"]
     for rank in (0, 2):
         assert told[rank][0].startswith("DeadlockError ")
         assert "in a gathering" in told[rank][0]
@@ -299,10 +391,10 @@ def test_a_rank_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_rank_that_does_not_come(tmp_path: Path) -> None:
     """After the timeout, the error names the operation and the ranks; afterwards, nothing is sent in that world."""
-    told = run(wait_for_ever, 3, tmp_path, timeout=2)
+    told = run([wait_for_ever], 3, tmp_path, timeout=4)["wait_for_ever"]
     assert told[0] == told[2]
     assert told[0][0].startswith("TimeoutError ")
-    assert "waited 2 s for rank 1 in HaloExchange(p)" in told[0][0]
+    assert "waited 4 s for rank 1 in HaloExchange(p)" in told[0][0]
     assert "rank 1: has not come" in told[0][0]
     assert told[0][1].startswith("TimeoutError this world is not usable any more: ")
 
@@ -332,6 +424,11 @@ sys.stdout.write(f"{w.allgather(w.rank, 'test')} {world() is w}\\n")  # in one p
 
 
 if __name__ == "__main__":
+    names, RANK, SIZE, FOLDER, DIRECT = sys.argv[1:]
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=sys.argv[4], rank=int(sys.argv[2]), world_size=int(sys.argv[3]))
-    PROGRAMS[sys.argv[1]](TorchWorld(direct=sys.argv[5].split()))
+    dist.init_process_group("gloo", init_method=f"file://{FOLDER}/store", rank=int(RANK), world_size=int(SIZE))
+    ranks = TorchWorld(direct=DIRECT.split())
+    for name in names.split(","):
+        sys.stdout.write(f"program {name}\n")
+        sys.stdout.flush()
+        PROGRAMS[name](ranks)

@@ -137,7 +137,7 @@ class Call:
             for spec in self.operands
         ]
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
                 return self.run(*parts)
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
@@ -146,6 +146,10 @@ class Call:
     def name(self) -> str:
         """The function's name."""
         return function_name(self.function)
+
+
+def _itself(x: Any) -> Any:
+    return x
 
 
 class _UnknownShapeError(Exception):
@@ -497,6 +501,8 @@ def _decide(
     call = Call(function, _replaced(tuple(args), rest), _replaced(kwargs, rest), specs, grid)
     if function not in ALWAYS and all(spec.placement.replicated for spec in specs):
         return AsItIs(grid)
+    if kwargs.get("out") is not None:
+        return _written_to_out(function)
     found = RULES.get(function)
     try:
         if found is not None:
@@ -527,6 +533,18 @@ def _asked(rule: Rule, call: Call) -> Any:
         rest = iter(specs)
         call = Call(call.function, _replaced(call.args, rest), _replaced(call.kwargs, rest), specs, call.grid)
     return rule(call, *call.args, **call.kwargs)
+
+
+def _written_to_out(function: Any) -> Callable[..., Any]:
+    """Return the function that computes a fresh result, and copies it into ``out``."""
+
+    def written(*args: Any, out: Any, **kwargs: Any) -> Any:
+        results = function(*args, **kwargs)
+        if isinstance(out, torch.Tensor):
+            return context.assign(out, results)
+        return _as(results, [context.assign(one, result) for one, result in zip(out, results, strict=True)])
+
+    return written
 
 
 ALWAYS: set[Any] = set()
@@ -564,7 +582,10 @@ def complete(plan: Any, call: Call) -> Any:
     if type(plan) is not Plan:
         return plan
     plan.moves = [
-        None if target is spec.placement or target is None else move_between(spec.placement, target)
+        # an operand's terms of a sum are not copies of it, though both have the role `Copies`: they are added up
+        None
+        if target is None or (target is spec.placement and not target.partial)
+        else move_between(spec.placement, target)
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)
@@ -656,6 +677,7 @@ def _in_place(call: Call) -> Any:
         and plan.compute is None
         and first.distributed
         and plan.targets[0] is first.placement
+        and not first.placement.partial
         and type(plan.results) is Placement
         and not plan.results.partial
         and (plan.results is first.placement or plan.results.shape != first.placement.shape)

@@ -40,7 +40,8 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
         The ranks.
     parameters : mapping of str to mapping of str to Role, optional
         For patterns of names (as in file names: ``"layers.*.weight"``), roles by grid axis; along other axes, and for
-        other names, `Replicated`. The first pattern that fits counts. Buffers are found by their names, too.
+        other names, `Replicated`. The first pattern that fits counts. Buffers are found by their names, too. A pattern
+        of several names splits what has the axis: counters, say, stay whole.
     reshard : bool, optional
         Whether weights that are gathered are given up after the forward pass and gathered again for the backward pass.
 
@@ -87,7 +88,10 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                     continue
                 full_name = f"{path}.{name}" if path else name
                 if id(tensor) not in made:
-                    made[id(tensor)] = tensor, _laid_out(tensor, _roles(full_name, layouts, grid), grid, source)
+                    made[id(tensor)] = (
+                        tensor,
+                        _laid_out(tensor, _roles(full_name, tensor.ndim, layouts, grid), grid, source),
+                    )
                 laid_out = store[name] = made[id(tensor)][1]
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
     for part in module.modules():
@@ -124,12 +128,15 @@ def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
 
 
-def _roles(name: str, layouts: Layouts, grid: Grid) -> dict[str, Role]:
+def _roles(name: str, ndim: int, layouts: Layouts, grid: Grid) -> dict[str, Role]:
     """Return the roles of a parameter, one for each grid axis."""
-    given = next((roles for pattern, roles in layouts.items() if fnmatch.fnmatchcase(name, pattern)), {})
+    pattern = next((pattern for pattern in layouts if fnmatch.fnmatchcase(name, pattern)), None)
+    given = {} if pattern is None else layouts[pattern]
     unknown = [axis for axis in given if axis not in grid.axes]
     if unknown:
         raise ValueError(f"distribute: {name}: the grid has the axes {', '.join(grid.axes)}, found {unknown[0]!r}")
+    if pattern != name:  # of many tensors, those without the axis are not split
+        given = {axis: role for axis, role in given.items() if role.axis is None or role.axis < ndim}
     return {axis: given.get(axis, Replicated()) for axis in grid.axes}
 
 
@@ -140,8 +147,6 @@ def _laid_out(tensor: torch.Tensor, roles: dict[str, Role], grid: Grid, source: 
         part: Any = wrap(torch.empty(target.local_shape, dtype=tensor.dtype, device="meta"), target)
     else:
         part = distribute_tensor(tensor.detach(), target.space("float64"), source=source)
-        if target.replicated and source is None:
-            part = part.clone()
     if isinstance(tensor, nn.Parameter):
         kept = dict(tensor.__dict__)
         part = nn.Parameter(part, requires_grad=tensor.requires_grad)

@@ -65,6 +65,8 @@ class Move:
         if part.is_meta:
             return part.new_empty(self.target.local_shape)
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+        if part._is_zerotensor():
+            part = part.clone()  # torch's zeros without memory, a gradient of some functions
         moved: torch.Tensor
         if part.dtype == torch.complex32:
             moved = self.complex(part.to(torch.complex64)).to(torch.complex32)

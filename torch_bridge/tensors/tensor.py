@@ -141,7 +141,7 @@ call.set_class(DistributedTensor)
 
 
 def distribute_tensor(
-    tensor: torch.Tensor, layout: DistributedSpace | Grid, /, *, source: int | None = None, **roles: Role
+    tensor: torch.Tensor, layout: DistributedSpace | Grid, /, *, source: int | Role | None = None, **roles: Role
 ) -> DistributedTensor:
     """Return a tensor that every rank has as a distributed one. No communication, unless one rank alone has it.
 
@@ -175,6 +175,8 @@ def distribute_tensor(
     >>> simulate(2, main)
     [[0, 1, 2], [3, 4]]
     """
+    if isinstance(source, Role):  # a grid axis of that name
+        roles, source = {**roles, "source": source}, None
     if isinstance(layout, Grid):
         unknown = [name for name in roles if name not in layout.axes]
         if unknown:
@@ -198,7 +200,7 @@ def distribute_tensor(
         tensor = _from_rank(tensor, source, whole)
     with plain():
         moved = move_between(whole, target)(tensor)
-        return wrap(moved.view_as(moved) if moved is tensor else moved, target)  # type: ignore[no-any-return]
+        return wrap(tensor.clone() if move_between(whole, target).keeps else moved, target)  # type: ignore[no-any-return]
 
 
 def _from_rank(tensor: torch.Tensor, source: int, whole: Placement) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.arguments import checked
 from linop.operators.conjugation import Conjugation
 from linop.operators.diagonal import Diagonal
 from linop.operators.identity import Identity
@@ -17,6 +18,7 @@ from linop.testing.operators.twin import spaces_like, with_twin
 from linop.testing.spaces import euclidean_spaces, shapes
 
 
+@checked
 @st.composite
 def diagonals(draw: st.DrawFn, *, singular: bool = True) -> Expression:
     """Return diagonals of small integers, quarters or tenths of them, and signs; in full or to be broadcast.

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.arguments import checked
 from linop.operators.interpolation import Interpolation, Method, Outside
 from linop.operators.resampling import Resampling
 from linop.testing.expressions import Expression
@@ -15,6 +16,7 @@ from linop.testing.operators.twin import with_twin
 from linop.testing.spaces import euclidean_spaces, shapes
 
 
+@checked
 @st.composite
 def interpolations(draw: st.DrawFn, *, outside: tuple[Outside, ...] = get_args(Outside)) -> Expression:
     """Return interpolations at points of eighths, where arithmetic is exact, or at any others.

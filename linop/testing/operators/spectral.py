@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.arguments import checked
 from linop.operators.circulant import Circulant
 from linop.operators.fft import FFT, Norm
 from linop.operators.irfft import IRFFT
@@ -42,6 +43,7 @@ def ffts(draw: st.DrawFn) -> Expression:
     return with_twin(FFT(X, axes, norm=norm, inverse=inverse), function)
 
 
+@checked
 @st.composite
 def rffts(draw: st.DrawFn, *, dtypes: tuple[str, ...] = ("float32", "float64")) -> Expression:
     """Return transforms of real arrays along any axes that have points: one, two, odd and even numbers of them.

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
 from distdl_ops.compositions import DistributedConvolution, DistributedCorrelation
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import Convolution, Correlation, Euclidean, LinearOperator, Padding, SpaceError, check, matrix
+from linop import Convolution, Correlation, Euclidean, LinearOperator, LinopError, Padding, SpaceError, check, matrix
 from linop.testing import DTYPES
 
 BOUNDARIES = ("zero", "periodic", "reflect", "edge")
+
+SIZES = (*range(8), 10, 13)
+"""How many entries there are: fewer than ranks, as many, and more."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,16 @@ SWEEP: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("name", SWEEP)
 def test_every_size(ranks: int, name: str, boundary: str) -> None:
-    """Of 0 to 13 entries, on any number of ranks: the serial result, or refused on all ranks alike as it is there."""
+    """Of up to 13 entries, on any number of ranks: the serial result, or refused on all ranks alike as it is there."""
     kernel, options = SWEEP[name]
 
     def main(world: World) -> list[str]:
         grid, told = Grid(world, rows=ranks), []
-        for n in range(14):
+        for n in SIZES:
             X = DistributedSpace(grid, (n,), rows=Split(0))
             try:
                 expected = serial(Euclidean(n), kernel, boundary=boundary, **options)
@@ -142,7 +146,7 @@ def test_every_size(ranks: int, name: str, boundary: str) -> None:
     results = on_ranks(ranks, main)
     assert all(result == results[0] for result in results)
     refused = ["equal" not in told for told in results[0]]
-    assert refused == [boundary != "zero" and n == 0 and "padding" in options for n in range(14)]
+    assert refused == [boundary != "zero" and n == 0 and "padding" in options for n in SIZES]
 
 
 def test_where_results_are_computed(ranks: int) -> None:
@@ -217,11 +221,9 @@ def test_real_spaces_of_complex_arrays(ranks: int, assert_laid_out: Any) -> None
         (np.full((3, 3), np.inf), {}, "finite"),
         (np.ones((3, 3)), {"stride": 0}, "stride"),
         (np.ones((3, 3)), {"stride": (1, 2, 3)}, "stride"),
-        (np.ones((3, 3)), {"dilation": 1.5}, "dilation"),
         (np.ones((3, 3)), {"padding": -1}, "padding"),
         (np.ones((3, 3)), {"padding": "some"}, "padding"),
         (np.ones((3, 3)), {"padding": "same", "stride": 2}, "stride 1"),
-        (np.ones((3, 3)), {"boundary": "mirror"}, "'edge', found 'mirror'"),
         (np.ones((2, 6, 3)), {}, "channels must not be split, found rows="),
         (np.ones((2, 5, 3)), {}, "6 channels_in"),
     ],
@@ -231,7 +233,7 @@ def test_what_does_not_fit_is_refused(ranks: int, kernel: Any, options: Any, com
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 6), rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedCorrelation(S, kernel, **options)
         assert str(caught.value).startswith(f"DistributedCorrelation on {S}: ")
         return str(caught.value)

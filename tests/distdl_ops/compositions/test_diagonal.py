@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, Copies, DistributedSpace, Grid, Split, World
 from distdl_ops.compositions import DistributedDiagonal
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
-from linop import Diagonal, Euclidean, SpaceError, check, matrix
+from linop import Diagonal, Euclidean, LinopError, check, matrix
 
 
 @st.composite
@@ -58,7 +58,6 @@ def test_equals_the_serial_diagonal(ranks: int, assert_laid_out: Any) -> None:
         (np.ones((2, 3)), r"found shape \(2, 3\)"),
         ([1.0, np.nan, 1.0], "finite"),
         ([1.0, 1j, 1.0], "complex"),
-        (["a", "b", "c"], "numbers"),
     ],
 )
 def test_what_is_no_diagonal_is_refused(ranks: int, entries: Any, complaint: str) -> None:
@@ -66,7 +65,7 @@ def test_what_is_no_diagonal_is_refused(ranks: int, entries: Any, complaint: str
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedDiagonal(entries, S)
         assert str(caught.value).startswith(f"DistributedDiagonal on {S}: ")
         return str(caught.value)
@@ -88,5 +87,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(TypeError, match="DistributedDiagonal: expected a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"DistributedDiagonal.* to be a DistributedSpace, found None"):
         DistributedDiagonal([1.0], None)  # type: ignore[arg-type]

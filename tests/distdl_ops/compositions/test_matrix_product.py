@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
 from distdl_ops.compositions import DistributedMatrix
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError, check
+from linop import Euclidean, Identity, Kron, LinearOperator, LinopError, Matrix, SpaceError, check
 from linop.testing import DTYPES
 
 
@@ -176,14 +176,14 @@ def test_what_does_not_fit_is_refused(ranks: int) -> None:
         messages = []
         for arguments, complaint in (
             ((W.T, X, Y), r"expected a matrix of shape \(4, 5\), found \(5, 4\)"),
-            ((W[0], X, Y), "expected a matrix of numbers"),
+            ((W[0], X, Y), "to be a matrix of numbers"),
             ((W * 1j, X, Y), "needs spaces of complex arrays"),
             ((W, X, elsewhere), "expected one grid"),
             ((W, X, single), "dtypes float64 and float32 differ"),
             ((W, X, behind), "the same axes behind"),
             ((W, *realified), "expected real spaces of real arrays"),
         ):
-            with pytest.raises(SpaceError, match=complaint) as caught:
+            with pytest.raises(LinopError, match=complaint) as caught:
                 DistributedMatrix(*arguments)
             assert str(caught.value).startswith(f"DistributedMatrix on {arguments[1]}: ")
             messages.append(str(caught.value))
@@ -241,5 +241,5 @@ def test_ranks_with_other_entries(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator."""
-    with pytest.raises(TypeError, match="DistributedMatrix: expected a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"DistributedMatrix.* to be a DistributedSpace, found None"):
         DistributedMatrix(np.ones((1, 1)), None, None)  # type: ignore[arg-type]

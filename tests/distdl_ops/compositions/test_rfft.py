@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Split, World
 from distdl_ops.compositions import DistributedRFFT
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
-from linop import RFFT, Euclidean, SpaceError, check
+from linop import RFFT, Euclidean, LinopError, SpaceError, check
 from linop.verify import probe
 
 NORMS = ("backward", "ortho", "forward")
@@ -59,6 +59,7 @@ def test_equals_the_serial_transform(case: Case, assert_laid_out: Any) -> None:
     on_ranks(case.size, main)
 
 
+@pytest.mark.serial  # the engine makes no difference
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("axes", [(0,), (0, 1), (1, 0), (1,)])
 def test_every_size(ranks: int, axes: tuple[int, ...], norm: Any) -> None:
@@ -124,7 +125,6 @@ def test_torch_and_integers(ranks: int) -> None:
         ("f8", {"axes": ()}, "at least one axis, to be halved"),
         ("f8", {"axes": 2}, "expected axes of an array with 2"),
         ("f8", {"axes": (1, 1)}, "each once"),
-        ("f8", {"norm": "unit"}, "expected a norm among"),
     ],
 )
 def test_what_does_not_fit_is_refused(ranks: int, dtype: str, options: Any, complaint: str) -> None:
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused(ranks: int, dtype: str, options: Any, comp
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 5), dtype, rows=Split(0))
-        with pytest.raises(SpaceError, match=complaint) as caught:
+        with pytest.raises(LinopError, match=complaint) as caught:
             DistributedRFFT(S, **options)
         assert str(caught.value).startswith(f"DistributedRFFT on {S}: ")
         return str(caught.value)

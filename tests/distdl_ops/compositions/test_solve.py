@@ -117,7 +117,7 @@ def laid_out(space: Space, vector: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 3)  # each solves three times
 @given(data=st.data())
 def test_any_partition_gives_the_serial_answer(name: str, data: st.DataObject) -> None:
     """Damped least squares by cgls and lsqr, and the normal equations by cg.

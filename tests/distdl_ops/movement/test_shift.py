@@ -27,7 +27,7 @@ from distdl_ops import (
 from distdl_ops.grid import coordinates_of, place_at
 from distdl_ops.layout import Layout
 from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
-from linop import Identity, LinearOperator, SpaceError, check, check_adjoint, claims, matrix
+from linop import Identity, LinearOperator, LinopError, check, check_adjoint, claims, matrix
 from linop.testing import DTYPES
 
 
@@ -289,9 +289,6 @@ def test_equality_and_printing(ranks: int) -> None:
     ("steps", "axis", "expected"),
     [
         (1, "stages", "expected an axis of the grid, one of rows, cols; found 'stages'"),
-        (1, 0, "expected an axis of the grid, one of rows, cols; found 0"),
-        (1.0, "rows", "expected a whole number of steps, found 1.0"),
-        (None, "rows", "expected a whole number of steps, found None"),
         (1, "cols", "expected Copies, Split or At along 'cols', found Replicated()"),
     ],
 )
@@ -300,7 +297,7 @@ def test_shifts_that_do_not_exist_are_refused(ranks: int, steps: Any, axis: Any,
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks, cols=1), (6,), rows=Split(0), cols=Replicated())
-        with pytest.raises(SpaceError) as caught:
+        with pytest.raises(LinopError) as caught:
             Shift(S, steps, axis)
         assert str(S) in str(caught.value)
         return str(caught.value)
@@ -327,7 +324,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
             with pytest.raises(AgreementError, match="Shift: the ranks disagree") as caught:
                 Shift(S, steps, axis, periodic)
             messages.append(str(caught.value))
-        with pytest.raises(AgreementError, match="rank 1: SpaceError: "):
+        with pytest.raises(LinopError, match=r"expected steps to be a whole number, found 0.5"):
             Shift(S, 0.5 if odd else 1, "rows")  # type: ignore[arg-type]
         return messages
 
@@ -337,7 +334,7 @@ def test_ranks_that_disagree(ranks: int) -> None:
 
 def test_what_is_no_space_is_refused() -> None:
     """The error names the operator, and what was found."""
-    with pytest.raises(TypeError, match="Shift: expected a DistributedSpace, found None"):
+    with pytest.raises(LinopError, match=r"Shift.* to be a DistributedSpace, found None"):
         Shift(None, 1, "rows")  # type: ignore[arg-type]
 
 

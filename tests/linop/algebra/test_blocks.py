@@ -163,7 +163,7 @@ def test_what_does_not_fit(make: Any, told: str) -> None:
 @pytest.mark.parametrize("kind", [BlockDiagonal, VStack, HStack, Kron])
 def test_other_things_are_no_operators(kind: Any) -> None:
     """Arrays are not stacked with operators."""
-    with pytest.raises(TypeError, match=f"{kind.__name__}: expected linear operators"):
+    with pytest.raises(TypeError, match=f"{kind.__name__}: expected operators to be a LinearOperator"):
         kind(I2, np.eye(2))
 
 

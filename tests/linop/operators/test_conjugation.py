@@ -100,7 +100,7 @@ def test_other_codomains() -> None:
     X = Euclidean(2, complex, "real")
     with pytest.raises(SpaceError, match=r"Conjugation.*shape \(2,\)"):
         Conjugation(X, Euclidean(3, complex, "real"))
-    with pytest.raises(TypeError, match="Conjugation: expected a Space"):
+    with pytest.raises(TypeError, match="Conjugation: expected domain to be a Space"):
         Conjugation((2,))  # type: ignore[arg-type]
 
 

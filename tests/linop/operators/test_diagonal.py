@@ -54,7 +54,6 @@ def test_entries_broadcast() -> None:
         ([1.0, 2.0], Euclidean(3), r"broadcast to shape \(3,\), found shape \(2,\)"),
         ([1.0, np.nan], None, "finite"),
         ([1j], Euclidean(1), "complex"),
-        (["a"], None, "numbers"),
         ([1.0], Product(Euclidean(1), Euclidean(1)), "broadcast"),
     ],
 )

@@ -184,9 +184,7 @@ def test_weighted_spaces() -> None:
         (Euclidean((3, 2), complex), {"axes": 2}, "axes of an array with 2"),
         (Euclidean((3, 2), complex), {"axes": -3}, "axes of an array with 2"),
         (Euclidean((3, 2), complex), {"axes": (1, -1)}, "each once"),
-        (Euclidean((3, 2), complex), {"axes": 0.5}, "axes of an array with 2"),
         (Euclidean((3, 0), complex), {}, "no points.*\\(0, 1\\)"),
-        (Euclidean(3, complex), {"norm": "other"}, "'backward', 'ortho', 'forward', found 'other'"),
         (Euclidean(3, complex), {"codomain": Euclidean(4, complex)}, r"shape \(3,\)"),
         (Euclidean(3, complex), {"codomain": Euclidean(3, complex, "real")}, "field"),
     ],
@@ -199,7 +197,7 @@ def test_what_is_no_transform(space: Any, arguments: Any, told: str) -> None:
 
 def test_what_is_no_space() -> None:
     """Another thing than a space is an error of its own."""
-    with pytest.raises(TypeError, match="FFT: expected a Space"):
+    with pytest.raises(TypeError, match="FFT: expected domain to be a Space"):
         FFT((3,))  # type: ignore[arg-type]
 
 

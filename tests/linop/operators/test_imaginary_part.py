@@ -98,7 +98,7 @@ def test_other_codomains() -> None:
     for codomain in (Euclidean(3), X):
         with pytest.raises(SpaceError, match=r"ImaginaryPart.*expected a codomain"):
             ImaginaryPart(X, codomain)
-    with pytest.raises(TypeError, match="ImaginaryPart: expected a Space"):
+    with pytest.raises(TypeError, match="ImaginaryPart: expected domain to be a Space"):
         ImaginaryPart((2,))  # type: ignore[arg-type]
 
 

@@ -150,7 +150,7 @@ def test_empty_grids(outside: Any) -> None:
 
 def test_options() -> None:
     """Other methods are not known."""
-    with pytest.raises(ValueError, match="Interpolation: expected a method among"):
+    with pytest.raises(ValueError, match="Interpolation: expected method to be 'linear'"):
         Interpolation(Euclidean(3), [[1.0]], method="cubic")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Interpolation: expected outside to be among"):
+    with pytest.raises(ValueError, match="Interpolation: expected outside to be 'error'"):
         Interpolation(Euclidean(3), [[1.0]], outside="wrap")  # type: ignore[arg-type]

@@ -92,7 +92,6 @@ def test_weighted_spaces() -> None:
         (Euclidean(1, complex, "real"), {}, "1 columns come of 1 points, found length 0"),
         (Euclidean((3, 0), complex, "real"), {}, "no points"),
         (Euclidean((3, 2), complex, "real"), {"axes": 2}, "axes of an array with 2"),
-        (Euclidean(3, complex, "real"), {"norm": "other"}, "found 'other'"),
         (Euclidean(3, complex, "real"), {"codomain": Euclidean(3)}, r"shape \(4,\)"),
     ],
 )

@@ -83,7 +83,6 @@ def test_printing() -> None:
         (([1.0], [1.0], None, Euclidean(2)), r"shape \(2,\), found \(1,\)"),
         (([1.0], [1.0], Euclidean(1), Euclidean(1, complex)), "Outer.* fields must be the same"),
         (([1.0], [1.0], Product(Euclidean(1))), "Outer: expected a space of arrays"),
-        ((["a"], [1.0]), "Outer: expected numbers, found <U1"),
     ],
 )
 def test_what_is_no_outer_product(arguments: tuple[Any, ...], told: str) -> None:

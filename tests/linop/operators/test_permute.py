@@ -68,7 +68,7 @@ def test_equality_and_printing() -> None:
     assert str(Permute(Euclidean(()), ())) == "Permute()"
 
 
-@pytest.mark.parametrize("axes", [(0,), (0, 0), (0, 2), (-3, 0), (0, 1, 2), (0.0, 1), "ab", 1, None])
+@pytest.mark.parametrize("axes", [(0,), (0, 0), (0, 2), (-3, 0), (0, 1, 2)])
 def test_what_is_no_permutation(axes: Any) -> None:
     """The error names the operator, the space, and what was found."""
     with pytest.raises(SpaceError, match=r"Permute : Euclidean\(\(2, 3\), float64\): .*2 axes once, found"):

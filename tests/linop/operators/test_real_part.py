@@ -98,7 +98,7 @@ def test_other_codomains() -> None:
     for codomain in (Euclidean(3), X):
         with pytest.raises(SpaceError, match=r"RealPart.*expected a codomain"):
             RealPart(X, codomain)
-    with pytest.raises(TypeError, match="RealPart: expected a Space"):
+    with pytest.raises(TypeError, match="RealPart: expected domain to be a Space"):
         RealPart((2,))  # type: ignore[arg-type]
 
 

@@ -113,7 +113,6 @@ def test_weights() -> None:
     [
         (Euclidean((2, 3)), 4, r"Resampling.*expected a shape of 2 axes with entries, found \(4,\)"),
         (Euclidean(0), 1, r"Resampling.*found \(1,\)"),
-        (Euclidean(2), -1, "zero or more, found"),
         (Product(Euclidean(2)), 2, "Resampling: expected a space of arrays"),
     ],
 )
@@ -127,5 +126,5 @@ def test_codomain_and_method() -> None:
     """A codomain must have the new shape, and the method be known."""
     with pytest.raises(SpaceError, match=r"Resampling.*expected a codomain of shape \(4,\)"):
         Resampling(Euclidean(2), 4, codomain=Euclidean(3))
-    with pytest.raises(ValueError, match="Resampling: expected a method among"):
+    with pytest.raises(ValueError, match="Resampling: expected method to be 'linear'"):
         Resampling(Euclidean(2), 4, method="cubic")  # type: ignore[arg-type]

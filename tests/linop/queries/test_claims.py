@@ -219,7 +219,10 @@ def on(operator: LinearOperator, space: Space) -> LinearOperator:
             BlockDiagonal(Identity(DENSE), Diagonal([1, -1], TWO)),
             {is_self_adjoint, is_isometry, is_unitary, is_diagonal},
         ),
-        (BlockDiagonal(Identity(DENSE), Diagonal([1, -1], TWO)) ** 2, {is_isometry, is_unitary, is_diagonal}),
+        (
+            BlockDiagonal(Identity(DENSE), Diagonal([1, -1], TWO)) ** 2,
+            {is_self_adjoint, is_isometry, is_unitary, is_diagonal},
+        ),
         (BlockDiagonal(PADDING @ PADDING.H, Diagonal([1, 0], TWO)), {is_self_adjoint, is_positive, is_projection}),
         (Block([[SYMMETRIC, SHEAR], [SHEAR.H, REAL]]), {is_self_adjoint}),
         (Block([[SYMMETRIC, SHEAR], [SHEAR, REAL]]), set()),

@@ -128,6 +128,15 @@ def test_singular_matrices() -> None:
     assert condition_estimate(Matrix(np.eye(2, 5))) == pytest.approx(1, rel=1e-14)
 
 
+@given(st.integers(2, 20), st.data())
+def test_products_through_a_small_space_are_singular(n: int, data: st.DataObject) -> None:
+    """What is left of a singular value that is zero is rounding, on any processor: the condition number is infinite."""
+    rank, seed = data.draw(st.integers(1, n - 1)), data.draw(st.integers(0, 999))
+    generator = np.random.default_rng(seed)
+    entries = generator.standard_normal((n, rank)) @ generator.standard_normal((rank, n))
+    assert condition_estimate(Matrix(entries), seed=seed) == math.inf
+
+
 def test_one_singular_value() -> None:
     """Where the first step finds all there is, nothing is made of what is left, roundings or zeros."""
     for n in range(1, 30):

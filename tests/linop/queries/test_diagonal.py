@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import DistributedSpace, Grid, Local, Replicated, Split, simulate
+from distdl_ops import DistributedDiagonal, DistributedSpace, Grid, Local, Replicated, Split, simulate
 from linop import (
     Block,
     BlockDiagonal,
@@ -99,7 +99,7 @@ def test_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (Identity(X) + D @ D, 0),
         (D @ DENSE @ D, 5),
-        (DENSE.H + 2 * DENSE, 10),
+        (DENSE.H + 2 * DENSE, 5),  # the same operator is asked once
         (Zero(X, X) + D @ Diagonal(np.ones(5)), 0),
         (Kron(DENSE, D), 5),
         (BlockDiagonal(DENSE, D), 5),
@@ -163,7 +163,7 @@ def test_spread_over_processes() -> None:
         S = DistributedSpace(Grid(world, rows=2), (3,), rows=Split(0))
         R = DistributedSpace(Grid(world, rows=2), (3,), rows=Replicated())
         local = Local(S, S, Matrix(np.arange(float(n := S.shape[0]) * n).reshape(n, n)))
-        weights = Diagonal(S.from_global(np.array([1.0, 2.0, 3.0])), S)
+        weights = DistributedDiagonal([1.0, 2.0, 3.0], S)
         return [diagonal(A).tolist() for A in (local, weights, local @ weights, Identity(R))]
 
     for found in simulate(2, main):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import DistributedSpace, Grid, Local, Split, simulate
+from distdl_ops import DistributedDiagonal, DistributedSpace, Grid, Local, Split, simulate
 from linop import (
     ConvergenceError,
     Diagonal,
@@ -20,6 +20,7 @@ from linop import (
     Weighted,
     Zero,
     matrix,
+    reweight,
 )
 from linop.queries import eigenvalue_bounds
 from linop.queries.seeds import stream
@@ -162,7 +163,7 @@ def test_spread_over_processes() -> None:
         W = Weighted(S, S.from_global(np.arange(1.0, 8.0)))
         n = S.shape[0]
         A = Local(S, S, Matrix(np.full((n, n), world.rank + 1.0)))
-        return [eigenvalue_bounds(A), eigenvalue_bounds(Diagonal(S.from_global(np.arange(7.0)), W))]
+        return [eigenvalue_bounds(A), eigenvalue_bounds(reweight(DistributedDiagonal(np.arange(7.0), S), W, W))]
 
     found = simulate(3, main)
     assert found[0] == found[1] == found[2]

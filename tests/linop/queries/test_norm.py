@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import Copies, DistributedSpace, Grid, Local, Movement, Replicated, Split, simulate
+from distdl_ops import Copies, DistributedDiagonal, DistributedSpace, Grid, Local, Movement, Replicated, Split, simulate
 from linop import (
     BlockDiagonal,
     ConvergenceError,
@@ -165,7 +165,7 @@ def test_spread_over_processes() -> None:
         big = Movement(S, T)
         copies = Movement(S.with_roles(rows=Replicated()), T)
         return [
-            *(norm_estimate(B) for B in (A, big, copies, big @ A, Diagonal(S.from_global(np.arange(7.0)), S))),
+            *(norm_estimate(B) for B in (A, big, copies, big @ A, DistributedDiagonal(np.arange(7.0), S))),
             norm_estimate(Reweight(S, W)),
         ]
 
@@ -183,8 +183,8 @@ def test_what_only_some_processes_know() -> None:
 
     def main(world: Any) -> tuple[float, float]:
         S = DistributedSpace(Grid(world, rows=3), (7,), rows=Split(0))
-        entries = S.from_global(np.array([1.0, -1.0, 1.0, 1.0, -5.0, 1.0, 1.0]))
-        return norm_estimate(Diagonal(entries, S)), condition_estimate(Diagonal(entries, S))
+        A = DistributedDiagonal([1.0, -1.0, 1.0, 1.0, -5.0, 1.0, 1.0], S)
+        return norm_estimate(A), condition_estimate(A)
 
     found = simulate(3, main)
     assert found[0] == found[1] == found[2]

@@ -249,7 +249,7 @@ def test_not_finite(solver: Callable[..., Result]) -> None:
 def test_errors() -> None:
     """What cannot be is refused by name."""
     A, b = Matrix([[1.0, 2.0]]), np.ones(1)
-    with pytest.raises(ValueError, match=r"fista with Matrix\(1x2\).*lipschitz.* found -1"):
+    with pytest.raises(ValueError, match=r"fista: expected lipschitz to be a finite number, zero or more.* found -1"):
         fista(A, b, box(), lipschitz=-1.0)
     with pytest.raises(ValueError, match=r"ista with Matrix\(1x2\).*a lipschitz that is positive, found 0"):
         ista(A, b, box(), lipschitz=0.0)
@@ -259,7 +259,7 @@ def test_errors() -> None:
         fista(A, np.ones((3, 1)), box())
     with pytest.raises(SpaceError, match=r"Matrix\(1x2\).*found NoneType"):
         fista(A, b, lambda *_: None)
-    with pytest.raises(TypeError, match="ista: expected a linear operator"):
+    with pytest.raises(TypeError, match="ista: expected A to be a LinearOperator"):
         ista(A.entries, b, box())  # type: ignore[arg-type]
 
 

@@ -140,7 +140,7 @@ def test_a_shift_that_is_an_eigenvalue() -> None:
 @pytest.mark.parametrize("shift", [np.nan, np.inf])
 def test_the_shift_must_be_finite(shift: float) -> None:
     """Another one is refused."""
-    with pytest.raises(ValueError, match=r"minres with Matrix\(1x1\).*shift"):
+    with pytest.raises(ValueError, match="minres: expected shift to be a finite number"):
         minres(Matrix([[1.0]]), np.ones(1), shift=shift)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distdl_ops import DistributedSpace, Grid, HaloExchange, Split, World, simulate
-from linop import Diagonal, Euclidean, Identity, Matrix, Product, SpaceError, Weighted, Zero, matrix
+from linop import Diagonal, Euclidean, FunctionOperator, Identity, Matrix, Product, SpaceError, Weighted, Zero, matrix
 from linop.solve import power_iteration
 from linop.solve.loop import CALLBACK, NOT_FINITE, USED_UP
 from linop.solve.power_iteration import RESIDUAL
@@ -94,8 +94,10 @@ def test_operators_that_take_the_start_to_zero() -> None:
 
 
 def test_not_finite() -> None:
-    """An operator that overflows ends in a breakdown."""
-    result = power_iteration(Diagonal([1e300, 1e200]))
+    """An operator that overflows ends in a breakdown; one whose squares would does not."""
+    assert power_iteration(Diagonal([1e300, 1e200])).values == (pytest.approx(1e300),)
+    X = Euclidean(2)
+    result = power_iteration(FunctionOperator(X, X, lambda x: np.inf * x, lambda y: np.inf * y))
     assert (result.converged, result.reason) == (False, NOT_FINITE)
 
 

@@ -16,6 +16,7 @@ from linop import (
     FunctionOperator,
     Identity,
     LinearOperator,
+    LinopError,
     Matrix,
     Product,
     SpaceError,
@@ -189,17 +190,16 @@ def test_numbers_that_are_not_finite(solver: Solver, bad: float) -> None:
 def test_a_step_that_overflows_leaves_the_last_good_iterate(solver: Solver) -> None:
     """Where A x overflows, the iterate before is returned, and it is finite."""
     result = solver(Diagonal([1e200, 1.0, 1e308]), B)
-    assert not result
-    assert result.reason.startswith("breakdown")
+    assert result.reason.startswith(("breakdown", LEAST_SQUARES))
     assert np.all(np.isfinite(result.x))
 
 
 @each_solver
 def test_numbers_that_are_tiny(solver: Solver) -> None:
-    """Where products underflow, there is no division by zero."""
+    """Where products underflow, there is no division by zero, and what is returned is finite."""
     for scale in (1e-160, 1e-200, 5e-324):
         result = solver(Diagonal([scale, 2 * scale, scale]), np.array([1.0, 2.0, -3.0]))
-        assert result.converged or result.reason.startswith(("breakdown", LEAST_SQUARES))
+        assert result.converged or result.reason.startswith(("breakdown", USED_UP))
         assert not np.any(np.isnan(result.x))
 
 
@@ -409,11 +409,11 @@ def test_errors_name_operator_and_space(solver: Solver) -> None:
     with pytest.raises(SpaceError, match=rf"{shape} \(2,\)"):
         solver(A, B, x0=np.ones(2))
     who = rf"{solver.__name__} with Matrix\(3x3\)"
-    with pytest.raises(SpaceError, match=rf"{who}.*one vector for b, found batch axes \(2,\)"):
-        solver(A, np.ones((2, 3)))
+    with pytest.raises(SpaceError, match=rf"{who}.*batch axes \(2,\), those of b, for x0, found batch axes \(\)"):
+        solver(A, np.ones((2, 3)), x0=np.ones(3))
     with pytest.raises(SpaceError, match=r"one vector for x0, found batch axes \(1,\)"):
         solver(A, B, x0=np.ones((1, 3)))
-    with pytest.raises(TypeError, match=rf"{solver.__name__}: expected a linear operator, found array"):
+    with pytest.raises(TypeError, match=rf"{solver.__name__}: expected A to be a LinearOperator, found an array"):
         solver(ENTRIES, B)
 
 
@@ -433,7 +433,7 @@ def test_errors_name_operator_and_space(solver: Solver) -> None:
 )
 def test_bad_settings(solver: Solver, keyword: str, value: Any) -> None:
     """A tolerance that is none, or a number of steps that is none, is refused by name."""
-    with pytest.raises(ValueError, match=rf"{solver.__name__} with Matrix\(3x3\).*{keyword}.*found {value!r}"):
+    with pytest.raises(LinopError, match=rf"{solver.__name__}: expected {keyword} to be .*found {value!r}"):
         solver(A, B, **{keyword: value})
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linop import Euclidean, SpaceError
+from linop import Euclidean, LinopError, SpaceError
 from linop.testing import euclidean_spaces
 
 pytestmark = pytest.mark.serial
@@ -94,7 +94,7 @@ def test_what_is_no_vector_is_refused(x: object, found: str) -> None:
 )
 def test_what_is_no_space_is_refused(shape: object, dtype: str) -> None:
     """Shapes are tuples of whole numbers, and fields are real or complex."""
-    with pytest.raises(SpaceError):
+    with pytest.raises(LinopError, match=r"Euclidean: .*(shape|dtype)"):
         Euclidean(shape, dtype)  # type: ignore[arg-type]
 
 

@@ -93,7 +93,7 @@ def test_what_is_no_vector_is_refused(x: Any, told: str) -> None:
         Identity(X)(x)
 
 
-@pytest.mark.parametrize("parts", [(), (3,), (Euclidean(2), Euclidean(2, complex))])
+@pytest.mark.parametrize("parts", [(), (Euclidean(2), Euclidean(2, complex))])
 def test_what_is_no_product_is_refused(parts: Any) -> None:
     """A product has parts, over one field."""
     with pytest.raises(SpaceError, match="Product"):

@@ -7,7 +7,18 @@ from typing import Any, final
 import numpy as np
 import pytest
 
-from linop import Conjugation, Euclidean, Identity, LinearOperator, Matrix, Product, SpaceError, VStack, claims
+from linop import (
+    Conjugation,
+    Euclidean,
+    Identity,
+    LinearOperator,
+    Matrix,
+    Product,
+    SpaceError,
+    VerificationError,
+    VStack,
+    claims,
+)
 from linop.claims import Claims
 from linop.testing import assert_operator, dense
 from linop.testing import asserting as module
@@ -107,7 +118,8 @@ def test_a_wrong_twin(i: int, j: int) -> None:
     twin = ENTRIES.copy()
     twin[i, j] += np.spacing(max(abs(twin[i, j]), 2.0**-1000))
     assert "matrix(operator), twin" in (told := what_fails(RIGHT, twin))
-    assert "Mismatched elements: 1 / 6" in told
+    assert f"in row {i} and column {j}" in told
+    assert "1 of 6 entries differ" in told
 
 
 def test_a_twin_of_another_shape() -> None:
@@ -232,7 +244,7 @@ def test_single_precision_becomes_double(side: str) -> None:
     def double(x: Any) -> Any:
         return kernel(x.astype(complex) if type(x) is np.ndarray else x)
 
-    assert "itemsize" in what_fails(Mutant(**{side: double}), ENTRIES)  # type: ignore[arg-type]
+    assert "of single precision" in what_fails(Mutant(**{side: double}), ENTRIES)  # type: ignore[arg-type]
 
 
 def test_double_precision_becomes_single() -> None:
@@ -260,7 +272,7 @@ def test_digits_that_are_lost_on_the_way() -> None:
 def test_another_library() -> None:
     """A map that makes NumPy's arrays of torch's is found."""
     mutant = Mutant(forward=lambda x: RIGHT._apply(np.asarray(x)))
-    assert "type(a) for a in arrays.leaves(found)" in what_fails(mutant, ENTRIES)
+    assert "with arrays of torch: makes ndarray of Tensor" in what_fails(mutant, ENTRIES)
 
 
 @pytest.mark.parametrize("library", ["torch", "array_api_strict"])
@@ -270,16 +282,15 @@ def test_another_result_in_another_library(library: str) -> None:
     def forward(x: Any) -> Any:
         return (2 if type(x).__module__.startswith(library) else 1) * RIGHT._apply(x)
 
-    assert "_assert_same" in what_fails(Mutant(forward=forward), ENTRIES)
+    assert f"with arrays of {library}, the result is" in what_fails(Mutant(forward=forward), ENTRIES)
 
 
-def test_what_only_numpy_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A map that is written in NumPy is found where there is another library, and only there."""
+def test_what_only_numpy_has() -> None:
+    """A map that is written in NumPy is found where there is another library, which can be left out."""
     mutant = Mutant(forward=lambda x: x @ ENTRIES.T.astype(x.dtype))
-    with pytest.raises(TypeError, match=r"torch\.complex128"):
+    with pytest.raises(VerificationError, match=r"with arrays of torch: TypeError.*leave torch out of libraries"):
         assert_operator(mutant, ENTRIES)
-    monkeypatch.setattr(module, "LIBRARIES", ("a_library_that_is_not_installed",))
-    assert_operator(mutant, ENTRIES)
+    assert_operator(mutant, ENTRIES, libraries=())
 
 
 # -- claims ------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 """`check_batch` fails operators that do not map a batch vector by vector."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from linop import Euclidean, FunctionOperator, Matrix, SpaceError, VerificationError, assert_batch, check_batch
+from linop import Euclidean, FunctionOperator, Matrix, VerificationError, assert_batch, check_batch
 
 pytestmark = pytest.mark.serial
 
@@ -35,9 +36,11 @@ def test_mixed_batches_fail(function: Callable[[np.ndarray], np.ndarray]) -> Non
 
 
 def test_a_lost_batch_is_an_error() -> None:
-    """A result without the batch is named."""
-    with pytest.raises(SpaceError, match=r"f .*ends in shape \(3,\)"):
-        check_batch(batched(lambda x: x.reshape(-1)[:2]))
+    """A result without the batch is named; so is an error of the operator's own, with the batch that it met."""
+    report = check_batch(batched(lambda x: x.reshape(-1)[:2]))
+    assert re.search(r"f of a batch \(3,\): SpaceError: f .*ends in shape \(3,\)", report.detail)
+    report = check_batch(batched(lambda x: np.reshape(x, (len(x), -1)) if x.ndim == 2 else x.copy()))
+    assert re.search(r"trial 2: f of a batch \(0,\): ValueError: cannot reshape", report.detail)
     report = check_batch(batched(lambda x: x.reshape(-1)[:3] if x.size else x))
     assert "has the batch ()" in report.detail
 

@@ -1,10 +1,22 @@
 """`check_pure` fails operators that touch their argument, share memory, or forget what they gave."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from linop import Euclidean, FunctionOperator, Identity, VerificationError, assert_pure, check_pure
+from linop import (
+    Euclidean,
+    FunctionOperator,
+    Identity,
+    Matrix,
+    Product,
+    VerificationError,
+    arrays,
+    assert_pure,
+    check_pure,
+)
 
 pytestmark = pytest.mark.serial
 
@@ -68,3 +80,16 @@ def test_assert_pure() -> None:
     assert_pure(Identity(X))
     with pytest.raises(VerificationError, match=r"purity of f.*shares memory"):
         assert_pure(FunctionOperator(X, X, view, view, name="f"))
+
+
+def test_parts_that_share_memory() -> None:
+    """The arrays of one result are different arrays; a result that has one of them twice is found."""
+    twice = FunctionOperator(X, Product(X, X), lambda x: (x.copy(),) * 2, lambda y: y[0] + y[1], name="Twice")
+    assert "parts of the result of Twice share memory" in check_pure(twice).detail
+    number = Euclidean(())
+    for codomain in (Product(number, number), Product(X, number), Product(Product(number, X), number)):
+        A = Matrix(np.ones((codomain.size, codomain.size)), codomain, codomain)
+        assert check_pure(A)
+        for batch in ((), (3,)):
+            parts = arrays.leaves(A(codomain.integers(0, batch)))
+            assert not any(np.may_share_memory(a, b) for a, b in itertools.combinations(parts, 2))

@@ -179,7 +179,8 @@ def _cotangents(tensors: Any, gradients: Any) -> tuple[Any, Any]:
         if not isinstance(tensor, DistributedTensor):
             continue
         if tensor._placement.partial:
-            tensor = tensors[k] = tensor.redistribute(tensor._placement.finished())
+            with torch.enable_grad():  # within a backward pass, as of a checkpoint, nothing would be recorded
+                tensor = tensors[k] = tensor.redistribute(tensor._placement.finished())
         if gradient is not None:
             gradients[k] = like(gradient, tensor)
         elif tensor._placement.size.numel() != 1:
@@ -207,8 +208,11 @@ def _edges(inputs: Any) -> Any:
 
 
 def _parts(tensors: list[Any]) -> list[Any]:
-    """Return this rank's parts. A backward pass runs outside of the guard: hooks see distributed tensors."""
-    with plain():
+    """Return this rank's parts. A backward pass runs outside of the guard: hooks see distributed tensors.
+
+    A view belongs to the graph also where gradients are off, as in the backward pass that starts this one.
+    """
+    with torch.enable_grad(), plain():
         return [x.view_as(x) if isinstance(x, DistributedTensor) else x for x in tensors]
 
 

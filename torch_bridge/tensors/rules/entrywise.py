@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import Labels, settle
 from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, rule
 from torch_bridge.tensors.rules.names import in_place, known, named
@@ -100,7 +101,7 @@ def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
         x.ndim - source.ndim + k if n == x.shape[x.ndim - source.ndim + k] else None for k, n in enumerate(source.shape)
     ]
     if x.placement.partial:
-        raise NotImplementedError
+        return lambda x, source, *_, **__: context.assign(x, source)
     assignment = settle(call.grid, [(x.placement, range(x.ndim))])
     plan = Plan([x.placement, assignment.placement(source.shape, labels)], x.placement, skip=False)
     plan.changes = x.distributed
@@ -110,6 +111,8 @@ def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
 @rule(*known("zero_", "fill_"))
 def _fill(call: Call, x: Any, *_: Any) -> Any:
     """Every entry becomes the same number."""
+    if x.placement.partial:
+        return lambda x, value=0: context.assign(x, torch.full_like(x, value))
     targets = [x.placement, *(spec.placement.whole() for spec in call.operands[1:])]
     return Plan(targets, x.placement, skip=False, changes=True)
 

@@ -16,11 +16,16 @@ from typing import Any
 
 import torch
 
+from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import settle
 from torch_bridge.tensors.call import Call, Plan, Spec, rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.rules.names import known, named
 from torch_bridge.tensors.rules.reductions import HALF
+
+
+AS_GIVEN = {"mv", "dot", "inner", "outer", "ger", "vdot"}
+"""Products that autocast leaves in their own precision."""
 
 
 def product(call: Call, labels: Sequence[Sequence[Hashable]], result: Sequence[Hashable], **plan: Any) -> Plan:
@@ -39,13 +44,17 @@ def product(call: Call, labels: Sequence[Sequence[Hashable]], result: Sequence[H
     assignment = settle(call.grid, [(spec.placement, names) for spec, names in zip(call.operands, labels, strict=True)])
     targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
     placement = assignment.placement(shape, result)
-    if not placement.partial or call.operands[0].dtype not in HALF:
+    lower = context.autocast() if call.function.__name__ not in AS_GIVEN else None
+    dtypes = {spec.dtype for spec in call.operands}
+    half = lower if lower is not None and torch.float64 not in dtypes else call.operands[0].dtype
+    if not placement.partial or half not in HALF:
         return Plan(targets, placement, **plan)
     add_up = move_between(placement, placement.finished())
 
     def in_single(call: Call, *parts: torch.Tensor) -> torch.Tensor:
         """Terms of half precision are summed in single, and rounded once, as torch's kernels do."""
-        return add_up(call.run(*(part.float() for part in parts))).to(parts[0].dtype)
+        with torch.autocast("cpu", enabled=False):
+            return add_up(call.run(*(part.to(half).float() for part in parts))).to(half)
 
     return Plan(targets, placement.finished(), in_single, skip=False)
 
@@ -79,9 +88,14 @@ def linear(call: Call, x: Spec, weight: Spec, bias: Spec | None = None) -> Any:
     if bias is None:
         return product(call, [[*names, "i"], [*out, "i"]], [*names, *out])
     plan = product(call, [[*names, "i"], [*out, "i"], out], [*names, *out])
-    if not plan.results.partial:
+    if not plan.results.partial and plan.compute is None:
         return plan
-    return lambda x, weight, bias=None: torch.nn.functional.linear(x, weight) + bias
+
+    def composed(x: Any, weight: Any, bias: Any = None) -> Any:
+        made = torch.nn.functional.linear(x, weight)
+        return made + bias.to(made.dtype)
+
+    return composed
 
 
 @rule(*known("bilinear"))
