@@ -22,6 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",  # this and the next are in docs/_ext
     "catalogue",
+    "functions",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_ext", "_templates", "gallery"]  # the gallery is read by its extension
