@@ -84,7 +84,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "reference/generated/gallery",
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"pictures\.py$",
-    "subsection_order": ["gallery/movements", "gallery/compositions", "gallery/operators", "gallery/layers"],
+    "subsection_order": ["gallery/movements", "gallery/compositions", "gallery/operators"],
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": "figures.scraper",
     "abort_on_example_error": True,

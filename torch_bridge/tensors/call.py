@@ -62,6 +62,16 @@ class Spec:
         Its dtype.
     distributed : bool
         Whether it is a `DistributedTensor`.
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> from torch_bridge.tensors.placement import place
+    >>> def main(world):
+    ...     x = Spec(place(Grid(world, rows=2), (4, 6), {"rows": Split(0)}), torch.float32)
+    ...     return x.shape, x.ndim, x.axis(-1), x.placement.local_shape
+    >>> simulate(2, main)[0]
+    (torch.Size([4, 6]), 2, 1, (2, 6))
     """
 
     placement: Placement
@@ -106,6 +116,13 @@ class Call:
         The tensors among them, in order.
     grid : Grid
         That of the distributed ones.
+
+    Examples
+    --------
+    A rule for several functions asks which one it is:
+
+    >>> def keeps(call: Call) -> bool:
+    ...     return call.function in (torch.sin, torch.cos)
     """
 
     __slots__ = ("args", "function", "grid", "kwargs", "operands")
@@ -178,6 +195,14 @@ class Plan:
         What `torch_bridge.explain` says of it.
     changes : bool, optional
         Whether the first operand is changed in place.
+
+    Examples
+    --------
+    A function of entries wants its operand as it lies, and its result lies there too:
+
+    >>> from torch_bridge.tensors import Call, Spec
+    >>> def plan(call: Call, x: Spec) -> Plan:
+    ...     return Plan([x.placement], x.placement)
     """
 
     targets: Sequence[Placement]
@@ -187,9 +212,9 @@ class Plan:
     skip: bool = True
     note: str = ""
     changes: bool = False
-    moves: list[Any] = field(default_factory=list)
-    moved: bool = False
-    empty: Any = None
+    moves: list[Any] = field(default_factory=list, init=False)
+    moved: bool = field(default=False, init=False)
+    empty: Any = field(default=None, init=False)
 
 
 def rule(*functions: Any) -> Callable[[F], F]:
