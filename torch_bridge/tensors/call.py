@@ -590,7 +590,8 @@ def complete(plan: Any, call: Call) -> Any:
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)
-    if plan.skip and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
+    shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
+    if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
         like = call.meta()  # on every rank alike: it may raise
         if _all_empty(plan.results):
             plan.empty = _empties(plan.results, like)
