@@ -76,7 +76,10 @@ def parameters_of(thing: Any) -> list[str]:
         return []
     if inspect.isclass(thing) and issubclass(thing, BaseException | tuple | list):
         return list(getattr(thing, "_fields", ()))
-    found = list(inspect.signature(thing).parameters)
+    try:
+        found = list(inspect.signature(thing).parameters)
+    except ValueError:  # a constructor in C, which nobody calls: other functions make these
+        return []
     if dataclasses.is_dataclass(thing):
         found = [field.name for field in dataclasses.fields(thing) if field.init]
     return [parameter for parameter in found if parameter not in ("self", "cls") and not parameter.startswith("_")]
