@@ -71,7 +71,14 @@ def test_a_refusal_names_the_module_the_layout_the_line_and_the_remedy() -> None
 
     first, second = simulate(2, main)
     assert first == second
-    for words in ("resize_", "rows=Split(0)", "module '1'", "return F.relu(x).resize_(3)", "redistribute", "replicated()"):
+    for words in (
+        "resize_",
+        "rows=Split(0)",
+        "module '1'",
+        "return F.relu(x).resize_(3)",
+        "redistribute",
+        "replicated()",
+    ):
         assert words in first
 
 
