@@ -78,7 +78,7 @@ def parameters_of(thing: Any) -> list[str]:
         return list(getattr(thing, "_fields", ()))
     try:
         found = list(inspect.signature(thing).parameters)
-    except ValueError:  # a class that is made in C: torch.Tensor's
+    except ValueError:  # a constructor in C, which nobody calls: other functions make these
         return []
     if dataclasses.is_dataclass(thing):
         found = [field.name for field in dataclasses.fields(thing) if field.init]

@@ -318,7 +318,8 @@ def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
 
     Products of many factors have more and more binary digits, although each factor is exact.
     """
+    wide = entries.astype(np.complex128)  # half precision ends below the multiples
     with np.errstate(over="ignore"):
-        units = [part * 2.0**probe.FINEST for part in (entries.real, entries.imag)]
+        units = [part * 2.0**probe.FINEST for part in (wide.real, wide.imag)]
     few = all(bool(np.all(part == np.rint(part))) for part in units)
     return few and bool(np.all(np.abs(entries) <= 2.0 / precision))
