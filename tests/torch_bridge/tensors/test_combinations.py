@@ -1,7 +1,7 @@
 """What people combine when they train: every pair of choices, beside the same program in one process.
 
-The cases are a covering array: each choice of one factor meets each choice of every other factor in some case. A case is
-one program of torch, which runs on plain tensors, and then, unchanged, on distributed ones.
+The cases are a covering array: each choice of one factor meets each choice of every other factor in some case. A case
+is one program of torch, which runs on plain tensors, and then, unchanged, on distributed ones.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
     """Train for a few steps, on plain tensors or on a grid; return losses, gradients at first, weights in the end."""
     low = case["precision"] in DTYPES
     dtype = torch.float32 if low else torch.float64
-    axes, roles, parameters = LAYOUTS[case["layout"]] if grid is None or grid.world.size > 1 else ({}, {}, {})
+    _, roles, parameters = LAYOUTS[case["layout"]] if grid is None or grid.world.size > 1 else ({}, {}, {})
 
     def given(x: torch.Tensor, roles: dict[str, Any]) -> Any:
         return x if grid is None else distribute_tensor(x, grid, **roles)
@@ -200,8 +200,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
         torch.manual_seed(3)
         net: Any = Net(case).to(dtype)
         if grid is not None:
-            pattern = {f"{name}" if name[0] == "*" else f"{name}": r for name, r in parameters.items()}
-            net = distribute(net, grid, pattern, reshard=case["layout"] != "sharded, kept")
+            net = distribute(net, grid, parameters, reshard=case["layout"] != "sharded, kept")
         hooked(case, net)
         if case["parametrized"] != "no":
             torch.manual_seed(4)
