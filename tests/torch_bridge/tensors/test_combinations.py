@@ -1,7 +1,7 @@
 """What people combine when they train: every pair of choices, beside the same program in one process.
 
-The cases are a covering array: each choice of one factor meets each choice of every other factor in some case. A case is
-one program of torch, which runs on plain tensors, and then, unchanged, on distributed ones.
+The cases are a covering array: each choice of one factor meets each choice of every other factor in some case. A case
+is one program of torch, which runs on plain tensors, and then, unchanged, on distributed ones.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ def covering(factors: Mapping[str, tuple[str, ...]]) -> list[Case]:
             if name in case:
                 continue
 
-            def pairs(choice: str, name: str = name, case: Case = case) -> int:
-                return sum((*pair(names, name, choice, other, case[other]),) in missing for other in case)
-
-            case[name] = max(factors[name], key=pairs)
+            new = [
+                sum(pair(names, name, choice, other, case[other]) in missing for other in case)
+                for choice in factors[name]
+            ]
+            case[name] = factors[name][new.index(max(new))]
         missing -= {(a, case[a], b, case[b]) for a, b in itertools.combinations(names, 2)}
         cases.append({name: case[name] for name in names})
     return cases
@@ -89,13 +90,6 @@ LAYOUTS: dict[str, tuple[dict[str, int], dict[str, Any], dict[str, dict[str, Any
     ),
 }
 """Lengths of the grid axes, roles of the samples, roles of the parameters."""
-
-
-class Block(nn.Module):
-    """Attention over places and two layers at each of them."""
-
-    def __init__(self, features: int, dropout: float) -> None:
-        super().__init__()
 
 
 class Net(nn.Module):
@@ -191,7 +185,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
     """Train for a few steps, on plain tensors or on a grid; return losses, gradients at first, weights in the end."""
     low = case["precision"] in DTYPES
     dtype = torch.float32 if low else torch.float64
-    axes, roles, parameters = LAYOUTS[case["layout"]] if grid is None or grid.world.size > 1 else ({}, {}, {})
+    _, roles, parameters = LAYOUTS[case["layout"]] if grid is None or grid.world.size > 1 else ({}, {}, {})
 
     def given(x: torch.Tensor, roles: dict[str, Any]) -> Any:
         return x if grid is None else distribute_tensor(x, grid, **roles)
@@ -200,8 +194,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
         torch.manual_seed(3)
         net: Any = Net(case).to(dtype)
         if grid is not None:
-            pattern = {f"{name}" if name[0] == "*" else f"{name}": r for name, r in parameters.items()}
-            net = distribute(net, grid, pattern, reshard=case["layout"] != "sharded, kept")
+            net = distribute(net, grid, parameters, reshard=case["layout"] != "sharded, kept")
         hooked(case, net)
         if case["parametrized"] != "no":
             torch.manual_seed(4)
@@ -229,7 +222,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
     for step in range(2):
         some = batches[2 * step : 2 * step + 2] if case["accumulation"] == "yes" else batches[step : step + 1]
 
-        def closure(some: Any = some) -> Any:
+        def closure(some: Any = some, model: Any = model, optimizer: Any = optimizer) -> Any:
             optimizer.zero_grad()
             total = 0.0
             for x, labels in some:

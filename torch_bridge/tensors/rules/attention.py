@@ -59,7 +59,8 @@ def attention(
     way = sequence.get() if axis and not enable_gqa else "gather"
     if way == "all-to-all":
         parts, heads = call.grid.axes[axis], ndim - 3
-        if ndim > 2 and all(spec.ndim == ndim and parts <= spec.shape[heads] == shape[heads] for spec in (query, key, value)):
+        three = (query, key, value)
+        if ndim > 2 and all(spec.ndim == ndim and parts <= spec.shape[heads] == shape[heads] for spec in three):
             return _by_heads(axis, heads)
     if way == "ring":
         for k, spec in ((1, key), (2, value)):
