@@ -45,6 +45,9 @@ IN_PLACE: dict[Any, Any] = {}
 VIEWS: set[Any] = set()
 """Functions whose result shares its argument's memory."""
 
+KEYED: dict[Any, Callable[[], Any]] = {}
+"""What decisions on a function depend on besides its arguments."""
+
 MOST_DECISIONS = 20_000
 """Decisions are forgotten when there are more."""
 
@@ -294,6 +297,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         placements: list[Any] = []
         key: list[Any] = [function, _autocast("cpu") and context.autocast()]
         numbers = function not in SCALE_FREE
+        if function in KEYED:
+            key.append(KEYED[function]())
         for given in args:
             kind = type(given)
             if kind is _class:

@@ -88,10 +88,8 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                     continue
                 full_name = f"{path}.{name}" if path else name
                 if id(tensor) not in made:
-                    made[id(tensor)] = (
-                        tensor,
-                        _laid_out(tensor, _roles(full_name, tensor.ndim, layouts, grid), grid, source),
-                    )
+                    roles = _roles(full_name, tensor.ndim, layouts, grid)
+                    made[id(tensor)] = tensor, _laid_out(tensor, roles, grid, source)
                 laid_out = store[name] = made[id(tensor)][1]
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
     for part in module.modules():
