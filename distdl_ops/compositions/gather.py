@@ -31,6 +31,7 @@ from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.operators.gather import Gather
@@ -88,6 +89,7 @@ class DistributedGather(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(
         self,
         domain: DistributedSpace,

@@ -23,7 +23,6 @@ from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.rules.names import known, named
 from torch_bridge.tensors.rules.reductions import HALF
 
-
 AS_GIVEN = {"mv", "dot", "inner", "outer", "ger", "vdot"}
 """Products that autocast leaves in their own precision."""
 
