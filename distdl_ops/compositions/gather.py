@@ -182,7 +182,7 @@ class DistributedGather(LinearOperator):
     @property
     def claims(self) -> Claims:
         """A coisometry where no entry is taken twice, unitary where each is taken once."""
-        if any(told.multiplicity > 1 for told in self._told):
+        if self.domain.size and any(told.multiplicity > 1 for told in self._told):  # of rows, which may have no entries
             return claims.NONE
         return claims.UNITARY if self.domain.size == self.codomain.size else frozenset({claims.COISOMETRY})
 
