@@ -1,6 +1,8 @@
 """Tensors that know their space: any program of torch, unmodified, on any layout."""
 
+from torch_bridge.tensors import functions as functions
 from torch_bridge.tensors import rules as rules
+from torch_bridge.tensors import transforms as transforms
 from torch_bridge.tensors.call import Call as Call
 from torch_bridge.tensors.call import Plan as Plan
 from torch_bridge.tensors.call import Spec as Spec

@@ -26,7 +26,7 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
-from torch_bridge.tensors import context, sharding
+from torch_bridge.tensors import context, sharding, views
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.placement import Placement, replicated
 
@@ -62,6 +62,16 @@ class Spec:
         Its dtype.
     distributed : bool
         Whether it is a `DistributedTensor`.
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> from torch_bridge.tensors.placement import place
+    >>> def main(world):
+    ...     x = Spec(place(Grid(world, rows=2), (4, 6), {"rows": Split(0)}), torch.float32)
+    ...     return x.shape, x.ndim, x.axis(-1), x.placement.local_shape
+    >>> simulate(2, main)[0]
+    (torch.Size([4, 6]), 2, 1, (2, 6))
     """
 
     placement: Placement
@@ -106,6 +116,13 @@ class Call:
         The tensors among them, in order.
     grid : Grid
         That of the distributed ones.
+
+    Examples
+    --------
+    A rule for several functions asks which one it is:
+
+    >>> def keeps(call: Call) -> bool:
+    ...     return call.function in (torch.sin, torch.cos)
     """
 
     __slots__ = ("args", "function", "grid", "kwargs", "operands")
@@ -178,6 +195,14 @@ class Plan:
         What `torch_bridge.explain` says of it.
     changes : bool, optional
         Whether the first operand is changed in place.
+
+    Examples
+    --------
+    A function of entries wants its operand as it lies, and its result lies there too:
+
+    >>> from torch_bridge.tensors import Call, Spec
+    >>> def plan(call: Call, x: Spec) -> Plan:
+    ...     return Plan([x.placement], x.placement)
     """
 
     targets: Sequence[Placement]
@@ -187,9 +212,9 @@ class Plan:
     skip: bool = True
     note: str = ""
     changes: bool = False
-    moves: list[Any] = field(default_factory=list)
-    moved: bool = False
-    empty: Any = None
+    moves: list[Any] = field(default_factory=list, init=False)
+    moved: bool = field(default=False, init=False)
+    empty: Any = field(default=None, init=False)
 
 
 def rule(*functions: Any) -> Callable[[F], F]:
@@ -301,14 +326,22 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         recorder = context.recorder.get()
         if recorder is not None:
             recorder.note(function, plan, values, placements)
+        result: Any
         if type(plan) is AsItIs:
             if _packing(False) is None or function in IN_PLACE:
-                return plan.wrapped(function(*args, **kwargs), values)
-            parts = [value.view_as(value) if type(value) is _class else value for value in values]
-            return plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
-        if type(plan) is Plan:
-            return _carry_out(plan, function, args, kwargs, values)
-    return plan(*args, **kwargs)
+                result = plan.wrapped(function(*args, **kwargs), values)
+            else:
+                parts = [value.view_as(value) if type(value) is _class else value for value in values]
+                result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
+        elif type(plan) is Plan:
+            result = _carry_out(plan, function, args, kwargs, values)
+    if type(plan) is not AsItIs and type(plan) is not Plan:
+        return plan(*args, **kwargs)
+    if function in VIEWS:
+        views.mark(result, function, args, kwargs, plan.moves[0] if type(plan) is Plan else None)
+    elif "_copied_view" in values[0].__dict__ and (plan.changes if type(plan) is Plan else views.changes(function)):
+        views.write_back(values[0], function)
+    return result
 
 
 def _below_autograd() -> bool:
@@ -324,11 +357,6 @@ _autocast = torch.is_autocast_enabled
 
 def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
     """Move the operands, compute, and wrap the result."""
-    if plan.changes and "_copied_view" in values[0].__dict__:
-        raise context.refused(
-            f"{function_name(function)} would change a copy: this tensor is a view of one that lies in another way, "
-            "and its entries were moved; write the result with index assignment or torch.cat, or redistribute first"
-        )
     packed = _packing(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
@@ -374,8 +402,6 @@ def _wrapped(result: Any, placement: Any, plan: Plan, function: Any) -> Any:
         if plan.total and placement.partial:
             target = placement.finished()
             part = _tensor(move_between(placement, target)(part), target, function)
-        elif plan.moved and function in VIEWS:
-            part._copied_view = True
         return part
     if placement is None:
         return result
@@ -589,7 +615,8 @@ def complete(plan: Any, call: Call) -> Any:
         for spec, target in zip(call.operands, plan.targets, strict=True)
     ]
     plan.moved = any(move is not None for move in plan.moves)
-    if plan.skip and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
+    shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
+    if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
         like = call.meta()  # on every rank alike: it may raise
         if _all_empty(plan.results):
             plan.empty = _empties(plan.results, like)

@@ -78,6 +78,11 @@ class Move:
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted."""
+        if torch._C._are_functorch_transforms_active():
+            raise context.refused(
+                f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
+                "torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"
+            )
         recorder = context.recorder.get()
         if recorder is not None:
             recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())

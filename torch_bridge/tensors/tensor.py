@@ -151,7 +151,7 @@ def distribute_tensor(
     Parameters
     ----------
     tensor : torch.Tensor
-        The whole tensor, the same on every rank.
+        The whole tensor, of any shape, the same on every rank.
     layout : DistributedSpace or Grid
         How it is to lie; or the ranks, and roles beside it.
     source : int, optional

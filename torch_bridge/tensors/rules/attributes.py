@@ -11,6 +11,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct, wrap
 from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.placement import Placement
 from torch_bridge.tensors.tensor import DistributedTensor
 
 T: Any = torch.Tensor
@@ -125,10 +126,13 @@ def _set_data(x: Any, value: Any) -> None:
             wrap(x, value._placement)
 
 
-def _dual_placement(x: Any) -> Any:
+def dual_placement(placement: Placement) -> Placement:
     """Return how a gradient of a tensor lies: what was a term of a sum has the gradient of the sum."""
-    placement = x._placement
     return placement.finished() if placement.partial else placement
+
+
+def _dual_placement(x: Any) -> Placement:
+    return dual_placement(x._placement)
 
 
 @direct(T.grad.__get__)
@@ -153,7 +157,11 @@ direct(T.grad.__delete__)(_part(T.grad.__delete__))
 
 def like(value: Any, x: Any) -> Any:
     """Return a cotangent of a tensor as it lies; a plain tensor is the whole, or this rank's part."""
-    placement = _dual_placement(x)
+    return placed(value, _dual_placement(x))
+
+
+def placed(value: Any, placement: Placement) -> Any:
+    """Return a tensor that lies in a given way; a plain tensor is the whole, or this rank's part."""
     if isinstance(value, DistributedTensor):
         return value if value._placement is placement else value.redistribute(placement)
     with plain():

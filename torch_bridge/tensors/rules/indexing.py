@@ -117,10 +117,6 @@ def setitem(call: Call, x: Spec, index: Any, value: Any) -> Any:
         return given
 
     def assigned(x: Any, index: Any, value: Any) -> None:
-        if isinstance(x, DistributedTensor) and x.__dict__.get("_copied_view"):
-            raise context.refused(
-                "Tensor.__setitem__ would change a copy: this tensor is a view of a tensor that lies in another way"
-            )
         changed = x.full_tensor().clone() if isinstance(x, DistributedTensor) else x
         index, value = whole(index), whole(value)
         with plain():

@@ -1,0 +1,96 @@
+"""What cannot be computed is refused: on all ranks, in words, with the place, and the world can be used afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from distdl_ops import Grid, RankFailedError, Split, World, simulate
+from torch_bridge.tensors import UnsupportedError, distribute, distribute_tensor
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a function without rule": (lambda x: x.resize_(2), "resize_"),
+    "a branch": (lambda x: 1 if (x > 0)[:, 0] else 2, "looks at the numbers"),
+    "numbers of a part": (lambda x: x.tolist(), "looks at the numbers"),
+    "a gradient of torch.func": (lambda x: torch.func.grad(lambda y: (y * y).sum())(x), "torch.func.grad"),
+    "a map of torch.func": (lambda x: torch.func.vmap(lambda y: y.sum())(x), "torch.func.vmap"),
+    "a map over what is captured": (lambda x: torch.func.vmap(lambda y: (x * y).sum())(torch.ones(3)), "torch.func"),
+    "a tangent": (lambda x: torch.func.jvp(lambda y: y * y, (x,), (x,)), "_make_dual"),
+    "gradients in a batch": (
+        lambda x: torch.autograd.grad(x.requires_grad_().sum(), x, torch.ones(3), is_grads_batched=True),
+        "is_grads_batched",
+    ),
+    "a pickle": (lambda x: x.__reduce_ex__(2), "pickling"),
+    "a change of a copy": (lambda x: x.t().reshape(12).zero_(), "reshape"),
+}
+"""Functions of a tensor that is split, and what the message says."""
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_all_ranks_refuse_alike(what: str) -> None:
+    """Every rank raises the same error, which names the function, the layout and the line; the world is usable."""
+    function, words = REFUSED[what]
+
+    def main(world: World) -> tuple[str, float]:
+        grid = Grid(world, rows=3)
+        x = distribute_tensor(torch.ones(3, 4), grid, rows=Split(0))
+        with pytest.raises(UnsupportedError) as raised:
+            function(x)
+        return str(raised.value), x.sum().item()
+
+    results = simulate(3, main)
+    assert len({message for message, _ in results}) == 1
+    message, total = results[0]
+    assert words in message
+    assert __file__ in message
+    assert total == 12.0
+
+
+class Odd(nn.Module):
+    """A module that calls what cannot be computed on parts."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return nothing useful."""
+        return F.relu(x).resize_(3)
+
+
+def test_a_refusal_names_the_module_the_layout_the_line_and_the_remedy() -> None:
+    """The message has all that a user needs to mend the program."""
+
+    def main(world: World) -> str:
+        grid = Grid(world, rows=2)
+        model = distribute(nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"odd": Odd()})["odd"]), grid)
+        with pytest.raises(UnsupportedError) as raised:
+            model(distribute_tensor(torch.ones(2, 4), grid, rows=Split(0)))
+        return str(raised.value)
+
+    first, second = simulate(2, main)
+    assert first == second
+    for words in (
+        "resize_",
+        "rows=Split(0)",
+        "module '1'",
+        "return F.relu(x).resize_(3)",
+        "redistribute",
+        "replicated()",
+    ):
+        assert words in first
+
+
+def test_an_error_on_one_rank_is_raised_on_all() -> None:
+    """The others do not wait for a rank that has failed in the middle of its program."""
+
+    def main(world: World) -> None:
+        x = distribute_tensor(torch.ones(4, 4), Grid(world, rows=2), rows=Split(0))
+        for step in range(3):
+            if step == 1 and world.rank == 1:
+                raise ValueError("no more data")
+            x = x @ x.full_tensor()
+
+    with pytest.raises((ValueError, RankFailedError), match="no more data"):
+        simulate(2, main)
