@@ -13,6 +13,7 @@ from torch import nn
 
 from distdl_ops import Grid, Replicated
 from distdl_ops.roles import Role
+from linop.arguments import checked
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor
@@ -23,6 +24,7 @@ Layouts = Mapping[str, Mapping[str, Role]]
 """Roles by grid axis, for patterns of names."""
 
 
+@checked
 def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, reshard: bool = True) -> M:
     """Lay a module's parameters and buffers out on a grid. Collective; the module is changed and returned.
 

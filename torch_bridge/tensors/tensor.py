@@ -14,6 +14,8 @@ from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import DistributedSpace, Grid, Replicated
 from distdl_ops.roles import Role
+from linop.arguments import checked
+from linop.errors import ArgumentError
 from torch_bridge.tensors import call, context
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.movement import move_between
@@ -140,6 +142,7 @@ class DistributedTensor(torch.Tensor):
 call.set_class(DistributedTensor)
 
 
+@checked
 def distribute_tensor(
     tensor: torch.Tensor, layout: DistributedSpace | Grid, /, *, source: int | Role | None = None, **roles: Role
 ) -> DistributedTensor:
@@ -206,6 +209,8 @@ def distribute_tensor(
 def _from_rank(tensor: torch.Tensor, source: int, whole: Placement) -> torch.Tensor:
     """Return the tensor that one rank has on all of them."""
     world = whole.grid.world
+    if not 0 <= source < world.size:
+        raise ArgumentError(f"distribute_tensor: expected source to be a rank below {world.size}, found {source}")
     held = tensor.detach().contiguous()
     received = held.clone()
     world.broadcast(received, source, f"distribute_tensor from rank {source}: {tuple(tensor.shape)} {tensor.dtype}")
