@@ -26,8 +26,9 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
+from distdl_ops.worlds.call import key_of
 from torch_bridge.tensors import context, sharding
-from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.movement import move_between, name_result
 from torch_bridge.tensors.placement import Placement, replicated
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,6 +191,7 @@ class Plan:
     moves: list[Any] = field(default_factory=list)
     moved: bool = False
     empty: Any = None
+    number: int = 0
 
 
 def rule(*functions: Any) -> Callable[[F], F]:
@@ -294,6 +296,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
+            if type(plan) is Plan or type(plan) is AsItIs:
+                plan.number = key_of(function_name(function))
             if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
@@ -303,12 +307,23 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             recorder.note(function, plan, values, placements)
         if type(plan) is AsItIs:
             if _packing(False) is None or function in IN_PLACE:
-                return plan.wrapped(function(*args, **kwargs), values)
+                return _named(plan.wrapped(function(*args, **kwargs), values), plan.number, values)
             parts = [value.view_as(value) if type(value) is _class else value for value in values]
-            return plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
+            result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
+            return _named(result, plan.number, values)
         if type(plan) is Plan:
-            return _carry_out(plan, function, args, kwargs, values)
+            return _named(_carry_out(plan, function, args, kwargs, values), plan.number, values)
     return plan(*args, **kwargs)
+
+
+def _named(result: Any, number: int, values: Sequence[torch.Tensor]) -> Any:
+    """Let movements of a call's results say what these were computed from; return the results."""
+    if type(result) is _class:
+        name_result(result, number, values)
+    elif isinstance(result, list | tuple):
+        for k, item in enumerate(result):
+            _named(item, number + k, values)
+    return result
 
 
 def _below_autograd() -> bool:
@@ -556,7 +571,7 @@ class AsItIs:
     """A call of replicated tensors: every rank calls torch's function, and has the same result."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+        self.grid, self.number = grid, 0
         self.placements: dict[torch.Size, Placement] = {}
 
     def wrapped(self, result: Any, values: list[Any], moved: bool = False) -> Any:
