@@ -15,6 +15,7 @@ from distdl_ops import Grid, Replicated
 from distdl_ops.roles import Role
 from linop.arguments import checked
 from torch_bridge.tensors.call import wrap
+from torch_bridge.tensors.movement import name_leaf
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor
 
@@ -93,6 +94,7 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                     roles = _roles(full_name, tensor.ndim, layouts, grid)
                     made[id(tensor)] = tensor, _laid_out(tensor, roles, grid, source)
                 laid_out = store[name] = made[id(tensor)][1]
+                name_leaf(laid_out, grid.world, full_name)
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
     for part in module.modules():
         part.register_state_dict_post_hook(_in_whole_tensors)
