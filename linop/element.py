@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from linop import arrays
+from linop.arguments import show
 from linop.arrays import Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 
 if TYPE_CHECKING:
     from linop.operator import LinearOperator
@@ -66,6 +67,10 @@ class Element:
     __array_ufunc__ = None  # a NumPy scalar times an element is the element's business
 
     def __init__(self, space: Space, value: Vector) -> None:
+        from linop.spaces import Space
+
+        if not isinstance(space, Space):
+            raise ArgumentTypeError(f"Element: expected space to be a Space, found {show(space)}")
         if isinstance(value, Element):
             value = value._in(space)
         space.check(value)

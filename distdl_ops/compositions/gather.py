@@ -31,6 +31,7 @@ from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.operators.gather import Gather
@@ -88,6 +89,7 @@ class DistributedGather(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    @checked
     def __init__(
         self,
         domain: DistributedSpace,
@@ -180,7 +182,7 @@ class DistributedGather(LinearOperator):
     @property
     def claims(self) -> Claims:
         """A coisometry where no entry is taken twice, unitary where each is taken once."""
-        if any(told.multiplicity > 1 for told in self._told):
+        if self.domain.size and any(told.multiplicity > 1 for told in self._told):  # of rows, which may have no entries
             return claims.NONE
         return claims.UNITARY if self.domain.size == self.codomain.size else frozenset({claims.COISOMETRY})
 

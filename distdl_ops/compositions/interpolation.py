@@ -18,9 +18,12 @@ from distdl_ops.compositions.sparse_matrix import DistributedSparseMatrix
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError
+from linop.arguments import checked, show
+from linop.errors import ArgumentTypeError
 from linop.operators.interpolation import Outside
 
 
+@checked
 def DistributedInterpolation(
     domain: DistributedSpace,
     points: npt.ArrayLike,
@@ -69,6 +72,8 @@ def DistributedInterpolation(
     shape = domain.global_shape
 
     def build() -> np.ndarray:
+        if np.iscomplexobj(points):
+            raise ArgumentTypeError(f"DistributedInterpolation: expected points of real numbers, found {show(points)}")
         found = np.asarray(points, np.float64)
         found = found.reshape(0, len(shape)) if found.size == 0 else found
         name = f"DistributedInterpolation on {domain}"

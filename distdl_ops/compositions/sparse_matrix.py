@@ -25,8 +25,11 @@ from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, SparseMatrix
+from linop.arguments import checked, show
+from linop.errors import ArgumentTypeError
 
 
+@checked
 def DistributedSparseMatrix(
     rows: Any, domain: DistributedSpace, *, codomain: DistributedSpace | None = None
 ) -> LinearOperator:
@@ -75,7 +78,9 @@ def DistributedSparseMatrix(
 
         given: Any = rows
         if not issparse(rows):
-            raise TypeError(f"DistributedSparseMatrix: expected a sparse matrix of scipy, found {type(rows).__name__}")
+            raise ArgumentTypeError(
+                f"DistributedSparseMatrix: expected rows to be a sparse matrix of scipy, found {show(rows)}"
+            )
         if given.ndim != 2 or given.shape[1] != size:
             raise SpaceError(
                 f"DistributedSparseMatrix on {domain}: expected rows of {size} columns, found shape {given.shape}"

@@ -20,8 +20,10 @@ from distdl_ops.roles import Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from linop.arguments import checked
 
 
+@checked
 def UnevenAllToAll(domain: DistributedSpace, counts: Sequence[int]) -> DistributedGather:
     """Return the exchange of consecutive rows: the first ``counts[0]`` go to rank 0, and so on. Collective to build.
 

@@ -17,6 +17,7 @@ from typing import Any, final
 import numpy as np
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -59,6 +60,7 @@ class DCT(LinearOperator):
     ([2.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0])
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,

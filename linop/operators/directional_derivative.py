@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
@@ -22,6 +23,7 @@ from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays
 
 
+@checked
 def DirectionalDerivative(
     domain: Space,
     direction: Sequence[npt.ArrayLike],

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.operator import LinearOperator
@@ -47,6 +48,7 @@ class Flip(LinearOperator):
     [3.0, 2.0, 1.0]
     """
 
+    @checked
     def __init__(
         self, domain: Space, axes: int | Sequence[int] | None = None, *, codomain: Space | None = None
     ) -> None:

@@ -16,6 +16,7 @@ from numbers import Real
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.axes import checked_axes
@@ -23,6 +24,7 @@ from linop.operators.circulant import Circulant
 from linop.spaces import Space
 
 
+@checked
 def FractionalShift(domain: Space, shift: float, axis: int = -1) -> LinearOperator:
     """Return the shift of a periodic array by any number of entries: a `Circulant`.
 

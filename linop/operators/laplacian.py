@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.axes import checked_axes
@@ -18,6 +19,7 @@ from linop.operators.finite_difference import Boundary, FiniteDifference
 from linop.spaces import Space
 
 
+@checked
 def Laplacian(
     domain: Space,
     axes: int | Sequence[int] | None = None,

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.axes import checked_axes
@@ -25,6 +26,7 @@ from linop.operators.diagonal import Diagonal
 from linop.spaces import Space
 
 
+@checked
 def NonStationaryConvolution(
     domain: Space, kernels: npt.ArrayLike, places: Sequence[float], axis: int = -1
 ) -> LinearOperator:

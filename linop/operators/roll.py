@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import final
 
 from linop import arrays, claims
+from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.errors import SpaceError
@@ -51,6 +52,7 @@ class Roll(LinearOperator):
     [3.0, 1.0, 2.0]
     """
 
+    @checked
     def __init__(
         self,
         domain: Space,

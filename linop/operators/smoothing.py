@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.axes import checked_axes
@@ -24,6 +25,7 @@ from linop.operators.padding import Padding
 from linop.spaces import Space
 
 
+@checked
 def Smoothing(
     domain: Space, width: int | Sequence[int], axes: int | Sequence[int] | None = None, *, boundary: Boundary = "edge"
 ) -> LinearOperator:

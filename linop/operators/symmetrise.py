@@ -9,6 +9,7 @@ matrix     the unit matrix, above it its mirror image without the first row
 
 from __future__ import annotations
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.axes import checked_axes
@@ -16,6 +17,7 @@ from linop.operators.padding import Padding
 from linop.spaces import Space
 
 
+@checked
 def Symmetrise(domain: Space, axis: int = -1, *, codomain: Space | None = None) -> LinearOperator:
     """Return the operator that puts an array's mirror image before it: ``2 n - 1`` entries, symmetric about the middle.
 

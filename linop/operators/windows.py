@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from linop.arguments import checked
 from linop.errors import SpaceError
 from linop.operator import LinearOperator
 from linop.operators.diagonal import Diagonal
@@ -23,6 +24,7 @@ from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
 
+@checked
 def Windows(
     domain: Space,
     size: int | Sequence[int],

@@ -16,6 +16,7 @@ import numpy as np
 from linop import arrays
 from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Array, Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.lanczos import RESIDUAL
 from linop.solve.loop import Callback, Settings, Step, Steps, random, run
@@ -85,7 +86,7 @@ def lobpcg(
     ------
     SpaceError
         When A does not map a space to itself, or the start is no batch of vectors of it.
-    ValueError
+    ArgumentError
         When there are not that many eigenvalues, or the vectors of the start depend on each other.
 
     References
@@ -114,7 +115,7 @@ def lobpcg(
     settings.require_square()
     X = A.domain
     if not 1 <= count <= X.size:
-        raise ValueError(f"{settings}: expected from 1 to {X.size} eigenvalues, found {count}")
+        raise ArgumentError(f"{settings}: expected from 1 to {X.size} eigenvalues, found {count}")
     if start is None:
         seeds = seed if isinstance(seed, tuple) else (seed,)
         block = _stacked([random(X, (*seeds, k), like) for k in range(count)])
@@ -122,7 +123,7 @@ def lobpcg(
         block = settings.vector("start", X, start, (count,))
     block, size = _orthonormal(X, block)
     if size < count:
-        raise ValueError(f"{settings}: expected a start of {count} independent vectors, found {size}")
+        raise ArgumentError(f"{settings}: expected a start of {count} independent vectors, found {size}")
 
     def reached(step: Step, norm: float) -> str | None:
         return RESIDUAL if step.residual <= max(absolute, tolerance * norm) else None

@@ -23,7 +23,7 @@ from linop import arrays
 from linop.algebra.stack import VStack
 from linop.arguments import LARGEST
 from linop.arrays import Array, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
 from linop.solve.result import Result, State
@@ -115,7 +115,7 @@ class Settings:
         if M is None:
             return
         if not isinstance(M, LinearOperator):
-            raise TypeError(f"{self}: expected a linear operator for preconditioner, found {M!r}")
+            raise ArgumentTypeError(f"{self}: expected a linear operator for preconditioner, found {M!r}")
         if (M.domain, M.codomain) != (X, X):
             raise SpaceError(f"{self}: expected a preconditioner from {X} to itself, found {M!r}")
 

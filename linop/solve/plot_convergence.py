@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from linop.arguments import checked
 from linop.solve.result import Result
 
 
+@checked
 def plot_convergence(results: Result | Mapping[str, Result], *, relative: bool = True, axes: Any = None) -> Any:
     """Draw residuals over steps, on a logarithmic scale; needs Matplotlib.
 

@@ -152,9 +152,3 @@ def ball(space: Space, radius: Nonnegative) -> Proximal:
         return arrays.scale(radius / size if size > radius else 1.0, x)
 
     return project
-
-
-def require_nonnegative(name: str, what: str, number: float) -> None:
-    """Raise unless a parameter is a finite number of zero or more."""
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name}: expected a finite {what} of zero or more, found {number!r}")

@@ -10,10 +10,13 @@ The inner product is that of the space: nothing else is needed, with weights or 
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Vector
-from linop.solve.proximal import Proximal, require_nonnegative
+from linop.errors import ArgumentError
+from linop.solve.proximal import Proximal
 
 
+@checked
 def conjugate(prox: Proximal) -> Proximal:
     """Return the proximal map of the conjugate function, by Moreau's identity.
 
@@ -48,7 +51,8 @@ def free() -> Proximal:
     return lambda x, step: arrays.copy(x)  # noqa: ARG005  (the same for every step)
 
 
-def misfit(b: Vector, weight: float = 1.0) -> Proximal:
+@checked
+def misfit(b: Vector, weight: Nonnegative = 1.0) -> Proximal:
     """Return the proximal map of ``weight / 2 * |x - b|^2``, on any space.
 
     Parameters
@@ -64,7 +68,6 @@ def misfit(b: Vector, weight: float = 1.0) -> Proximal:
     >>> misfit(np.array([1.0, 1.0]))(np.array([3.0, 0.0]), 1.0).tolist()
     [2.0, 0.5]
     """
-    require_nonnegative("misfit", "weight", weight)
 
     def pull(x: Vector, step: float) -> Vector:
         pulled = step * weight
@@ -73,6 +76,7 @@ def misfit(b: Vector, weight: float = 1.0) -> Proximal:
     return pull
 
 
+@checked
 def shifted(prox: Proximal, b: Vector) -> Proximal:
     """Return the proximal map of ``g(x - b)``: with `soft_threshold`, of ``weight * sum_i |x_i - b_i|``.
 
@@ -93,6 +97,7 @@ def shifted(prox: Proximal, b: Vector) -> Proximal:
     return lambda x, step: arrays.axpy(1.0, prox(arrays.axpy(-1.0, b, x), step), b)
 
 
+@checked
 def separate(*proxes: Proximal) -> Proximal:
     """Return the proximal map of ``g_1(x_1) + g_2(x_2) + ...`` on a product of spaces.
 
@@ -113,7 +118,7 @@ def separate(*proxes: Proximal) -> Proximal:
     def apply(x: Vector, step: float) -> Vector:
         if type(x) is not tuple or len(x) != len(proxes):
             found = f"{len(x)} parts" if type(x) is tuple else type(x).__name__
-            raise ValueError(
+            raise ArgumentError(
                 f"separate: expected a tuple of {len(proxes)} vectors, one for each proximal map; found {found}"
             )
         return tuple(prox(part, step) for prox, part in zip(proxes, x, strict=True))

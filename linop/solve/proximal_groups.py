@@ -7,13 +7,15 @@ from collections.abc import Callable
 import numpy as np
 
 from linop import arrays
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
-from linop.solve.proximal import Proximal, require_nonnegative
+from linop.solve.proximal import Proximal
 from linop.spaces import Space
 
 
-def group_threshold(weight: float, axis: int | None = None) -> Proximal:
+@checked
+def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
     """Return the proximal map of ``weight * sum_i |x_i|``, where each x_i is a group of entries, and |x_i| its length.
 
     A group shrinks along its direction, down to zero: vectors become sparse group by group (a norm "l2,1").
@@ -38,7 +40,6 @@ def group_threshold(weight: float, axis: int | None = None) -> Proximal:
     >>> right.tolist(), down.tolist()
     ([3.0, 0.0], [4.0, 0.0])
     """
-    require_nonnegative("group_threshold", "weight", weight)
 
     def shrink(x: Vector, step: float) -> Vector:
         threshold = weight * step
@@ -51,7 +52,8 @@ def group_threshold(weight: float, axis: int | None = None) -> Proximal:
     return shrink
 
 
-def infinity_ball(radius: float = 1.0) -> Proximal:
+@checked
+def infinity_ball(radius: Nonnegative = 1.0) -> Proximal:
     """Return the projection onto the vectors whose entries have moduli of at most `radius`, real or complex.
 
     It is the proximal map of the conjugate of `soft_threshold`'s function, whose weight is the radius.
@@ -67,7 +69,6 @@ def infinity_ball(radius: float = 1.0) -> Proximal:
     >>> infinity_ball(2.0)(np.array([3.0, -1.0]), 1.0).tolist()
     [2.0, -1.0]
     """
-    require_nonnegative("infinity_ball", "radius", radius)
 
     def clip(x: Array) -> Array:
         return x * _clipped(arrays.namespace(x).abs(x), radius)
@@ -75,7 +76,8 @@ def infinity_ball(radius: float = 1.0) -> Proximal:
     return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
 
 
-def group_ball(radius: float = 1.0, axis: int | None = None) -> Proximal:
+@checked
+def group_ball(radius: Nonnegative = 1.0, axis: int | None = None) -> Proximal:
     """Return the projection onto the vectors whose groups of entries have lengths of at most `radius`.
 
     It is the proximal map of the conjugate of `group_threshold`'s function, whose weight is the radius.
@@ -94,7 +96,6 @@ def group_ball(radius: float = 1.0, axis: int | None = None) -> Proximal:
     >>> right.tolist(), down.tolist()
     ([3.0, 3.0], [4.0, 0.0])
     """
-    require_nonnegative("group_ball", "radius", radius)
 
     def project(x: Vector, step: float) -> Vector:  # noqa: ARG001
         return _by_group("group_ball", x, axis, lambda length: _clipped(length, radius))
@@ -129,7 +130,8 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
     return arrays.namespace(squared).sqrt(squared)
 
 
-def nuclear_threshold(space: Space, weight: float) -> Proximal:
+@checked
+def nuclear_threshold(space: Space, weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight`` times the sum of singular values of a matrix, which lowers its rank.
 
     Parameters
@@ -156,7 +158,6 @@ def nuclear_threshold(space: Space, weight: float) -> Proximal:
     >>> nuclear_threshold(Euclidean((2, 2)), 1.0)(np.array([[3.0, 0.0], [0.0, 0.5]]), 1.0).round(6).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
-    require_nonnegative("nuclear_threshold", "weight", weight)
     if space.ndim < 2 or any(isinstance(extent, tuple) for extent in space.shape):
         raise SpaceError(f"nuclear_threshold on {space}: expected arrays with two axes or more")
     whole = tuple(getattr(space.unweighted, "global_shape", space.shape))[-2:]

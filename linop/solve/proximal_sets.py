@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 
 from linop import arrays
+from linop.arguments import Nonnegative, checked
 from linop.arrays import Array, Vector
+from linop.errors import ArgumentError
 from linop.operator import LinearOperator
 from linop.solve.lsqr import lsqr
-from linop.solve.proximal import Proximal, require_nonnegative
+from linop.solve.proximal import Proximal
 from linop.spaces import Space
 
 NEWTON = 200
 """How many steps to take at most; each one leaves out entries, and a few are enough."""
 
 
-def simplex(space: Space, total: float = 1.0) -> Proximal:
+@checked
+def simplex(space: Space, total: Nonnegative = 1.0) -> Proximal:
     """Return the projection onto the vectors without negative entries whose sum ``inner(1, x)`` is `total`.
 
     It is ``max(x - t, 0)``; t follows by Newton's method, which takes a finite number of steps, as the sum is convex
@@ -44,9 +47,8 @@ def simplex(space: Space, total: float = 1.0) -> Proximal:
     >>> simplex(Euclidean(3))(np.array([0.5, 1.0, -2.0]), 1.0).tolist()
     [0.25, 0.75, 0.0]
     """
-    require_nonnegative("simplex", "total", total)
     if space.field != "real" or space.dtype.kind == "c":
-        raise ValueError(f"simplex on {space}: expected a space of real vectors")
+        raise ArgumentError(f"simplex on {space}: expected a space of real vectors")
 
     def project(x: Vector, step: float) -> Vector:  # noqa: ARG001  (a projection is the same for every step)
         return _lowered(x, _threshold(space, x, total))
@@ -54,7 +56,8 @@ def simplex(space: Space, total: float = 1.0) -> Proximal:
     return project
 
 
-def l1_ball(space: Space, radius: float) -> Proximal:
+@checked
+def l1_ball(space: Space, radius: Nonnegative) -> Proximal:
     """Return the projection onto the vectors whose sum of moduli, ``inner(1, |x|)``, is at most `radius`.
 
     Parameters
@@ -71,7 +74,6 @@ def l1_ball(space: Space, radius: float) -> Proximal:
     >>> l1_ball(Euclidean(3), 2.0)(np.array([2.0, -1.0, 0.1]), 1.0).tolist()
     [1.5, -0.5, 0.0]
     """
-    require_nonnegative("l1_ball", "radius", radius)
 
     def project(x: Vector, step: float) -> Vector:  # noqa: ARG001
         moduli = arrays.each(lambda part: arrays.namespace(part).abs(part), x)
@@ -83,7 +85,8 @@ def l1_ball(space: Space, radius: float) -> Proximal:
     return project
 
 
-def affine(A: LinearOperator, b: Vector, *, tolerance: float = 1e-12) -> Proximal:
+@checked
+def affine(A: LinearOperator, b: Vector, *, tolerance: Nonnegative = 1e-12) -> Proximal:
     """Return the projection onto the solutions of ``A x = b``: the nearest one, in the norm of the domain.
 
     It adds the solution of least norm of ``A d = b - A x``, which `lsqr` finds. Where the equations have no solution,

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from linop import arrays
+from linop.arguments import checked
 from linop.arrays import Scalar, Vector
-from linop.errors import SpaceError
+from linop.errors import ArgumentError, SpaceError
 from linop.operator import LinearOperator
 from linop.solve.basis import Basis
 from linop.solve.loop import random
@@ -48,6 +49,7 @@ class SingularValues(NamedTuple):
     right: tuple[Vector, ...]
 
 
+@checked
 def randomised_svd(
     A: LinearOperator, count: int, *, oversampling: int = 8, power: int = 2, like: Vector | None = None, seed: Seed = 0
 ) -> SingularValues:
@@ -76,7 +78,7 @@ def randomised_svd(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         When a number is none.
 
     Examples
@@ -90,7 +92,7 @@ def randomised_svd(
     most = min(X.size, Y.size)
     for name, number, least in (("count", count, 1), ("oversampling", oversampling, 0), ("power", power, 0)):
         if number < least:
-            raise ValueError(f"randomised_svd of {A!r}: expected a {name} of {least} or more, found {number}")
+            raise ArgumentError(f"randomised_svd of {A!r}: expected a {name} of {least} or more, found {number}")
     samples = min(count + oversampling, most)
     left = _range(Y, [A(x) for x in _drawn(X, samples, like, seed)])
     for _ in range(power):
@@ -109,6 +111,7 @@ def randomised_svd(
     )
 
 
+@checked
 def hutchpp(A: LinearOperator, *, samples: int = 48, like: Vector | None = None, seed: Seed = 0) -> Scalar:
     """Estimate the trace by Hutch++: exact for operators whose rank is at most a third of the samples.
 
@@ -140,7 +143,7 @@ def hutchpp(A: LinearOperator, *, samples: int = 48, like: Vector | None = None,
     X = _require_square("hutchpp", A)
     third = samples // 3
     if third < 1:
-        raise ValueError(f"hutchpp of {A!r}: expected three samples or more, found {samples}")
+        raise ArgumentError(f"hutchpp of {A!r}: expected three samples or more, found {samples}")
     basis = _basis(X, [A(x) for x in _drawn(X, min(third, X.size), like, seed, (1,))])
     total = sum(X.dot(q, A(q)) for q in basis)
     if len(basis) == X.size:
@@ -149,6 +152,7 @@ def hutchpp(A: LinearOperator, *, samples: int = 48, like: Vector | None = None,
     return total + sum(X.dot(z, A(z)) for z in rest) / third
 
 
+@checked
 def diagonal_estimate(A: LinearOperator, *, samples: int = 48, like: Vector | None = None, seed: Seed = 0) -> Vector:
     """Estimate the diagonal of an operator, as a vector of the space: spread as the space is.
 
@@ -179,7 +183,7 @@ def diagonal_estimate(A: LinearOperator, *, samples: int = 48, like: Vector | No
     X = _require_square("diagonal_estimate", A)
     third = samples // 3
     if third < 1:
-        raise ValueError(f"diagonal_estimate of {A!r}: expected three samples or more, found {samples}")
+        raise ArgumentError(f"diagonal_estimate of {A!r}: expected three samples or more, found {samples}")
     basis = _basis(X, [A(x) for x in _drawn(X, min(third, X.size), like, seed, (1,))])
     total: Vector = X.zeros(like=basis[0] if basis else like)
     for q in basis:  # (Q Q* A)_ii = sum_q q_i conj(A* q)_i

@@ -13,13 +13,15 @@ it.
 from __future__ import annotations
 
 from linop import arrays
+from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.ista import fista, norm_bound
-from linop.solve.proximal import Proximal, require_nonnegative, soft_threshold
+from linop.solve.proximal import Proximal, soft_threshold
 from linop.solve.proximal_groups import group_ball, group_threshold, infinity_ball, lengths
 
 
+@checked
 def total_variation(gradient: LinearOperator, x: Vector, *, isotropic: bool = True) -> float:
     """Return the total variation of an image; collective, where it is spread over processes.
 
@@ -50,7 +52,8 @@ def total_variation(gradient: LinearOperator, x: Vector, *, isotropic: bool = Tr
     return float(Y.inner(arrays.each(_ones, moduli), moduli).real)
 
 
-def slopes(weight: float, *, isotropic: bool = True) -> Proximal:
+@checked
+def slopes(weight: Nonnegative, *, isotropic: bool = True) -> Proximal:
     """Return the proximal map of ``weight`` times the total variation as a function of the *gradient*.
 
     That is `group_threshold` or `soft_threshold`. With it, `admm` and `primal_dual` take the gradient for K, and solve
@@ -76,13 +79,14 @@ def slopes(weight: float, *, isotropic: bool = True) -> Proximal:
     return group_threshold(weight) if isotropic else soft_threshold(weight)
 
 
+@checked
 def variation(
     gradient: LinearOperator,
-    weight: float,
+    weight: Nonnegative,
     *,
     isotropic: bool = True,
-    tolerance: float = 1e-4,
-    iterations: int = 200,
+    tolerance: Nonnegative = 1e-4,
+    iterations: Whole = 200,
 ) -> Proximal:
     """Return the proximal map of ``weight`` times the total variation of an image, by solving the dual problem.
 
@@ -109,7 +113,6 @@ def variation(
     >>> denoise(np.array([0.0, 1.0, 9.0, 10.0]), 1.0).round(3).tolist()
     [1.0, 1.0, 9.0, 9.0]
     """
-    require_nonnegative("variation", "weight", weight)
     lipschitz: dict[str, float] = {}
     project = group_ball() if isotropic else infinity_ball()
 

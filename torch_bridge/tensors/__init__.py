@@ -12,6 +12,7 @@ from torch_bridge.tensors.context import replicated as replicated
 from torch_bridge.tensors.distribute import distribute as distribute
 from torch_bridge.tensors.explain import Explanation as Explanation
 from torch_bridge.tensors.explain import explain as explain
+from torch_bridge.tensors.ring import sequence_attention as sequence_attention
 from torch_bridge.tensors.tensor import DistributedTensor as DistributedTensor
 from torch_bridge.tensors.tensor import distribute_tensor as distribute_tensor
 

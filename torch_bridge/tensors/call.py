@@ -26,8 +26,9 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
+from distdl_ops.worlds.call import key_of
 from torch_bridge.tensors import context, sharding, views
-from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.movement import move_between, name_result
 from torch_bridge.tensors.placement import Placement, replicated
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +45,9 @@ IN_PLACE: dict[Any, Any] = {}
 
 VIEWS: set[Any] = set()
 """Functions whose result shares its argument's memory."""
+
+KEYED: dict[Any, Callable[[], Any]] = {}
+"""What decisions on a function depend on besides its arguments."""
 
 MOST_DECISIONS = 20_000
 """Decisions are forgotten when there are more."""
@@ -215,6 +219,7 @@ class Plan:
     moves: list[Any] = field(default_factory=list, init=False)
     moved: bool = field(default=False, init=False)
     empty: Any = field(default=None, init=False)
+    number: int = field(default=0, init=False)
 
 
 def rule(*functions: Any) -> Callable[[F], F]:
@@ -294,6 +299,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         placements: list[Any] = []
         key: list[Any] = [function, _autocast("cpu") and context.autocast()]
         numbers = function not in SCALE_FREE
+        if function in KEYED:
+            key.append(KEYED[function]())
         for given in args:
             kind = type(given)
             if kind is _class:
@@ -319,6 +326,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
+            if type(plan) is Plan or type(plan) is AsItIs:
+                plan.number = key_of(function_name(function))
             if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
@@ -333,14 +342,25 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
                 result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
+            _named(result, plan.number, values)
         elif type(plan) is Plan:
-            result = _carry_out(plan, function, args, kwargs, values)
+            result = _named(_carry_out(plan, function, args, kwargs, values), plan.number, values)
     if type(plan) is not AsItIs and type(plan) is not Plan:
         return plan(*args, **kwargs)
     if function in VIEWS:
         views.mark(result, function, args, kwargs, plan.moves[0] if type(plan) is Plan else None)
     elif "_copied_view" in values[0].__dict__ and (plan.changes if type(plan) is Plan else views.changes(function)):
         views.write_back(values[0], function)
+    return result
+
+
+def _named(result: Any, number: int, values: Sequence[torch.Tensor]) -> Any:
+    """Let movements of a call's results say what these were computed from; return the results."""
+    if type(result) is _class:
+        name_result(result, number, values)
+    elif isinstance(result, list | tuple):
+        for k, item in enumerate(result):
+            _named(item, number + k, values)
     return result
 
 
@@ -582,7 +602,7 @@ class AsItIs:
     """A call of replicated tensors: every rank calls torch's function, and has the same result."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+        self.grid, self.number = grid, 0
         self.placements: dict[torch.Size, Placement] = {}
 
     def wrapped(self, result: Any, values: list[Any], moved: bool = False) -> Any:

@@ -124,9 +124,24 @@ def composite(function: Any) -> Any:
     inner = dict(function.__globals__)
     for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
         inner[name] = _no
+    if "overrides" in function.__code__.co_names:  # it asks torch.overrides, as torch.nn.init does
+        inner["torch"] = _Torch("torch")
     copy = types.FunctionType(function.__code__, inner, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
+
+
+class _Torch(types.ModuleType):
+    """Torch, whose ``has_torch_function*`` answer False."""
+
+    overrides = types.SimpleNamespace(
+        has_torch_function=lambda *_: False,
+        has_torch_function_unary=lambda *_: False,
+        has_torch_function_variadic=lambda *_: False,
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
 
 
 def _no(*_: Any) -> bool:

@@ -22,8 +22,7 @@ def _refusing(wrap: Any, transform: str) -> Any:
         if isinstance(x, DistributedTensor) and not x._placement.replicated:
             raise context.refused(
                 f"torch.func.{transform} of distributed tensors ({x._placement}): transforms of torch.func see one "
-                "rank's part; use torch.autograd.grad, write the batch as an axis, or transform "
-                "x.full_tensor().to_local()"
+                "rank's part; use torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"
             )
         return wrap(x, *args)
 

@@ -243,11 +243,23 @@ def test_matrices_that_are_spread_over_ranks() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: simplex(Euclidean(2), -1.0), ValueError, "simplex: expected a finite total"),
+        (
+            lambda: simplex(Euclidean(2), -1.0),
+            ValueError,
+            "simplex: expected total to be a finite number, zero or more",
+        ),
         (lambda: simplex(Euclidean(2, complex)), ValueError, "simplex on .*expected a space of real vectors"),
-        (lambda: l1_ball(Euclidean(2), np.inf), ValueError, "l1_ball: expected a finite radius"),
-        (lambda: infinity_ball(-1.0), ValueError, "infinity_ball: expected a finite radius"),
-        (lambda: group_threshold(np.nan), ValueError, "group_threshold: expected a finite weight"),
+        (
+            lambda: l1_ball(Euclidean(2), np.inf),
+            ValueError,
+            "l1_ball: expected radius to be a finite number, zero or more",
+        ),
+        (lambda: infinity_ball(-1.0), ValueError, "infinity_ball: expected radius to be a finite number, zero or more"),
+        (
+            lambda: group_threshold(np.nan),
+            ValueError,
+            "group_threshold: expected weight to be a finite number, zero or more",
+        ),
         (lambda: group_threshold(1.0)(np.ones(2), 1.0), SpaceError, "group_threshold: expected a tuple of arrays"),
         (
             lambda: group_ball(1.0)((np.ones(2), np.ones(3)), 1.0),
@@ -258,7 +270,7 @@ def test_matrices_that_are_spread_over_ranks() -> None:
         (lambda: nuclear_threshold(Euclidean(2), 1.0), SpaceError, "arrays with two axes or more"),
         (lambda: nuclear_threshold(Weighted(SQUARES, np.ones((2, 2))), 1.0), SpaceError, "expected no weights"),
         (lambda: affine(A, np.ones(3)), SpaceError, r"found shape \(3,\)"),
-        (lambda: misfit(np.ones(2), -1.0), ValueError, "misfit: expected a finite weight"),
+        (lambda: misfit(np.ones(2), -1.0), ValueError, "misfit: expected weight to be a finite number, zero or more"),
     ],
 )
 def test_what_is_refused(make: Callable[[], object], error: type[Exception], message: str) -> None:

@@ -333,7 +333,11 @@ def test_precision_and_library() -> None:
         (lambda A: primal_dual(A, free(), free(), dual_step=0.0), ValueError, "dual_step that is positive"),
         (lambda A: primal_dual(A, free(), free(), convexity=np.nan), ValueError, "convexity to be a finite number"),
         (lambda A: primal_dual(A, free(), free(), y0=np.ones(3)), SpaceError, r"found shape \(3,\)"),
-        (lambda _: variation(Gradient(Euclidean(3)), -1.0), ValueError, "variation: expected a finite weight"),
+        (
+            lambda _: variation(Gradient(Euclidean(3)), -1.0),
+            ValueError,
+            "variation: expected weight to be a finite number, zero or more",
+        ),
     ],
 )
 def test_errors(call: Callable[..., object], error: type[Exception], message: str) -> None:

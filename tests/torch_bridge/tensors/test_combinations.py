@@ -57,10 +57,11 @@ def covering(factors: Mapping[str, tuple[str, ...]]) -> list[Case]:
             if name in case:
                 continue
 
-            def pairs(choice: str, name: str = name, case: Case = case) -> int:
-                return sum((*pair(names, name, choice, other, case[other]),) in missing for other in case)
-
-            case[name] = max(factors[name], key=pairs)
+            new = [
+                sum(pair(names, name, choice, other, case[other]) in missing for other in case)
+                for choice in factors[name]
+            ]
+            case[name] = factors[name][new.index(max(new))]
         missing -= {(a, case[a], b, case[b]) for a, b in itertools.combinations(names, 2)}
         cases.append({name: case[name] for name in names})
     return cases
@@ -89,13 +90,6 @@ LAYOUTS: dict[str, tuple[dict[str, int], dict[str, Any], dict[str, dict[str, Any
     ),
 }
 """Lengths of the grid axes, roles of the samples, roles of the parameters."""
-
-
-class Block(nn.Module):
-    """Attention over places and two layers at each of them."""
-
-    def __init__(self, features: int, dropout: float) -> None:
-        super().__init__()
 
 
 class Net(nn.Module):
@@ -228,7 +222,7 @@ def train(case: Case, grid: Grid | None) -> tuple[list[float], list[dict[str, to
     for step in range(2):
         some = batches[2 * step : 2 * step + 2] if case["accumulation"] == "yes" else batches[step : step + 1]
 
-        def closure(some: Any = some) -> Any:
+        def closure(some: Any = some, model: Any = model, optimizer: Any = optimizer) -> Any:
             optimizer.zero_grad()
             total = 0.0
             for x, labels in some:

@@ -17,8 +17,8 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a function without rule": (lambda x: x.resize_(2), "resize_"),
     "a branch": (lambda x: 1 if (x > 0)[:, 0] else 2, "looks at the numbers"),
     "numbers of a part": (lambda x: x.tolist(), "looks at the numbers"),
-    "a gradient of torch.func": (lambda x: torch.func.grad(lambda y: (y * y).sum())(x), "torch.func.grad"),
-    "a map of torch.func": (lambda x: torch.func.vmap(lambda y: y.sum())(x), "torch.func.vmap"),
+    "a gradient of torch.func": (torch.func.grad(lambda y: (y * y).sum()), "torch.func.grad"),
+    "a map of torch.func": (torch.func.vmap(lambda y: y.sum()), "torch.func.vmap"),
     "a map over what is captured": (lambda x: torch.func.vmap(lambda y: (x * y).sum())(torch.ones(3)), "torch.func"),
     "a tangent": (lambda x: torch.func.jvp(lambda y: y * y, (x,), (x,)), "_make_dual"),
     "gradients in a batch": (

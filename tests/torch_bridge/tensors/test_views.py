@@ -32,10 +32,10 @@ SEVERAL = ("chunk", "chunk along the other axis", "unbound", "split")
 """Views that torch does not change where gradients are recorded, as a function returns several of them."""
 
 CHANGES: dict[str, Callable[[Any, Any], Any]] = {
-    "add_": lambda view, y: view.add_(2),
-    "zero_": lambda view, y: view.zero_(),
+    "add_": lambda view, y: view.add_(y.numel()),
+    "zero_": lambda view, _: view.zero_(),
     "copy_": lambda view, y: view.copy_(y.sum()),
-    "*=": lambda view, y: view.__imul__(3),
+    "*=": lambda view, _: view.__imul__(3),
     "[...]": lambda view, y: view.__setitem__(..., y.mean()),
 }
 

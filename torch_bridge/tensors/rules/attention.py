@@ -7,10 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from distdl_ops import Split
 from torch_bridge.tensors.axes import settle
-from torch_bridge.tensors.call import Call, Plan, Spec
+from torch_bridge.tensors.call import KEYED, Call, Plan, Spec, direct
 from torch_bridge.tensors.call import rule_of_intervals as rule
 from torch_bridge.tensors.random import uniform
+from torch_bridge.tensors.ring import Ring, sequence, steps
 from torch_bridge.tensors.rules.names import known
 
 
@@ -53,6 +55,24 @@ def attention(
     targets = [assignment.placement(spec.shape, [None if n in whole else n for n in names]) for spec, names in operands]
     result = assignment.placement(shape, [*batch, "q", None])
     compute = None
+    axis = _sequence_axis(call.grid, assignment, query, key, value)
+    way = sequence.get() if axis and not enable_gqa else "gather"
+    if way == "all-to-all":
+        parts, heads = call.grid.axes[axis], ndim - 3
+        three = (query, key, value)
+        if ndim > 2 and all(spec.ndim == ndim and parts <= spec.shape[heads] == shape[heads] for spec in three):
+            return _by_heads(axis, heads)
+    if way == "ring":
+        for k, spec in ((1, key), (2, value)):
+            targets[k] = targets[k].having({axis: Split(spec.ndim - 2, _split(spec.placement, axis))})
+        ring = steps(result, targets[1], targets[2], axis, is_causal)
+        rows = (result.layout.intervals_at(call.grid.world.rank) or ((0, 0),) * ndim)[-2]
+        factor = query.shape[-1] ** -0.5 if scale is None else scale
+
+        def travel(_: Call, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *mask: torch.Tensor) -> torch.Tensor:
+            return Ring.apply(q, k, v, mask[0] if mask else None, ring, rows, is_causal, factor)  # type: ignore[no-any-return, no-untyped-call]
+
+        return Plan(targets, result, travel, skip=False, note="ring")
     if is_causal and assignment.splits_label("q"):
         first = (result.layout.intervals_at(call.grid.world.rank) or ((0, 0),) * ndim)[-2][0]
         keys = key.shape[-2]
@@ -63,6 +83,32 @@ def attention(
             return F.scaled_dot_product_attention(q, k, v, seen, scale=scale, enable_gqa=enable_gqa)
 
     return Plan(targets, result, compute)
+
+
+def _split(placement: Any, axis: str) -> Any:
+    """Return the intervals in which a grid axis splits a sequence."""
+    return placement.roles[axis].intervals
+
+
+def _sequence_axis(grid: Any, assignment: Any, query: Spec, key: Spec, value: Spec) -> str:
+    """Return the one grid axis that splits queries, keys and values along the sequence; an empty text without one."""
+    axes = [name for name, (label, _) in assignment.splits.items() if label == "q" and grid.axes[name] > 1]
+    if len(axes) != 1 or query.ndim < 2:
+        return ""
+    roles = [spec.placement.roles[axes[0]] for spec in (key, value)]
+    along = all(role.axis == spec.ndim - 2 for role, spec in zip(roles, (key, value), strict=True))
+    return axes[0] if along and _split(key.placement, axes[0]) == _split(value.placement, axes[0]) else ""
+
+
+def _by_heads(axis: str, heads: int) -> Any:
+    """Return attention in which heads are split in place of the sequence: four movements from all to all."""
+
+    def attend(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        moved = [x.redistribute(**{axis: Split(heads)}) for x in (query, key, value)]
+        result = F.scaled_dot_product_attention(*moved, *args, **kwargs)
+        return result.redistribute(**{axis: query._placement.roles[axis].on(result.ndim - 2)})
+
+    return attend
 
 
 def _written_out(
@@ -86,6 +132,15 @@ def _written_out(
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else scores + attn_mask
     return F.dropout(torch.softmax(scores, -1), dropout_p, True) @ value
+
+
+KEYED[F.scaled_dot_product_attention] = sequence.get
+
+
+@direct(torch._nested_tensor_from_mask_left_aligned)
+def _nested(*_: Any) -> bool:
+    """Torch's encoder asks whether it may leave padding out: it keeps it, as for all subclasses of tensors."""
+    return False
 
 
 __all__ = ["uniform"]

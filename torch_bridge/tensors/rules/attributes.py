@@ -59,6 +59,7 @@ for _function in (
     torch.is_conj,
     torch.is_neg,
     torch.is_same_size,
+    torch._has_compatible_shallow_copy_type,
 ):
     direct(_function)(_part(_function))
 direct(T.grad_fn.__get__)(_part(T.grad_fn.__get__))
