@@ -45,7 +45,9 @@ class TorchFunctions(SphinxDirective):
             ]
             for (of, says), names in sorted(families().items()):
                 if of == family:
-                    plain = sorted({name.removeprefix("torch.") for name in names if " at 0x" not in name})
+                    plain = sorted(
+                        {name.removeprefix("torch.").removeprefix("Tensor.") for name in names if " at 0x" not in name}
+                    )
                     lines += [
                         f"   * - {says or 'its own composition'}",
                         f"     - {', '.join(f'``{name}``' for name in plain)}",
