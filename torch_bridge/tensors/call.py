@@ -382,10 +382,16 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
         result = function(*args, **kwargs)
         parts = values
     elif plan.empty is not None:
-        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        parts = [
+            value if move is None else _moved(value, move, plan.number)
+            for value, move in zip(values, plan.moves, strict=True)
+        ]
         result = _connected(plan.empty, parts)
     else:
-        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        parts = [
+            value if move is None else _moved(value, move, plan.number)
+            for value, move in zip(values, plan.moves, strict=True)
+        ]
         if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
             parts = [part.view_as(part) if type(part) is _class else part for part in parts]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
@@ -403,10 +409,10 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
     return _wrapped(result, plan.results, plan, function)
 
 
-def _moved(value: torch.Tensor, move: Any) -> torch.Tensor:
-    """Return an operand's part where it is needed. What was summed over ranks once is not summed again."""
-    if not value.__dict__ or not move.source.partial:
-        return move(value)  # type: ignore[no-any-return]
+def _moved(value: torch.Tensor, move: Any, function: int) -> torch.Tensor:
+    """Return an operand's part where a function needs it. What was summed over ranks once is not summed again."""
+    if not move.source.partial:
+        return move(value, move.next_call(value, function))  # type: ignore[no-any-return]
     kept = value.__dict__.get("_summed")
     if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
         return kept[3]  # type: ignore[no-any-return]

@@ -67,14 +67,16 @@ class Move:
         """The operator on complex tensors."""
         return movement_between(self.source.space("complex128"), self.target.space("complex128"))
 
-    def next_call(self, part: torch.Tensor) -> Call:
-        """Return what tells the next application from all others, on all ranks."""
+    def next_call(self, part: torch.Tensor, function: int = 0) -> Call:
+        """Return what tells the next application, for a function, from all others, on all ranks."""
         failures = self._world.failures
         if self._number[0] != failures:  # ranks that disagreed may have counted otherwise: they begin anew
             self._number, self._calls = self._world.number_function(), 0
         self._calls += 1
         said = part.__dict__
-        return Call(self._number, (failures, self._calls), said.get("_called", ""), 0, said.get("_origin", 0))
+        return Call(
+            self._number, (failures, self._calls), said.get("_called", ""), 0, said.get("_origin", 0) + function
+        )
 
     def again(self, part: torch.Tensor) -> Call:
         """Return what tells the latest application, when it is repeated, from all others."""

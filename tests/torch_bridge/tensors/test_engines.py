@@ -67,7 +67,7 @@ def main(ranks: World) -> None:
     x = distribute_tensor(torch.ones(4, 4), Grid(ranks, p=ranks.size), p=Split(0))
     for differ in (
         lambda first: torch.cumsum(x, 0).sum().item() if first else torch.softmax(x, 0).sum().item(),
-        lambda first: torch.matmul(x.sin() if first else x.cos(), x),
+        lambda first: torch.matmul(x, x.sin() if first else x.cos()),
         lambda first: x.sum() if first else None,
     ):
         try:
