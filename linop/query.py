@@ -107,7 +107,11 @@ def query(default: Callable[..., Any]) -> Query[Any]:
         """Return the same question, which keeps its answers for the next time."""
         return lambda operator: _answer(Asked(functions, operator, {}), known)
 
-    for name, attribute in (("register", functions.register), ("dispatch", functions.dispatch)):
+    for name, attribute in (
+        ("register", functions.register),
+        ("dispatch", functions.dispatch),
+        ("registry", functions.registry),
+    ):
         setattr(ask, name, attribute)
     ask.about, ask.keeping = about, keeping  # type: ignore[attr-defined]
     return ask  # type: ignore[return-value]

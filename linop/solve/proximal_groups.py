@@ -16,7 +16,7 @@ from linop.spaces import Space
 
 @checked
 def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
-    """Return the proximal map of ``weight * sum_i |x_i|``, where each x_i is a group of entries, and |x_i| its length.
+    """Return the proximal map of ``weight * sum_i |x_i|``: each x_i is a group of entries, ``|x_i|`` its length.
 
     A group shrinks along its direction, down to zero: vectors become sparse group by group (a norm "l2,1").
 
