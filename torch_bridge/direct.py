@@ -64,13 +64,13 @@ class Direct:
         self._connections += 1
         default, ranks = c10d._get_default_group(), self._ranks
         # `new_group` would take the name, and so the addresses, of one that was given up: it counts those that live.
-        group, _ = c10d._new_process_group_helper(  # type: ignore[no-untyped-call]
+        group, _ = c10d._new_process_group_helper(
             len(ranks),
             ranks.index(dist.get_rank()),
             ranks,
             self._backend,
             c10d._get_default_store(),
-            f"{self._name}/{self._connections}",
+            c10d.GroupName(f"{self._name}/{self._connections}"),
             timeout=self._timeout,
             device_id=default.bound_device_id,
         )
