@@ -64,7 +64,8 @@ class Call(NamedTuple):
 
     def __str__(self) -> str:
         place = f" ({self.place})" if self.place else ""
-        return f"{'the backward pass of ' * self.order}call {self.application[1]} of function {self.function[1]}{place}"
+        passes = "the backward pass of " * self.order
+        return f"{passes}call {self.application[1]} of function {self.function[1]}{place}"
 
 
 @functools.lru_cache(maxsize=4096)
