@@ -225,4 +225,5 @@ def text(default: Callable[..., str | Pieces]) -> Text:
 
     write.register = functions.register  # type: ignore[attr-defined]
     write.dispatch = functions.dispatch  # type: ignore[attr-defined]
+    write.registry = functions.registry  # type: ignore[attr-defined]
     return write  # type: ignore[return-value]

@@ -28,7 +28,7 @@ from torch._C import DisableTorchFunctionSubclass as plain
 from distdl_ops import Grid
 from distdl_ops.worlds.call import key_of
 from torch_bridge.tensors import context, sharding, views
-from torch_bridge.tensors.movement import move_between, name_result
+from torch_bridge.tensors.movement import move_between, origin_of
 from torch_bridge.tensors.placement import Placement, replicated
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -318,7 +318,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         for name, given in kwargs.items():
             key.append(name)
             _add(given, values, placements, key, numbers)
-        decisions = next(p for p in placements if p is not None).state.decisions
+        state = next(p for p in placements if p is not None).state
+        decisions = state.decisions
         asked = tuple(key)
         try:
             plan = decisions.get(asked)
@@ -342,9 +343,14 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
                 result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
-            _named(result, plan.number, values)
+            _named(result, origin_of(plan.number, values))
         elif type(plan) is Plan:
-            result = _named(_carry_out(plan, function, args, kwargs, values), plan.number, values)
+            before, state.origin = state.origin, origin_of(plan.number, values)
+            try:
+                result = _carry_out(plan, function, args, kwargs, values)
+                _named(result, state.origin)
+            finally:
+                state.origin = before
     if type(plan) is not AsItIs and type(plan) is not Plan:
         return plan(*args, **kwargs)
     if function in VIEWS:
@@ -354,14 +360,13 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     return result
 
 
-def _named(result: Any, number: int, values: Sequence[torch.Tensor]) -> Any:
-    """Let movements of a call's results say what these were computed from; return the results."""
+def _named(result: Any, origin: int) -> None:
+    """Let movements of a call's results say what these were computed from."""
     if type(result) is _class:
-        name_result(result, number, values)
+        result.__dict__["_origin"] = origin
     elif isinstance(result, list | tuple):
         for k, item in enumerate(result):
-            _named(item, number + k, values)
-    return result
+            _named(item, origin + k)
 
 
 def _below_autograd() -> bool:

@@ -74,9 +74,10 @@ class Move:
             self._number, self._calls = self._world.number_function(), 0
         self._calls += 1
         said = part.__dict__
-        return Call(
-            self._number, (failures, self._calls), said.get("_called", ""), 0, said.get("_origin", 0) + function
-        )
+        origin = said.get("_origin")
+        if origin is None:  # made within a function: a sum of the ranks' sums, say
+            origin = self.source.state.origin
+        return Call(self._number, (failures, self._calls), said.get("_called", ""), 0, origin + function)
 
     def again(self, part: torch.Tensor) -> Call:
         """Return what tells the latest application, when it is repeated, from all others."""
@@ -158,12 +159,12 @@ def name_leaf(part: torch.Tensor, world: World, name: str = "") -> None:
     part.__dict__["_called"], part.__dict__["_origin"] = name, hash(world.number_tensor())
 
 
-def name_result(result: torch.Tensor, function: int, operands: Sequence[torch.Tensor]) -> None:
-    """Let movements of a result say what it was computed from."""
+def origin_of(function: int, operands: Sequence[torch.Tensor]) -> int:
+    """Return a number for a function of some tensors, the same on all ranks."""
     origin = function
     for operand in operands:
         origin = hash((origin, operand.__dict__.get("_origin", 0)))
-    result.__dict__["_origin"] = origin
+    return origin
 
 
 def move_between(source: Placement, target: Placement) -> Move:

@@ -19,7 +19,7 @@ from linop.arguments import checked
 from linop.errors import ArgumentError
 from torch_bridge.tensors import call, context
 from torch_bridge.tensors.call import wrap
-from torch_bridge.tensors.movement import move_between, name_leaf, name_result
+from torch_bridge.tensors.movement import move_between, name_leaf, origin_of
 from torch_bridge.tensors.placement import Placement, place, placement_of
 
 SPACE_DTYPES = {
@@ -112,7 +112,7 @@ class DistributedTensor(torch.Tensor):
         with plain():
             moved = self.view_as(self) if target is source else move_between(source, target)(self)
             result: DistributedTensor = wrap(moved.view_as(moved) if moved is self else moved, target)
-            name_result(result, REDISTRIBUTE, (self,))
+            result.__dict__["_origin"] = origin_of(REDISTRIBUTE, (self,))
             return result
 
     def full_tensor(self) -> DistributedTensor:

@@ -72,6 +72,7 @@ def main(ranks: World) -> None:
     x = distribute_tensor(torch.ones(4, 4), Grid(ranks, p=ranks.size), p=Split(0))
     for differ in (
         lambda first: (x.sin() if first else x.cos()).redistribute(p=Split(1)),
+        lambda first: x.sum().item() if first else x.mean().item(),
         lambda first: torch.cumsum(x, 0).sum().item() if first else torch.softmax(x, 0).sum().item(),
         lambda first: x.sum().item() if first else None,
     ):
