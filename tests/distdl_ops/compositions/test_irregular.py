@@ -145,7 +145,7 @@ def test_what_is_refused() -> None:
 
     def main(world: World) -> None:
         X = DistributedSpace(Grid(world, p=world.size), (6, 4), p=Split(0))
-        with pytest.raises(TypeError, match="expected rows to be a sparse matrix of scipy, found ndarray"):
+        with pytest.raises(TypeError, match="expected rows to be a sparse matrix of scipy, found an array of shape"):
             DistributedSparseMatrix(np.eye(24), X)
         with pytest.raises(SpaceError, match=r"rows of 24 columns, found shape \(2, 3\)"):
             DistributedSparseMatrix(scipy.sparse.csr_array((2, 3)), X)
