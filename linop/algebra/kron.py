@@ -30,6 +30,10 @@ from linop.spaces import Euclidean, Space, Weighted
 from linop.spaces.arrays_only import require_arrays
 
 
+MOST_BATCH_AXES = 8
+"""More batch axes are taken as one."""
+
+
 @final
 class Kron(Expression):
     """The tensor product of operators, the last one along the last axes.
@@ -94,6 +98,9 @@ class Kron(Expression):
 
     def _steps(self, x: Array) -> Steps:
         batch, fresh = x.ndim - self.domain.ndim, False
+        before = x.shape[:batch]
+        if batch > MOST_BATCH_AXES:  # products inside of products add one each, and arrays have a limit
+            x, batch = arrays.reshape(x, (-1, *self.domain.shape)), 1
         for A in reversed(self.operators):  # each takes the last axes, and puts its result in front of the others
             if not isinstance(A, Identity):
                 x, fresh = (yield A, x), True
@@ -101,6 +108,8 @@ class Kron(Expression):
             kept = list(range(batch, x.ndim - turned))
             axes = [*range(batch), *range(x.ndim - turned, x.ndim), *kept]
             x = arrays.namespace(x).permute_dims(x, tuple(axes))
+        if len(before) != batch:
+            x = arrays.reshape(x, (*before, *self.codomain.shape))
         return x if fresh and arrays.is_row_major(x) else arrays.copy(x)
 
     def _key(self) -> tuple[object, ...]:
