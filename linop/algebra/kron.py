@@ -29,7 +29,6 @@ from linop.query import Pieces
 from linop.spaces import Euclidean, Space, Weighted
 from linop.spaces.arrays_only import require_arrays
 
-
 MOST_BATCH_AXES = 8
 """More batch axes are taken as one."""
 
