@@ -157,4 +157,4 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     return made
 
 
-_SingleLevelFunction.apply = classmethod(_apply)
+_SingleLevelFunction.apply = classmethod(_apply)  # type: ignore[attr-defined]

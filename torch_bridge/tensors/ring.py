@@ -95,10 +95,10 @@ def steps(query: Placement, key: Placement, value: Placement, axis: str, causal:
             start, stop = blocks[(c - r) % len(blocks)]
             seen.append((start, stop) if first < last and start < stop and (not causal or start < last) else (0, 0))
         if any(start < stop for start, stop in seen):
-            moves = [
+            keys, values = (
                 move_between(of, of.having({axis: Split(len(of.shape) - 2, seen, gaps=True)})) for of in (key, value)
-            ]
-            made.append(Step(*moves, *(seen[here[axis]] if here is not None else (0, 0))))
+            )
+            made.append(Step(keys, values, *(seen[here[axis]] if here is not None else (0, 0))))
     return made
 
 
@@ -133,7 +133,7 @@ class Ring(torch.autograd.Function):
         logarithm = largest.masked_fill(largest == -torch.inf, 0) + total.masked_fill(total == 0, 1).log()
         ctx.save_for_backward(q, k, v, mask, result, logarithm)
         ctx.ring, ctx.rows, ctx.causal, ctx.scale, ctx.wide = ring, rows, causal, scale, wide
-        return result.to(q.dtype)
+        return result.to(q.dtype)  # type: ignore[no-any-return]
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -105,7 +105,7 @@ def _by_heads(axis: str, heads: int) -> Any:
 
     def attend(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         moved = [x.redistribute(**{axis: Split(heads)}) for x in (query, key, value)]
-        result = F.scaled_dot_product_attention(*moved, *args, **kwargs)
+        result: Any = F.scaled_dot_product_attention(*moved, *args, **kwargs)
         return result.redistribute(**{axis: query._placement.roles[axis].on(result.ndim - 2)})
 
     return attend
