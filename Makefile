@@ -86,7 +86,7 @@ bench: $(VENV)/ready
 	done
 	$(PY) benchmarks/plans.py
 	for ranks in 1 2 4; do \
-		$(MPIEXEC) -n $$ranks $(PY) benchmarks/layers.py || exit 1; \
+		$(MPIEXEC) -n $$ranks $(PY) benchmarks/training_steps.py || exit 1; \
 	done
 	for network in unet sharded replicated; do \
 		for ranks in 1 2 4; do \

@@ -20,26 +20,26 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 from unet import UNet
 
-from distdl_ops import DistributedSpace, Grid, Split, World, world
-from torch_bridge.nn import DataParallel, distribute
+from distdl_ops import Grid, Split, World, world
+from torch_bridge import distribute, distribute_tensor
 
 MIB = 2**20
 
 
 def split_in_space(world: World) -> Callable[[], torch.Tensor]:
     """Return a step of a U-Net on images of 768 x 768, split into rows."""
-    space = DistributedSpace(Grid(world, p=world.size), (3, 768, 768), "float32", p=Split(1))
-    model = distribute(UNet(16), space)
-    x = torch.ones((1, *space.shape))
+    grid = Grid(world, p=world.size)
+    model = distribute(UNet(16), grid)
+    x = distribute_tensor(torch.ones(1, 3, 768, 768), grid, p=Split(2))
     return with_adam(model, lambda: model(x).square().mean())
 
 
 def linear_layers(world: World, width: int, count: int, **roles: Split) -> Callable[[], torch.Tensor]:
     """Return a step of some linear layers, each rank with samples of its own."""
     grid = Grid(world, p=world.size)
-    layers = [DataParallel(nn.Linear(width, width), grid=grid, **roles) for _ in range(count)]
+    layers = [distribute(nn.Linear(width, width), grid, {"*": roles}) for _ in range(count)]
     model = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
-    x = torch.ones((8, width))
+    x = distribute_tensor(torch.ones(8 * world.size, width), grid, p=Split(0))
     return with_adam(model, lambda: model(x).square().mean())
 
 

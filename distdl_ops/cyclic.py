@@ -21,8 +21,11 @@ from typing import final
 from distdl_ops.intervals import Intervals
 from distdl_ops.roles import Role
 from distdl_ops.runs import Run
+from linop.arguments import checked
+from linop.errors import ArgumentError
 
 
+@checked
 @final
 @dataclass(frozen=True)
 class Cyclic(Role):
@@ -39,7 +42,7 @@ class Cyclic(Role):
 
     Raises
     ------
-    ValueError
+    ArgumentError
         When a block has no entries.
 
     Examples
@@ -61,7 +64,7 @@ class Cyclic(Role):
         for name in ("axis", "block", "first"):
             object.__setattr__(self, name, operator.index(getattr(self, name)))
         if self.block < 1:
-            raise ValueError(f"{self!r}: expected a block of one entry or more, found {self.block}")
+            raise ArgumentError(f"{self!r}: expected a block of one entry or more, found {self.block}")
 
     def fault(self, parts: int, extent: int) -> str | None:  # noqa: ARG002
         """Return that the first coordinate is not on the grid axis, where it is not; see `Role.fault`."""

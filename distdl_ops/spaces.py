@@ -226,6 +226,16 @@ class DistributedSpace(Space):
         seeds = seed if isinstance(seed, tuple) else (seed,)
         return np.random.default_rng((*seeds, self._counted))
 
+    def positions(self) -> np.ndarray:
+        """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
+        found = np.full(self.shape, -1)
+        pieces = self.layout.pieces_at(self.grid.world.rank)
+        for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
+            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
+            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return found
+
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
     def from_global(self, tensor: Array) -> Array:

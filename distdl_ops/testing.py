@@ -376,6 +376,7 @@ def nested_splits(draw: st.DrawFn, axis: int, sizes: list[int], parts: int, *, o
     return Split(axis, [interval for row in rows for interval in row])
 
 
+@checked
 @st.composite
 def drafts_of_one_tensor(
     draw: st.DrawFn,

@@ -22,6 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",  # this and the next are in docs/_ext
     "catalogue",
+    "functions",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_ext", "_templates", "gallery"]  # the gallery is read by its extension
@@ -84,7 +85,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "reference/generated/gallery",
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"pictures\.py$",
-    "subsection_order": ["gallery/movements", "gallery/compositions", "gallery/operators", "gallery/layers"],
+    "subsection_order": ["gallery/movements", "gallery/compositions", "gallery/operators"],
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": "figures.scraper",
     "abort_on_example_error": True,

@@ -133,8 +133,9 @@ def check(case: Case, world: TorchWorld) -> tuple[str, str]:
         return "right", ""
     ratios: dict[str, list[int]] = {}
     for found in report.wrong:
-        ratios.setdefault(f"{found.ratio:.3g}", []).append(found.rank)
-    told = [f"{ratio} times, on rank {', '.join(map(str, ranks))}" for ratio, ranks in ratios.items()]
+        times = "another vector" if found.ratio is None else f"{found.ratio:.3g} times"
+        ratios.setdefault(times, []).append(found.rank)
+    told = [f"{ratio}, on rank {', '.join(map(str, ranks))}" for ratio, ranks in ratios.items()]
     return "WRONG", "; ".join(told) or "; ".join(report.differing)
 
 

@@ -136,9 +136,12 @@ def predict(network: Classifier, digits: datasets.Digits, dtype: torch.dtype, si
     return torch.cat(found)
 
 
-def prepare(world: World, options: Options) -> tuple[tuple[datasets.Digits, datasets.Digits], Grid]:
-    """Return the data and the grid; raise a ValueError in one line, on every rank."""
-    grid = Grid(world, rows=2, cols=2)
+Data = tuple[datasets.Digits, datasets.Digits]
+
+
+def prepare(world: World, options: Options) -> tuple[Data, Grid | None]:
+    """Return the data and the grid, None on ranks beyond it; raise a ValueError in one line, on every rank."""
+    used = len(Grid(world, rows=2, cols=2).places)
     if options.data == "mnist":
         on_rank_0(world, datasets.download)
     data = agreed(
@@ -147,13 +150,16 @@ def prepare(world: World, options: Options) -> tuple[tuple[datasets.Digits, data
         lambda: datasets.load(options.data),
         describe=lambda parts: [(part.images.shape, int(part.images.sum()), int(part.labels.sum())) for part in parts],
     )
-    return data, grid
+    some = world.sub(range(used))
+    return data, None if some is None else Grid(some, rows=2, cols=2)
 
 
-def run(world: World, options: Options, prepared: tuple[tuple[datasets.Digits, datasets.Digits], Grid]) -> int:
+def run(world: World, options: Options, prepared: tuple[Data, Grid | None]) -> int:
     """Train on the ranks of a world, and return the exit status: 0 when everything is as it should be."""
     say = print if world.rank == 0 else lambda _: None
     data, grid = prepared
+    if grid is None:
+        return training.verdict(world, [])  # this rank has nothing to do
     torch.manual_seed(options.seed)
     alone = lenet5().to(getattr(torch, options.dtype))
     model = distributed(copy.deepcopy(alone), grid)

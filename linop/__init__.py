@@ -17,6 +17,7 @@ from linop.algebra.kron import Kron, tensor_space
 from linop.algebra.scale import Scale
 from linop.algebra.stack import HStack, VStack
 from linop.algebra.sum import Sum
+from linop.element import Element
 from linop.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -34,9 +35,13 @@ from linop.operators.circulant import Circulant
 from linop.operators.conjugation import Conjugation
 from linop.operators.correlation import Convolution, Correlation
 from linop.operators.cumulative_sum import CumulativeSum
+from linop.operators.dct import DCT
 from linop.operators.diagonal import Diagonal
+from linop.operators.directional_derivative import DirectionalDerivative
 from linop.operators.fft import FFT
 from linop.operators.finite_difference import FiniteDifference
+from linop.operators.flip import Flip
+from linop.operators.fractional_shift import FractionalShift
 from linop.operators.function import FunctionOperator
 from linop.operators.functional import Functional
 from linop.operators.gradient import Gradient
@@ -44,7 +49,9 @@ from linop.operators.identity import Identity
 from linop.operators.imaginary_part import ImaginaryPart
 from linop.operators.interpolation import Interpolation
 from linop.operators.irfft import IRFFT
+from linop.operators.laplacian import Laplacian
 from linop.operators.matrix import Matrix
+from linop.operators.non_stationary_convolution import NonStationaryConvolution
 from linop.operators.outer import Outer
 from linop.operators.padding import Padding
 from linop.operators.permute import Permute
@@ -55,10 +62,14 @@ from linop.operators.restriction import Restriction
 from linop.operators.reweight import Reweight, reweight
 from linop.operators.rfft import RFFT
 from linop.operators.riesz import Riesz
+from linop.operators.roll import Roll
+from linop.operators.smoothing import Smoothing
 from linop.operators.sparse_matrix import SparseMatrix
 from linop.operators.sum_axes import Mean, SumAxes
+from linop.operators.symmetrise import Symmetrise
 from linop.operators.toeplitz import Toeplitz
 from linop.operators.trace import Trace
+from linop.operators.windows import Windows
 from linop.operators.zero import Zero
 from linop.queries import (
     Cost,
@@ -106,6 +117,7 @@ from linop.verify import (
 )
 
 __all__ = [
+    "DCT",
     "FFT",
     "IRFFT",
     "RFFT",
@@ -123,8 +135,12 @@ __all__ = [
     "Cost",
     "CumulativeSum",
     "Diagonal",
+    "DirectionalDerivative",
+    "Element",
     "Euclidean",
     "FiniteDifference",
+    "Flip",
+    "FractionalShift",
     "FunctionOperator",
     "Functional",
     "Gradient",
@@ -135,10 +151,12 @@ __all__ = [
     "Interpolation",
     "Inverse",
     "Kron",
+    "Laplacian",
     "LinearOperator",
     "LinopError",
     "Matrix",
     "Mean",
+    "NonStationaryConvolution",
     "Outer",
     "Padding",
     "Permute",
@@ -153,18 +171,22 @@ __all__ = [
     "Reweight",
     "Rewriting",
     "Riesz",
+    "Roll",
     "Scale",
+    "Smoothing",
     "Space",
     "SpaceError",
     "SparseMatrix",
     "Sum",
     "SumAxes",
+    "Symmetrise",
     "Toeplitz",
     "Trace",
     "TraceEstimate",
     "VStack",
     "VerificationError",
     "Weighted",
+    "Windows",
     "Zero",
     "assert_adjoint",
     "assert_batch",

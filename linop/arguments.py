@@ -360,6 +360,7 @@ _TYPES: dict[Any, _Expected | None] = {
     Any: None,
     int: _Expected("a whole number", lambda value: _is_number(value, Integral)),
     float: _Expected("a number", lambda value: _is_number(value, Real), lambda value: not math.isnan(value)),
+    complex: _Expected("a number", lambda value: _is_number(value, Complex), lambda value: value == value),
     bool: _Expected("True or False", lambda value: isinstance(value, bool | np.bool_)),
     str: _Expected("a text", lambda value: isinstance(value, str)),
     NoneType: _Expected("None", lambda value: value is None),

@@ -261,14 +261,26 @@ def add(x: Vector, y: Vector, *, spent: bool = False) -> Vector:
 
 
 def scale(scalar: Scalar, x: Vector) -> Vector:
-    """Return ``scalar * x``."""
+    """Return ``scalar * x``; of a batch of vectors, the scalar may be an array with one number for each."""
+    if type(scalar) is ndarray and scalar.ndim:
+        return each(lambda part: _spread(scalar, part) * part, x)
     return each(lambda part: scalar * part, x) if type(x) is tuple else scalar * x
 
 
+def _spread(scalars: np.ndarray, like: Array) -> Array:
+    """Return one number for each vector of a batch so that it multiplies all entries of that vector."""
+    return cast(scalars.reshape(*scalars.shape, *(1,) * (like.ndim - scalars.ndim)), like)
+
+
 def axpy(scalar: Scalar, x: Vector, y: Vector, *, spent: str | None = None) -> Vector:
-    """Return ``scalar * x + y``; where ``"x"`` or ``"y"`` is spent, the result may take its memory."""
+    """Return ``scalar * x + y``; where ``"x"`` or ``"y"`` is spent, the result may take its memory.
+
+    Of batches of vectors, the scalar may be an array with one number for each.
+    """
     if type(x) is tuple:
         return each(lambda a, b: axpy(scalar, a, b, spent=spent), x, y)
+    if type(scalar) is ndarray and scalar.ndim:
+        return _spread(scalar, x) * x + y
     if not (type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype and isinstance(scalar, float)):
         return scalar * x + y
     if spent == "y":

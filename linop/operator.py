@@ -20,6 +20,7 @@ from linop import algebra, arrays, claims
 from linop.arguments import foreign_hint, refuse, show
 from linop.arrays import Scalar, Vector
 from linop.claims import Claims
+from linop.element import Element
 from linop.errors import ArgumentError, ArgumentTypeError, IntegerError, SpaceError
 from linop.keyed import Keyed
 from linop.spaces import Space
@@ -155,7 +156,13 @@ class LinearOperator(Keyed):
         ------
         SpaceError
             When `x` is no vector of the domain.
+
+        Notes
+        -----
+        Of an `Element`, the image is an element of the codomain.
         """
+        if type(x) is Element:
+            return x.__rmatmul__(self)
         self.domain.check(x, self)
         result = self._apply(x)
         if type(x) is not np.ndarray or x.dtype.kind in "iu":

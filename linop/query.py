@@ -107,7 +107,11 @@ def query(default: Callable[..., Any]) -> Query[Any]:
         """Return the same question, which keeps its answers for the next time."""
         return lambda operator: _answer(Asked(functions, operator, {}), known)
 
-    for name, attribute in (("register", functions.register), ("dispatch", functions.dispatch)):
+    for name, attribute in (
+        ("register", functions.register),
+        ("dispatch", functions.dispatch),
+        ("registry", functions.registry),
+    ):
         setattr(ask, name, attribute)
     ask.about, ask.keeping = about, keeping  # type: ignore[attr-defined]
     return ask  # type: ignore[return-value]
@@ -221,4 +225,5 @@ def text(default: Callable[..., str | Pieces]) -> Text:
 
     write.register = functions.register  # type: ignore[attr-defined]
     write.dispatch = functions.dispatch  # type: ignore[attr-defined]
+    write.registry = functions.registry  # type: ignore[attr-defined]
     return write  # type: ignore[return-value]

@@ -48,22 +48,27 @@ class WrongGradient:
         Whose.
     name : str
         Of the input.
-    found, expected : float
-        What the gradient that was found, and the one that is right, have along one direction.
     ratio : float or None
-        The number that the whole gradient is too large by, where there is one: the same along other directions.
+        The gradient that was found by the one that is right, where there is such a number: the same along several
+        directions.
+    entry : tuple of int or None
+        Index of an entry in which the gradient is wrong; None where roundings hide it.
+    found, expected : float
+        The derivative along that entry (along one, of complex ones, that is drawn), as the gradient has it, and as the
+        function does.
     """
 
     rank: int
     name: str
-    found: float
-    expected: float
     ratio: float | None
+    entry: tuple[int, ...] | None = None
+    found: float = math.nan
+    expected: float = math.nan
 
     def __str__(self) -> str:
-        if self.ratio is not None:
-            return f"rank {self.rank}, {self.name}: {self.ratio:.6g} times what it should be"
-        return f"rank {self.rank}, {self.name}: {self.found:.6g} along one direction, expected {self.expected:.6g}"
+        what = "not what it should be" if self.ratio is None else f"{self.ratio:.6g} times what it should be"
+        where = f"; at {self.entry}, {self.found:.6g} and not {self.expected:.6g}" if self.entry is not None else ""
+        return f"rank {self.rank}, {self.name}: {what}{where}"
 
 
 @final
@@ -238,15 +243,15 @@ class _Check:
             torch.autograd.backward([y for y, _ in pairs], [u for _, u in pairs])
         return cotangents, [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
 
-    def forward(self, moved: Sequence[bool], stream: int = 0) -> list[torch.Tensor]:
-        """Return the derivative of the outputs along a direction of some of this rank's inputs."""
-        directions = self.directions_of(stream)
+    def forward(self, moved: Sequence[bool], directions: Sequence[torch.Tensor] | None = None) -> list[torch.Tensor]:
+        """Return the derivative of the outputs along the direction of some of this rank's inputs."""
+        along = self.directions if directions is None else directions
         ends = []
         for sign in (1, -1):
             with torch.no_grad():
                 values = [
                     x + sign * self.step * v if move else x.clone()
-                    for x, v, move in zip(self.values, directions, moved, strict=True)
+                    for x, v, move in zip(self.values, along, moved, strict=True)
                 ]
                 ends.append(self.call(*values))
         return [(above - below) / (2 * self.step) for above, below in zip(*ends, strict=True)]
@@ -279,33 +284,86 @@ class _Check:
             for k, name in enumerate(self.names):
                 for rank in range(self.world.size):
                     if everyone[rank][2][k] and self.owner(self.places[k], rank) == rank:
-                        wrong += self.compare(k, name, rank, cotangents, [found[1][k] for found in everyone], allowed)
+                        numbers = [found[1][k] for found in everyone]
+                        wrong += self.compare(k, name, rank, cotangents, gradients, numbers, allowed)
         return GradientReport(forward, backward, error, self.step, tuple(wrong), tuple(differing))
 
     def compare(
-        self, k: int, name: str, rank: int, cotangents: list[torch.Tensor], found: list[float], allowed: float
+        self,
+        k: int,
+        name: str,
+        rank: int,
+        cotangents: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        found: list[float],
+        allowed: float,
     ) -> list[WrongGradient]:
         """Compare both sides for one input of one rank, with all its replicas."""
         owners = [self.owner(self.places[k], other) for other in range(self.world.size)]
-        moved = [i == k and owners[self.world.rank] == rank for i in range(len(self.values))]
-        sides = [(self.expected(moved, 0, cotangents), found)]
-        for stream in range(1, DIRECTIONS):  # a number that the whole gradient is too large by shows along each
-            own = _pair(self.gradients[k], self.directions_of(stream)[k])
-            sides.append((self.expected(moved, stream, cotangents), self.world.allgather(own, "spmd_gradcheck")))
-        expected = sides[0][0]
+        size = max(self.world.allgather(self.values[k].numel() if self.world.rank == rank else 0, "spmd_gradcheck"))
+        expected, _ = self.along(k, owners[self.world.rank] == rank, range(size), cotangents, gradients)
         return [
-            WrongGradient(
-                *(other, name, found[other], expected),
-                _factor([(right, numbers[other]) for right, numbers in sides], allowed),
-            )
+            WrongGradient(other, name, *self.place(k, other, owners, size, cotangents, gradients, allowed))
             for other in range(self.world.size)
             if owners[other] == rank and not abs(found[other] - expected) <= allowed
         ]
 
-    def expected(self, moved: Sequence[bool], stream: int, cotangents: list[torch.Tensor]) -> float:
-        """Return the derivative of the outputs, paired with their cotangents, along a direction of some inputs."""
-        left = [_pair(u, w) for u, w in zip(cotangents, self.forward(moved, stream), strict=True)]
-        return sum(self.counted(self.world.allgather(left, "spmd_gradcheck"), self.targets))
+    def along(
+        self, k: int, moves: bool, entries: range, cotangents: list[torch.Tensor], gradients: list[torch.Tensor]
+    ) -> tuple[float, list[float]]:
+        """Return the derivative along some entries of an input, as the function has it and as each rank's gradient."""
+        v = torch.zeros_like(self.directions[k])
+        if moves:
+            v.view(-1)[entries.start : entries.stop] = self.directions[k].reshape(-1)[entries.start : entries.stop]
+        directions = [v if i == k else x for i, x in enumerate(self.directions)]
+        derivatives = self.forward([i == k and moves for i in range(len(self.values))], directions)
+        left = [_pair(u, w) for u, w in zip(cotangents, derivatives, strict=True)]
+        everyone = self.world.allgather((left, _pair(gradients[k], v)), "spmd_gradcheck")
+        return sum(self.counted([each[0] for each in everyone], self.targets)), [each[1] for each in everyone]
+
+    def place(
+        self,
+        k: int,
+        rank: int,
+        owners: list[int],
+        size: int,
+        cotangents: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        allowed: float,
+    ) -> tuple[float | None, tuple[int, ...] | None, float, float]:
+        """Return a factor, if there is one, and an entry of a rank's gradient that is wrong, by halving."""
+        moves = owners[self.world.rank] == owners[rank]
+
+        def sides(entries: range) -> tuple[float, float]:
+            expected, found = self.along(k, moves, entries, cotangents, gradients)
+            return expected, found[rank]
+
+        expected, found = sides(range(size))
+        pairs = [(expected, found)]
+        entries = range(size)
+        while len(entries) > 1:
+            middle = (entries.start + entries.stop) // 2
+            halves = range(entries.start, middle), range(middle, entries.stop)
+            both = [sides(half) for half in halves]
+            pairs += both
+            apart = [abs(one - other) for one, other in both]
+            worse = 0 if apart[0] >= apart[1] or apart[1] != apart[1] else 1
+            entries, (expected, found) = halves[worse], both[worse]
+        shape = self.world.allgather(tuple(self.values[k].shape), "spmd_gradcheck")[rank]
+        index = tuple(int(i) for i in np.unravel_index(entries.start, shape)) if size else None
+        told = [(one, other) for one, other in pairs if abs(one) > allowed]
+        ratio = told[0][1] / told[0][0] if told else None
+        if ratio is not None and any(abs(other - ratio * one) > 4 * (1 + abs(ratio)) * allowed for one, other in pairs):
+            ratio = None  # no number explains all halves
+        direction = self.world.allgather(self.direction_at(k, entries.start, size), "spmd_gradcheck")[rank]
+        shown = direction if direction else 1.0
+        clear = abs(found - expected) > allowed / max(size, 1)
+        return ratio, index if clear else None, found / shown, expected / shown
+
+    def direction_at(self, k: int, place: int, size: int) -> float:
+        """Return the direction's entry there, if it is real."""
+        v = self.directions[k]
+        return float(v.reshape(-1)[place]) if place < v.numel() and size and not v.is_complex() else 0.0
 
     def owner(self, place: Place, rank: int) -> int:
         """Return the rank that counts for what a rank holds: the first replica, of a replicated vector."""

@@ -5,7 +5,14 @@ from typing import NoReturn
 _INSTEAD = {
     **{
         name: f"it is torch_bridge.{name}"
-        for name in ("distribute", "explain", "load_checkpoint", "load_safetensors", "save_checkpoint", "save_safetensors")
+        for name in (
+            "distribute",
+            "explain",
+            "load_checkpoint",
+            "load_safetensors",
+            "save_checkpoint",
+            "save_safetensors",
+        )
     },
     "gather_state": "write model.state_dict(), which is in whole tensors",
     "load_state": "write model.load_state_dict(state), of whole tensors",

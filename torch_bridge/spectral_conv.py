@@ -18,6 +18,8 @@ from typing import final
 
 import torch
 
+from linop.arguments import Positive, checked
+
 
 @final
 class SpectralConv(torch.nn.Module):
@@ -48,11 +50,12 @@ class SpectralConv(torch.nn.Module):
     >>> torch.set_printoptions(profile="default")
     """
 
+    @checked
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        modes: tuple[int, ...],
+        in_channels: Positive,
+        out_channels: Positive,
+        modes: tuple[Positive, ...],
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:

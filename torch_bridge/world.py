@@ -2,8 +2,7 @@
 
 Arrays travel as messages of gloo, on connections of our own, so that no message of the user's can be taken for one of
 ours; sums are made on the ranks, in their order. Notices (see `distdl_ops.worlds.watch`) travel through the store of
-the process group. Gloo's messages cannot be polled, and waiting for them with a limit ends their connections; so a
-thread waits for them without one, and the rank's own looks for notices meanwhile.
+the process group. How messages are waited for is in `torch_bridge.waiting`.
 
 Tensors on a device stay there where the process group has a backend for them, as NCCL is; see `torch_bridge.direct`.
 Others go through host memory.
@@ -15,11 +14,9 @@ import atexit
 import contextlib
 import os
 import pickle
-import threading
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from queue import SimpleQueue
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -40,20 +37,15 @@ from distdl_ops.worlds.world import Traffic
 from linop import arrays
 from linop.arrays import Array
 from torch_bridge.direct import Direct, carried
+from torch_bridge.waiting import Link, Works
 
 T = TypeVar("T")
-
-LOOK = 0.01
-"""Seconds that a rank waits before it looks for notices: each look asks the store, which all ranks share."""
 
 TAGS = 2**31
 """How many messages are told apart."""
 
 PRIME = 2_654_435_761
 """Spreads the sizes of messages over the tags."""
-
-ENDING = 10.0
-"""Seconds in which a thread that waits for nothing ends."""
 
 SMALL = 4096
 """Bytes up to which everyone sends all addends to everyone; of more, each rank sums its part."""
@@ -103,7 +95,8 @@ class TorchWorld(ProcessWorld):
         watch.worlds += 1
         super().__init__(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
         self._carried = carried(group) if direct is None else frozenset(direct)
-        self._direct = Direct(group) if self._carried else None
+        assert isinstance(watch.post, _GlooPost)
+        self._direct = watch.post.direct(group) if self._carried else None
         agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
 
     def _of(self, group: Group) -> World:
@@ -126,11 +119,11 @@ class TorchWorld(ProcessWorld):
         receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
         works = [(rank, post.receive_message(memory, group[rank], stamp)) for rank, memory in receives]
         works += [(rank, post.send_message(memory, group[rank], stamp)) for rank, memory in sends]
-        headers = _Works(post.link, works)
+        headers = Works(post.link, works)
         out, back = ([(group[rank], m) for rank, m in ms if not _in_host(m)] for ms in (sends, receives))
         if self._direct is None or not (out or back):
             return headers
-        return self._direct.journey(self._epoch, headers, out, back)
+        return self._direct.journey(headers, out, back)
 
     def _broadcast(self, memory: Array, root: int, what: str) -> None:
         others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
@@ -197,7 +190,7 @@ def _watch_of(group: dist.ProcessGroup, timeout: float) -> Watch:
         dist.broadcast_object_list(name, group=group, group_src=0)
         longer = timedelta(seconds=2 * timeout + 60)  # the watch gives up before gloo does
         ours = PrefixStore(f"distdl_ops/{name[0]}", store)
-        watch = Watch(_GlooPost(ours, ranks.index(dist.get_rank()), len(ranks), longer))
+        watch = Watch(_GlooPost(name[0], ours, ranks.index(dist.get_rank()), len(ranks), longer))
         _watches[ranks] = store, watch
         atexit.register(_leave, watch, os.getpid())
     return watch
@@ -209,6 +202,8 @@ class _GlooPost(Post):
 
     Parameters
     ----------
+    name : str
+        The job's own.
     store : Store
         Of the job's own.
     rank, size : int
@@ -218,18 +213,19 @@ class _GlooPost(Post):
 
     Attributes
     ----------
-    link : _Link or None
+    link : Link or None
         The connections between all ranks; None where there is one.
     """
 
     errors = (RuntimeError,)  # all that torch raises
     kind = "DeadlockError"  # a process is gone
 
-    def __init__(self, store: Store, rank: int, size: int, timeout: timedelta) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, name: str, store: Store, rank: int, size: int, timeout: timedelta) -> None:
+        self.rank, self.size, self._name = rank, size, name
         self._store, self._timeout, self._next, self._lost = store, timeout, 1, False
         self._connections = 0
-        self.link: _Link | None = None
+        self.link: Link | None = None
+        self._directs: list[Direct] = []  # in the order in which they were made
         self._connect()
 
     def _connect(self) -> None:
@@ -237,9 +233,15 @@ class _GlooPost(Post):
         if self.size > 1:
             self._connections += 1
             store = PrefixStore(str(self._connections), self._store)
-            self.link = _Link(dist.ProcessGroupGloo(store, self.rank, self.size, self._timeout))
+            self.link = Link(dist.ProcessGroupGloo(store, self.rank, self.size, self._timeout))
             # Where this rank was to be found before. Nobody looks there any more.
             self._store.delete_key(f"{self._connections - 1}/0/{self.rank}")
+
+    def direct(self, group: dist.ProcessGroup) -> Direct:
+        """Return what carries tensors between the ranks of a process group. Collective."""
+        direct = Direct(group, f"distdl_ops/{self._name}/{len(self._directs)}", self._timeout)
+        self._directs.append(direct)
+        return direct
 
     def send_message(self, memory: Array, rank: int, stamp: int) -> Any:
         """Start to send a message."""
@@ -276,93 +278,26 @@ class _GlooPost(Post):
         """End all connections, and make new ones; see `Post.clear`."""
         for pending in unfinished:
             pending.abandon()
+        for direct in self._directs:
+            direct.give_up()
         self.close()
         for pending in unfinished:
             pending.abandon()  # nobody waits for them any more: they are let go
         try:
             self._connect()
-        except self.errors:
+            for direct in self._directs:
+                direct.connect()
+        except (*self.errors, ValueError):  # no process group can be made any more
             return False
         return True
 
     def close(self) -> None:
-        """End the connections, and the thread that waits."""
+        """End the connections, and the threads that wait."""
+        for direct in self._directs:
+            direct.close()
         if self.link is not None:
             self.link.close()
             self.link = None
-
-
-@final
-class _Link:
-    """Connections between the ranks of a group, and a thread that waits for their messages."""
-
-    def __init__(self, group: Any) -> None:
-        self.group = group
-        self._queue: SimpleQueue[_Works | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, args=(self._queue,), name="waits for messages", daemon=True)
-        self._thread.start()
-
-    def put(self, works: _Works) -> None:
-        """Let the thread wait."""
-        self._queue.put(works)
-
-    def close(self) -> None:
-        """End the thread, which waits for nothing any more."""
-        self._queue.put(None)
-        self._thread.join(ENDING)
-        self.group = None
-
-    @staticmethod
-    def _serve(queue: SimpleQueue[_Works | None]) -> None:
-        while (works := queue.get()) is not None:
-            works.run()
-            del works  # what has been sent may be let go
-
-
-@final
-class _Works(Pending):
-    """Messages of gloo, each with the rank that it goes to or comes from."""
-
-    def __init__(self, link: _Link | None, works: list[tuple[int, dist.Work]]) -> None:
-        self._link, self._works = link, works
-        self._late = 0
-        self._done = threading.Event()
-        self._error: RuntimeError | None = None
-
-    def run(self) -> None:
-        """Wait until all have arrived; in the thread of the link."""
-        try:
-            for late, (_, work) in enumerate(self._works):
-                self._late = late
-                work.wait()
-        except RuntimeError as error:
-            self._error = error.with_traceback(None)  # which would keep the messages
-        finally:
-            self._done.set()
-
-    def wait(self, turn: int) -> bool:
-        """Wait for the thread; see `Pending.wait`."""
-        if not self._works or self._link is None:
-            return True
-        if turn == 0:
-            self._link.put(self)
-        if not self._done.wait(LOOK):
-            return False
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def late(self, peers: Sequence[int]) -> Sequence[int]:
-        """Return the rank that the thread waits for; see `Pending.late`."""
-        return [self._works[self._late][0]] if self._works else peers
-
-    def abandon(self) -> None:
-        """End the connections, and so the waiting of the thread; let go what has ended."""
-        if self._link is None or self._link.group is None:
-            self._works.clear()
-        elif self._works and not self._done.is_set():
-            with contextlib.suppress(RuntimeError):
-                self._works[self._late][1].wait(timedelta(milliseconds=1))
 
 
 def _in_host(memory: Array) -> bool:

@@ -1,4 +1,4 @@
-"""A part of a distributed tensor: a slice of each axis.
+"""A part of a distributed tensor: a slice of each axis, or entries at indices or in a mask.
 
 =========  ==========================================================
 map        ``y = x[index]`` for slices ``start:stop:step``; every rank keeps what it holds of them
@@ -7,14 +7,19 @@ matrix     rows of the unit matrix
 =========  ==========================================================
 
 The entries of an interval that a slice takes are an interval of the result. So nothing needs to be moved, and the
-result is as unbalanced as the slice makes it, unless another layout is asked for.
+result is as unbalanced as the slice makes it, unless another layout is asked for. Entries at indices, or where a mask
+is true, are taken by `DistributedGather`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from distdl_ops.compositions.shared import local, moved, require_codomain, settled
+import numpy as np
+
+from distdl_ops.compositions.gather import DistributedGather
+from distdl_ops.compositions.shared import fingerprint, local, moved, require_codomain, settled
+from distdl_ops.grid import Grid
 from distdl_ops.intervals import Interval, Intervals
 from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
@@ -32,11 +37,13 @@ def DistributedRestriction(
     ----------
     domain : DistributedSpace
         Holds each entry once.
-    index : slice, ``...``, or tuple of these
-        A slice for each axis, with any step but zero; ``...`` for those between that stay whole. The same on every
-        rank, as an index of the logical tensor.
+    index : slice, ``...``, or tuple of these; or array of integers or bool, shape ``(count,)`` or of the first axes
+        A slice for each axis, with any step but zero; ``...`` for those between that stay whole. Or indices of the
+        first axis, or a mask of the first axes, whose other axes are not split: an axis of so many results takes their
+        place. The same on every rank, as an index of the logical tensor.
     codomain : DistributedSpace, optional
-        How the result is to lie. By default, every rank keeps what it holds: without communication.
+        How the result is to lie. By default, every rank keeps what it holds of slices: without communication. What is
+        taken by indices or a mask is split evenly over all ranks.
     balanced : bool, optional
         Whether the result is to be split evenly instead, along the same axes of the grid.
 
@@ -59,6 +66,8 @@ def DistributedRestriction(
     >>> simulate(2, main)[0]
     ('Local(Restriction[1:3:1])', [1.0, 2.0], 'Repartition(rows) @ Local(Restriction[1:3:1])', [1.0, 2.0, 3.0])
     """
+    if isinstance(index, list | np.ndarray):
+        return _taken(domain, np.asarray(index), codomain)
 
     def build() -> tuple[list[range], dict[int, Intervals]]:
         taken = _ranges(index, domain.global_shape)
@@ -89,6 +98,35 @@ def DistributedRestriction(
     here = tuple(map(_slice, before or (), after or (), taken)) or (slice(0, 0),) * domain.ndim
     R = local(domain, result, lambda X, Y: Restriction(X, here, codomain=Y))
     return moved(result, codomain) @ R
+
+
+def _taken(domain: DistributedSpace, index: np.ndarray, codomain: DistributedSpace | None) -> LinearOperator:
+    """Return the entries at indices of the first axis, or in a mask of the first axes, split evenly."""
+
+    def build() -> tuple[np.ndarray, ...]:
+        if index.dtype == bool:
+            if index.shape != domain.global_shape[: index.ndim] or not index.ndim:
+                raise SpaceError(f"expected a mask of the shape {domain.global_shape}, found shape {index.shape}")
+            return np.nonzero(index)
+        if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+            raise SpaceError(f"expected an array of integers of one axis, found {index.dtype} of shape {index.shape}")
+        extent = domain.global_shape[0] if domain.global_shape else 0
+        if index.size and not (-extent <= index.min() and index.max() < extent):
+            raise SpaceError(f"expected indices from {-extent} to {extent - 1}, found {index.min()} to {index.max()}")
+        return (np.where(index < 0, index + extent, index).astype(np.int64),)
+
+    found = settled(
+        "DistributedRestriction",
+        domain,
+        build,
+        lambda indices: f"{[fingerprint(each) for each in indices]}, codomain={codomain!r}",
+    )
+    world = domain.grid.world
+    shape = (found[0].size, *domain.global_shape[len(found) :])
+    grid = Grid(world, ranks=world.size)
+    result = DistributedSpace(grid, shape, domain.dtype, domain.field, ranks=Split(0))
+    start, stop = (result.layout.intervals_at(world.rank) or ((0, 0),))[0]
+    return moved(result, codomain) @ DistributedGather(domain, tuple(each[start:stop] for each in found), result)
 
 
 def _ranges(index: Any, shape: tuple[int, ...]) -> list[range]:

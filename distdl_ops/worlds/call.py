@@ -32,6 +32,8 @@ class Call(NamedTuple):
         What else tells calls apart: where in a program this one is.
     order : int
         0 for a forward call, 1 for its backward pass, 2 for the backward pass of that, and so on.
+    origin : int
+        A number that stands for what its argument was computed from; 0 where that is not known.
 
     Examples
     --------
@@ -44,21 +46,26 @@ class Call(NamedTuple):
     application: Number
     place: str = ""
     order: int = 0
+    origin: int = 0
 
     @property
     def backward(self) -> Call:
         """Its backward pass."""
-        return Call(self.function, self.application, self.place, self.order + 1)
+        function, application, place, order, origin = self
+        return Call(function, application, place, order + 1, origin)
 
     @property
     def key(self) -> int:
         """A number that stands for it, the same in every process."""
-        function, application, place, order = self
-        return hash((*function, *application, key_of(place), order))  # whole numbers have the same hash everywhere
+        function, application, place, order, origin = self
+        return hash(
+            (*function, *application, key_of(place), order, origin)
+        )  # whole numbers have the same hash everywhere
 
     def __str__(self) -> str:
         place = f" ({self.place})" if self.place else ""
-        return f"{'the backward pass of ' * self.order}call {self.application[1]} of function {self.function[1]}{place}"
+        passes = "the backward pass of " * self.order
+        return f"{passes}call {self.application[1]} of function {self.function[1]}{place}"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from distdl_ops.worlds.launchers import Start, started_by
 from distdl_ops.worlds.threads import single_rank
 from distdl_ops.worlds.world import World
 from linop.arguments import checked
+from linop.errors import ArgumentError, ArgumentTypeError
 
 ENGINE = "DISTDL_OPS_WORLD"
 """Variable that names the engine: one of `ENGINES`, or ``package.module:function`` which takes the timeout and returns
@@ -96,19 +97,19 @@ def checked_timeout(what: str, seconds: float | str) -> float:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         When it is not a positive, finite number of seconds.
-    TypeError
+    ArgumentTypeError
         When it is no number.
     """
     try:
         found = float(seconds)
     except TypeError:
-        raise TypeError(f"{what}: expected a positive number of seconds, found {seconds!r}") from None
+        raise ArgumentTypeError(f"{what}: expected a positive number of seconds, found {seconds!r}") from None
     except ValueError:
         found = math.nan
     if not 0 < found < math.inf:
-        raise ValueError(f"{what}: expected a positive number of seconds, found {seconds!r}")
+        raise ArgumentError(f"{what}: expected a positive number of seconds, found {seconds!r}")
     return found
 
 

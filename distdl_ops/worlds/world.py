@@ -84,6 +84,7 @@ class World(ABC):
     traffic: Traffic
     caller: Caller
     _functions: Number = (0, 0)
+    _tensors: Number = (0, 0)
 
     @property
     @abstractmethod
@@ -95,6 +96,12 @@ class World(ABC):
         failures, count = self._functions
         self._functions = self.failures, 1 + (count if failures == self.failures else 0)
         return self._functions
+
+    def number_tensor(self) -> Number:
+        """Return the number of a new distributed tensor: all ranks of the world make theirs in the same order."""
+        failures, count = self._tensors
+        self._tensors = self.failures, 1 + (count if failures == self.failures else 0)
+        return self._tensors
 
     @functools.cached_property
     def workspace(self) -> Workspace:

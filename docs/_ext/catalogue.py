@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
@@ -54,6 +55,12 @@ def _matrix(S: d.DistributedSpace) -> LinearOperator:
     return d.DistributedMatrix(np.ones((8, 64)), S, d.DistributedSpace(S.grid, (8,), p=d.At(0)))
 
 
+def _stencil(S: d.DistributedSpace) -> Any:
+    """Return this rank's rows of a matrix with three diagonals."""
+    start = S.grid.world.rank * 16
+    return scipy.sparse.csr_array(np.eye(64) + np.eye(64, k=1) + np.eye(64, k=-1))[start : start + 16]
+
+
 ROOT, OTHER, SPLIT, COPIES, REPLICATED = d.At(0), d.At(1), d.Split(0), d.Copies(), d.Replicated()
 
 EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
@@ -68,10 +75,13 @@ EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
     "DistributedDiagonal": _on((64,), SPLIT, lambda S: d.DistributedDiagonal(np.ones(64), S)),
     "DistributedFFT": _on((8, 8), SPLIT, d.DistributedFFT, complex),
     "DistributedFiniteDifference": _on((64,), SPLIT, lambda S: d.DistributedFiniteDifference(S, 0)),
+    "DistributedGather": _on((64,), SPLIT, lambda S: d.DistributedGather(S, np.arange(0, 64, 5))),
     "DistributedGradient": _on((8, 8), SPLIT, d.DistributedGradient),
+    "DistributedInterpolation": _on((64,), SPLIT, lambda S: d.DistributedInterpolation(S, [[15.5], [40.25]])),
     "DistributedMatrix": _on((64,), SPLIT, _matrix),
     "DistributedRFFT": _on((8, 8), SPLIT, d.DistributedRFFT),
     "DistributedRestriction": _on((64,), SPLIT, lambda S: d.DistributedRestriction(S, slice(0, 16))),
+    "DistributedSparseMatrix": _on((64,), SPLIT, lambda S: d.DistributedSparseMatrix(_stencil(S), S)),
     "Finish": _on((64,), SPLIT, lambda S: d.Finish(S, S.with_roles(p=COPIES)) @ d.Start(S, S.with_roles(p=COPIES))),
     "Gather": _between(SPLIT, ROOT),
     "HaloExchange": _on((64,), SPLIT, lambda S: d.HaloExchange(S, {0: (1, 1)})),
@@ -85,6 +95,7 @@ EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
     "Shift": _on((64,), COPIES, lambda S: d.Shift(S, 1, "p")),
     "Slice": _between(REPLICATED, SPLIT),
     "SumReduce": _between(COPIES, ROOT),
+    "UnevenAllToAll": _on((64,), SPLIT, lambda S: d.UnevenAllToAll(S, [1, 2, 4, 9])),
 }
 
 

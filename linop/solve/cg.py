@@ -5,18 +5,25 @@ For A self-adjoint and positive with respect to ``X.inner``, the k-th iterate is
 
     alpha = <r, r> / <p, A p>       x <- x + alpha p       r <- r - alpha A p
     beta = <r_new, r_new> / <r, r>  p <- r_new + beta p
+
+With a preconditioner M, read ``M r`` for r where directions are made, and ``<r, M r>`` for ``<r, r>``. That is the same
+method for ``M A x = M b`` in the space with the inner product ``<x, M^-1 y>``, in which M A is self-adjoint; M^-1
+cancels.
 """
 
 from __future__ import annotations
 
-import math
+from functools import partial
+
+import numpy as np
 
 from linop import arrays
 from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
-from linop.solve.loop import Callback, Settings, Step, Steps, solve
+from linop.solve.loop import Callback, Settings, Step, Steps, require_positive, solve
 from linop.solve.result import Result
+from linop.solve.scalars import Number, broken, ratio, sqrt
 
 
 @checked
@@ -25,6 +32,7 @@ def cg(
     b: Vector,
     *,
     x0: Vector | None = None,
+    preconditioner: LinearOperator | None = None,
     tolerance: Nonnegative = 1e-8,
     absolute: Nonnegative = 0.0,
     iterations: Whole | None = None,
@@ -40,9 +48,13 @@ def cg(
     A : LinearOperator
         From a space to itself.
     b : vector of the space
-        The right-hand side; one vector, without batch axes. The iterates are in its library and precision.
+        The right-hand side, or a batch of them, which are solved together, each with steps of its own; the tolerance
+        holds for each. The iterates are in its library and precision.
     x0 : vector of the space, optional
         Where to start; zero by default.
+    preconditioner : LinearOperator, optional
+        M, from the domain to itself, self-adjoint and positive with respect to `Space.inner`; the nearer to the inverse
+        of A, the fewer steps. It changes the way, not the solution, nor what residuals mean.
     tolerance, absolute : float, optional
         Stop where the norm of ``b - A x`` is at most ``tolerance`` times that of b, or at most ``absolute``. In single
         precision, 1e-5 is about what can be reached.
@@ -77,25 +89,47 @@ def cg(
     >>> result.x.round(4).tolist(), result.reason
     ([0.0909, 0.6364], 'the residual is below the tolerance')
     """
-    settings = Settings("cg", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None,))
+    settings = Settings(
+        "cg",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None),
+    )
     settings.require_square()
-    b = settings.vector("b", A.codomain, b)
-    x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
-    return solve(_recurrence, A, b, x0, settings)
+    b, x0 = settings.vectors(b, x0)
+    return solve(partial(_recurrence, M=preconditioner), A, b, x0, settings)
 
 
-def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
+def _recurrence(A: LinearOperator, x: Vector, r: Vector, M: LinearOperator | None = None) -> Steps:
     X = A.domain
-    p, squared = arrays.copy(r), X.inner(r, r).real
-    yield Step(x, math.sqrt(squared))
+
+    def directed(r: Vector) -> tuple[Vector, Number, Number]:
+        """Return M r, ``<r, M r>`` and the norm of r."""
+        if M is None:
+            squared = X.inner(r, r).real
+            return r, squared, sqrt(squared)
+        z = M(r)
+        squared = X.inner(r, z).real
+        require_positive(squared)
+        return z, squared, X.norm(r)
+
+    z, squared, size = directed(r)
+    p = arrays.copy(z)
+    yield Step(x, size)
     while True:
         q = A(p)
         curvature = X.inner(p, q).real
-        if curvature <= 0:
-            return f"breakdown: inner(p, A p) = {curvature:.1e}; the operator is not positive definite"
-        alpha = squared / curvature
+        if broken(curvature <= 0, squared > 0):
+            return f"breakdown: inner(p, A p) = {np.min(curvature):.1e}; the operator is not positive definite"
+        alpha = ratio(squared, curvature)
         x = arrays.axpy(alpha, p, x)
         r = arrays.axpy(-alpha, q, r, spent="y")
-        squared, before = X.inner(r, r).real, squared
-        yield Step(x, math.sqrt(squared))
-        p = arrays.axpy(squared / before, p, r, spent="x")
+        before = squared
+        z, squared, size = directed(r)
+        yield Step(x, size)
+        p = arrays.axpy(ratio(squared, before), p, z, spent="x")

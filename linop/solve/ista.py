@@ -87,6 +87,7 @@ def fista(
     x0: Vector | None = None,
     lipschitz: Nonnegative | None = None,
     backtracking: bool = False,
+    restart: bool = False,
     tolerance: Nonnegative = 1e-6,
     absolute: Nonnegative = 0.0,
     iterations: Whole | None = None,
@@ -110,6 +111,9 @@ def fista(
         L, a bound on ``|A|^2``; by default, five percent above what power iteration finds.
     backtracking : bool, optional
         Whether to double L where a step shows that it is too small. It costs another application of A for each step.
+    restart : bool, optional
+        Whether to give up the momentum where it leads uphill: where ``inner(y - x_new, x_new - x) > 0``. Near a minimum
+        that F grows away from as a square, convergence becomes linear.
     tolerance, absolute : float, optional
         Stop where ``L |T(y) - y|``, with the step T from the point y, is at most `absolute`, or at most `tolerance`
         times the larger one of ``|A.H b|`` and the first such number.
@@ -136,7 +140,8 @@ def fista(
     References
     ----------
     Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm for linear inverse problems, SIAM J. Imaging
-    Sci. 2 (2009) 183.
+    Sci. 2 (2009) 183; O'Donoghue and Candès, Adaptive restart for accelerated gradient schemes, Found. Comput. Math. 15
+    (2015) 715.
 
     Examples
     --------
@@ -155,9 +160,9 @@ def fista(
         callback,
         progress,
         default=1000,
-        options=(x0 is None, lipschitz, backtracking),
+        options=(x0 is None, lipschitz, backtracking, restart),
     )
-    return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True)
+    return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True, restart=restart)
 
 
 def _solve(
@@ -169,6 +174,7 @@ def _solve(
     *,
     backtracking: bool,
     momentum: bool,
+    restart: bool = False,
 ) -> Result:
     A, X = settings.A, settings.A.domain
     b = settings.vector("b", A.codomain, b)
@@ -177,7 +183,7 @@ def _solve(
         raise ArgumentError(f"{settings}: expected a lipschitz that is positive, found {lipschitz}")
     if not math.isfinite(A.codomain.norm(b)):
         return Result(arrays.without_scalars(x), False, NOT_FINITE, 0, (math.nan,))
-    L = _bound(A, b) if lipschitz is None else float(lipschitz)
+    L = norm_bound(A, b) if lipschitz is None else float(lipschitz)
     gradient_at_zero, scale = X.norm(A.H(b)), 0.0
 
     def reached(step: Step, norm: float) -> str | None:  # noqa: ARG001
@@ -185,19 +191,27 @@ def _solve(
         scale = scale or max(gradient_at_zero, step.residual)
         return RESIDUAL if step.residual <= max(settings.absolute, settings.tolerance * scale) else None
 
-    steps = _recurrence(A, b, prox, x, L, backtracking=backtracking, momentum=momentum)
+    steps = _recurrence(A, b, prox, x, L, backtracking=backtracking, momentum=momentum, restart=restart)
     return run(steps, x, reached, settings)
 
 
-def _bound(A: LinearOperator, b: Vector) -> float:
+def norm_bound(A: LinearOperator, like: Vector) -> float:
     """Return a number that is ``|A|^2`` or a little more; infinite where that overflows."""
-    found = power_iteration(A, singular=True, like=b, tolerance=POWER_TOLERANCE, iterations=POWER_ITERATIONS)
+    found = power_iteration(A, singular=True, like=like, tolerance=POWER_TOLERANCE, iterations=POWER_ITERATIONS)
     norm = found.values[0] if found.values else math.inf
     return (1 + POWER_TOLERANCE) * norm * norm or 1.0  # any, where A = 0
 
 
 def _recurrence(
-    A: LinearOperator, b: Vector, prox: Proximal, x: Vector, L: float, *, backtracking: bool, momentum: bool
+    A: LinearOperator,
+    b: Vector,
+    prox: Proximal,
+    x: Vector,
+    L: float,
+    *,
+    backtracking: bool,
+    momentum: bool,
+    restart: bool,
 ) -> Steps:
     X, Y, adjoint = A.domain, A.codomain, A.H
     y, t, first = x, 1.0, math.inf
@@ -220,7 +234,10 @@ def _recurrence(
         x, before = x_new, x
         yield Step(x, L * length)
         if momentum:
+            moved = arrays.axpy(-1.0, before, x)
+            if restart and X.inner(d, moved).real < 0:  # d is x_new - y
+                t = 1.0
             t, t_before = (1 + math.sqrt(1 + 4 * t * t)) / 2, t
-            y = arrays.axpy((t_before - 1) / t, arrays.axpy(-1.0, before, x), x)
+            y = arrays.axpy((t_before - 1) / t, moved, x)
         else:
             y = x

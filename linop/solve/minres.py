@@ -15,15 +15,16 @@ of the two columns before, and then its own::
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
 from linop import arrays
 from linop.arguments import Finite, Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.operators.identity import Identity
-from linop.solve.loop import Callback, Settings, Step, Steps, normalised, solve
+from linop.solve.loop import Callback, Settings, Step, Steps, preconditioned, solve
 from linop.solve.result import Result
+from linop.solve.scalars import Number, broken, hypot, ratio
 
 
 @checked
@@ -32,6 +33,7 @@ def minres(
     b: Vector,
     *,
     x0: Vector | None = None,
+    preconditioner: LinearOperator | None = None,
     shift: Finite = 0.0,
     tolerance: Nonnegative = 1e-8,
     absolute: Nonnegative = 0.0,
@@ -48,11 +50,16 @@ def minres(
     A : LinearOperator
         From a space to itself.
     b : vector of the space
-        The right-hand side; one vector, without batch axes. The iterates are in its library and precision.
+        The right-hand side, or a batch of them, which are solved together, each with steps of its own; the tolerance
+        holds for each. The iterates are in its library and precision.
     x0 : vector of the space, optional
         Where to start; zero by default.
     shift : float, optional
         A multiple of the identity is subtracted from A.
+    preconditioner : LinearOperator, optional
+        M, from the domain to itself, self-adjoint and positive with respect to `Space.inner`; the nearer to the inverse
+        of ``|A|``, the fewer steps. Residuals and their tolerances are measured by ``sqrt(inner(r, M r))`` then, which
+        the method makes least; read ``M A`` for A below.
     tolerance, absolute : float, optional
         Stop where the norm of the residual r is at most ``tolerance |b|``, or at most ``absolute``, or where ``|A r|``
         is at most ``tolerance |A| |r|`` (with the largest ``|A v_k|`` seen for ``|A|``; A is shifted).
@@ -66,7 +73,7 @@ def minres(
     Returns
     -------
     Result
-        Its residuals are the norms of ``r = b - (A - shift) x``.
+        Its residuals are the norms of ``r = b - (A - shift) x``; see `preconditioner`.
 
     Raises
     ------
@@ -86,31 +93,47 @@ def minres(
     >>> minres(Matrix([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 2.0])).x.round(6).tolist()
     [2.0, 1.0]
     """
-    settings = Settings("minres", A, tolerance, absolute, iterations, callback, progress, options=(x0 is None, shift))
+    settings = Settings(
+        "minres",
+        A,
+        tolerance,
+        absolute,
+        iterations,
+        callback,
+        progress,
+        preconditioner=preconditioner,
+        options=(x0 is None, preconditioner is None, shift),
+    )
     settings.require_square()
-    b = settings.vector("b", A.codomain, b)
-    x0 = None if x0 is None else settings.vector("x0", A.domain, x0)
-    return solve(_recurrence, A if shift == 0 else A - shift * Identity(A.domain), b, x0, settings)
+    b, x0 = settings.vectors(b, x0)
+    M = preconditioner
+
+    def length(r: Vector) -> Number:
+        return preconditioned(A.domain, M, r)[0]
+
+    shifted = A if shift == 0 else A - shift * Identity(A.domain)
+    return solve(partial(_recurrence, M=M), shifted, b, x0, settings, None if M is None else length)
 
 
-def _recurrence(A: LinearOperator, x: Vector, r: Vector) -> Steps:
+def _recurrence(A: LinearOperator, x: Vector, r: Vector, M: LinearOperator | None = None) -> Steps:
     X = A.domain
-    beta, v = normalised(X, r)
-    v_before = w = w_before = arrays.scale(0.0, v)
+    beta, p, v = preconditioned(X, M, r)  # v = M p
+    p_before = w = w_before = arrays.scale(0.0, v)
     residual, c, s, c_before, s_before = beta, -1.0, 0.0, -1.0, 0.0
     beta = 0.0  # T has no entry above its first column
     while True:
-        u = arrays.axpy(-beta, v_before, A(v))
+        u = arrays.axpy(-beta, p_before, A(v))
         alpha = X.inner(v, u).real
-        beta_before, (beta, v_next) = beta, normalised(X, arrays.axpy(-alpha, v, u))
+        beta_before, (beta, p_next, v_next) = beta, preconditioned(X, M, arrays.axpy(-alpha, p, u))
         epsilon, delta = s_before * beta_before, -c_before * beta_before
         delta, gamma = c * delta + s * alpha, s * delta - c * alpha
-        yield Step(x, residual, residual * math.hypot(gamma, c * beta), math.hypot(beta_before, alpha, beta))
-        size = math.hypot(gamma, beta)
-        if size == 0:
+        yield Step(x, residual, residual * hypot(gamma, c * beta), hypot(beta_before, alpha, beta))
+        size = hypot(gamma, beta)
+        if broken(size == 0, False):
             return "breakdown: the tridiagonal matrix is singular"
-        c_before, s_before, c, s = c, s, gamma / size, beta / size
-        w_before, w = w, arrays.scale(1 / size, arrays.axpy(-delta, w, arrays.axpy(-epsilon, w_before, v)))
+        c_before, s_before = c, s
+        c, s = ratio(gamma, size), ratio(beta, size) + (size == 0)  # of what is solved, the residual stays
+        w_before, w = w, arrays.scale(ratio(1.0, size), arrays.axpy(-delta, w, arrays.axpy(-epsilon, w_before, v)))
         x = arrays.axpy(c * residual, w, x)
-        residual *= s
-        v_before, v = v, v_next
+        residual = residual * s
+        p_before, p, v = p, p_next, v_next

@@ -90,6 +90,44 @@ def ridge(weight: Nonnegative) -> Proximal:
     return lambda x, step: arrays.scale(1 / (1 + step * weight), x)
 
 
+def nonnegative() -> Proximal:
+    """Return the projection onto the real vectors without negative entries: ``box()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nonnegative()(np.array([3.0, -1.0]), 1.0).tolist()
+    [3.0, 0.0]
+    """
+    return box()
+
+
+@checked
+def norm_threshold(space: Space, weight: Nonnegative) -> Proximal:
+    """Return the proximal map of ``weight * |x|``, the norm of a space and not its square.
+
+    Parameters
+    ----------
+    space : Space
+        Any.
+    weight : float
+        Zero or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linop import Euclidean
+    >>> norm_threshold(Euclidean(2), 5.0)(np.array([6.0, 8.0]), 1.0).tolist()
+    [3.0, 4.0]
+    """
+
+    def shrink(x: Vector, step: float) -> Vector:
+        size = space.norm(x)
+        return arrays.scale(1 - step * weight / size if size > step * weight else 0.0, x)
+
+    return shrink
+
+
 @checked
 def ball(space: Space, radius: Nonnegative) -> Proximal:
     """Return the projection onto the vectors of a space whose norm is at most `radius`.

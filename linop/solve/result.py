@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from linop.arrays import Vector
+from linop.solve.scalars import Number
 
 
 @final
@@ -24,9 +27,12 @@ class Result:
     iterations : int
         How many steps were made.
     residuals : tuple of float
-        The norm of the residual at the start and after each step; each solver says what its residual is.
+        The norm of the residual at the start and after each step; each solver says what its residual is. Of a batch of
+        right-hand sides, each entry is an array with one norm for each.
     values : tuple of float
         Eigenvalues or singular values, where the solver looks for them.
+    dual : vector or None
+        The dual vector, where the solver has one.
 
     Examples
     --------
@@ -42,8 +48,9 @@ class Result:
     converged: bool
     reason: str
     iterations: int
-    residuals: tuple[float, ...]
+    residuals: tuple[Number, ...]
     values: tuple[float, ...] = ()
+    dual: Vector | None = None
 
     def __bool__(self) -> bool:
         return self.converged
@@ -51,7 +58,7 @@ class Result:
     def __repr__(self) -> str:
         verdict = "converged" if self.converged else "not converged"
         steps = "1 iteration" if self.iterations == 1 else f"{self.iterations} iterations"
-        return f"Result({verdict} after {steps}, residual {self.residuals[-1]:.1e}: {self.reason})"
+        return f"Result({verdict} after {steps}, residual {np.max(self.residuals[-1]):.1e}: {self.reason})"
 
 
 @final
@@ -66,7 +73,7 @@ class State:
     x : vector
         The iterate; not to be changed.
     residual : float
-        The norm of its residual, as the recurrence has it.
+        The norm of its residual, as the recurrence has it; of a batch, an array with one norm for each vector.
     values : tuple of float
         Eigenvalues or singular values, where the solver looks for them.
 
@@ -83,5 +90,5 @@ class State:
 
     iteration: int
     x: Vector
-    residual: float
+    residual: Number
     values: tuple[float, ...] = ()

@@ -150,6 +150,10 @@ class Product(Space):
         verdicts = [part.consistent(vector) for part, vector in zip(self.parts, x, strict=True)]  # collective: ask all
         return all(verdicts)
 
+    def positions(self) -> Vector:
+        """Return the places of the entries of each part in it; see `Space.positions`."""
+        return tuple(part.positions() for part in self.parts)
+
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         seeds = seed if isinstance(seed, tuple) else (seed,)
         return tuple(part._sample((*seeds, k), batch, draw) for k, part in enumerate(self.parts))

@@ -18,6 +18,7 @@ from linop.errors import ArgumentError, SpaceError
 from linop.keyed import Keyed
 
 if TYPE_CHECKING:
+    from linop.element import Element
     from linop.operator import LinearOperator
 
 SMALL = 2.0**-900
@@ -183,6 +184,19 @@ class Space(Keyed):
         """Return a fresh vector equal to `x`."""
         return arrays.copy(x)
 
+    @final
+    def element(self, x: Vector) -> Element:
+        """Return a vector as an `Element`, which adds, multiplies and measures as it is written on paper.
+
+        Parameters
+        ----------
+        x : vector of the space, or a batch of them
+            Not copied.
+        """
+        from linop.element import Element
+
+        return Element(self, x)
+
     # -- making vectors -----------------------------------------------------------------------------------------------
 
     def zeros(self, batch: tuple[int, ...] = (), *, like: Vector | None = None) -> Vector:
@@ -283,6 +297,18 @@ class Space(Keyed):
         """
         return self._sample(seed, batch, _draw_normal)
 
+    def positions(self) -> Vector:
+        """Return for each entry of a vector its place in row-major order; of a spread vector, in the whole of it.
+
+        Whatever is computed from these numbers does not depend on how a vector is spread over processes.
+
+        Returns
+        -------
+        numpy array of integers, shape `shape`
+            For a product, a tuple of them. Entries that belong to nothing have -1.
+        """
+        return np.arange(math.prod(self.shape)).reshape(self.shape)
+
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         """Draw a vector with independent real and imaginary parts."""
         generator = self._generator(seed)
@@ -323,7 +349,7 @@ class Space(Keyed):
         """Raise an error; a space over several processes lets all of them raise."""
         raise error
 
-    def agree(self, what: str, value: object) -> None:  # noqa: B027  (in one process there is nobody to ask)
+    def agree(self, what: str, value: object) -> None:
         """Raise, on all processes, unless `value` is the same on all of them; collective where there are several.
 
         Parameters

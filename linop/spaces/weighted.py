@@ -156,6 +156,10 @@ class Weighted(Space):
         """Say whether all stored copies of a vector agree."""
         return self.space.consistent(x)
 
+    def positions(self) -> Vector:
+        """Return the places of the entries; see `Space.positions`."""
+        return self.space.positions()
+
     def _sample(self, seed: Seed, batch: tuple[int, ...], draw: Draw) -> Vector:
         return self.space._sample(seed, batch, draw)
 

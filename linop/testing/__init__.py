@@ -26,6 +26,18 @@ from linop.testing.operators.entrywise import (
 from linop.testing.operators.grids import interpolations, resamplings
 from linop.testing.operators.indexing import paddings, permutes, reshapes, restrictions
 from linop.testing.operators.products import function_operators, functionals, matrices, outers, sparse_matrices
+from linop.testing.operators.signals import (
+    cosine_transforms,
+    directional_derivatives,
+    flips,
+    fractional_shifts,
+    laplacians,
+    non_stationary_convolutions,
+    rolls,
+    smoothings,
+    symmetrisations,
+    windows,
+)
 from linop.testing.operators.spectral import circulants, ffts, irffts, rffts, toeplitz_operators
 from linop.testing.operators.stencils import convolutions, correlations, finite_differences, gradients
 from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
@@ -52,14 +64,18 @@ __all__ = [
     "conjugations",
     "convolutions",
     "correlations",
+    "cosine_transforms",
     "cumulative_sums",
     "dense",
     "diagonals",
+    "directional_derivatives",
     "euclidean_spaces",
     "expressions",
     "extreme_expressions",
     "ffts",
     "finite_differences",
+    "flips",
+    "fractional_shifts",
     "function_operators",
     "functionals",
     "gradients",
@@ -68,8 +84,10 @@ __all__ = [
     "integer_matrices",
     "interpolations",
     "irffts",
+    "laplacians",
     "matrices",
     "means",
+    "non_stationary_convolutions",
     "outers",
     "paddings",
     "permutes",
@@ -78,15 +96,19 @@ __all__ = [
     "reshapes",
     "restrictions",
     "rffts",
+    "rolls",
     "shapes",
+    "smoothings",
     "spaces_of_a_tree",
     "sparse_matrices",
     "sums_over_axes",
+    "symmetrisations",
     "toeplitz_operators",
     "traces",
     "vectors",
     "weight_matrix",
     "weighted_spaces",
+    "windows",
     "with_weights",
     "zeros",
 ]

@@ -81,6 +81,7 @@ EXTREMES = (0.0, 1.0, -1.0, -2.0, 3.0, 2.0**600, -(2.0**600), 2.0**-600, 2.0**-1
 """Numbers whose products over- and underflow in double precision."""
 
 
+@checked
 @st.composite
 def extreme_expressions(draw: st.DrawFn, rows: int = 2, columns: int = 2, depth: int = 3) -> Extreme:
     """Return expression trees of numbers whose products over- and underflow.

@@ -134,6 +134,7 @@ def weight_matrix(space: Space) -> np.ndarray[Any, Any]:
     return np.asarray(space.weight.entries)
 
 
+@checked
 @st.composite
 def awkward_arrays(draw: st.DrawFn, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     """Return arrays of numbers that are no small integers, of one kind or of all kinds.

@@ -23,7 +23,9 @@ floating
     smaller than ``gain |x| |y| / sqrt(n)``. A check that found nothing but roundings is vacuous, and so is one whose
     tolerance has grown to 0.5, in half precision.
 
-An operator that changes its argument, and a result whose copies differ between ranks, fail in every mode.
+A report of a wrong adjoint says where it is wrong, found by halving above the size of a matrix, and what mistake it
+looks like; see `linop.verify.diagnose`. An operator that changes its argument, and a result whose copies differ between
+ranks, fail in every mode.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from linop.operator import LinearOperator
 from linop.operators.function import FunctionOperator
 from linop.spaces import Seed, Space
 from linop.verify import probe
+from linop.verify.diagnose import diagnose, locate
 from linop.verify.probe import Trials
 from linop.verify.report import Mode, Report
 
@@ -135,9 +138,16 @@ def _checked(A: LinearOperator, mode: Mode | Literal["auto"], trials: int, seed:
     if mode == "auto":
         small = max(A.domain.size, A.codomain.size) <= MATRIX_LIMIT
         mode = "matrix" if small else "exact" if A.exact or _seems_exact(A, seed, like) else "floating"
-    if mode == "matrix":
-        return _compare_matrices(A, seed, like)
-    return _compare_pairings(A, mode, trials, seed, like)
+    report = _compare_matrices(A, seed, like) if mode == "matrix" else _compare_pairings(A, mode, trials, seed, like)
+    return report if report.passed or not math.isfinite(report.error) else _explained(report, A, seed, like)
+
+
+def _explained(report: Report, A: LinearOperator, seed: Seed, like: Any) -> Report:
+    """Return the report of a wrong adjoint with the entry that is wrong, and the mistake that it looks like."""
+    with np.errstate(all="ignore"):
+        kind = diagnose(A, seed, like)
+        entry = "" if report.mode == "matrix" or "linear" in kind else locate(A, seed, like)
+    return replace(report, detail="; ".join(filter(None, (report.detail, entry, kind))))
 
 
 def as_operator(
@@ -308,7 +318,8 @@ def _integers_stay_exact(entries: np.ndarray, precision: float) -> bool:
 
     Products of many factors have more and more binary digits, although each factor is exact.
     """
+    wide = entries.astype(np.complex128)  # half precision ends below the multiples
     with np.errstate(over="ignore"):
-        units = [part * 2.0**probe.FINEST for part in (entries.real, entries.imag)]
+        units = [part * 2.0**probe.FINEST for part in (wide.real, wide.imag)]
     few = all(bool(np.all(part == np.rint(part))) for part in units)
     return few and bool(np.all(np.abs(entries) <= 2.0 / precision))

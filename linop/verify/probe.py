@@ -61,6 +61,11 @@ def numbers(x: Vector) -> Vector:
     return arrays.each(arrays.to_numpy, x)
 
 
+def _widened(part: np.ndarray) -> np.ndarray:
+    """Return half precision as double, which has its large multiples, too; others as they are."""
+    return part.astype(np.float64) if part.dtype == np.float16 else part
+
+
 def digits(x: Vector) -> int:
     """Return how many binary digits the entries of a vector have."""
     return 1 - round(math.log2(arrays.precision(x)))
@@ -95,7 +100,7 @@ def length(space: Space, x: Vector) -> float:
 
 def unit_of(space: Space, x: Vector, finest: int = FINEST) -> float | None:
     """Return the largest power of two, from one to ``2**-finest``, that all entries are multiples of; None without."""
-    values = numbers(x)
+    values = arrays.each(_widened, numbers(x))
     for k in (0, finest, *range(1, finest)):  # where the finest unit is none, no other is
         with np.errstate(all="ignore"):
             rest = arrays.each(lambda part, k=k: part * 2.0**k - np.rint(part * 2.0**k), values)

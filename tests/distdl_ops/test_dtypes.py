@@ -38,7 +38,7 @@ def role(name: str, size: int) -> Role:
         "at": At(0),
         "last": At(size - 1),
         "split": Split(0),
-        "halo": Split(0, [(k - 1, k + 2) for k in range(size)], "periodic"),
+        "halo": Split(0, [(k - 1, k + 2) for k in range(size)], "periodic", gaps=True),
         "copies": Copies(),
         "replicated": Replicated(),
     }

@@ -39,7 +39,7 @@ from distdl_ops import (
 )
 from distdl_ops.testing import on_ranks
 from distdl_ops.worlds.agreement import agreed
-from linop import BlockDiagonal, FunctionOperator, Identity, LinearOperator, SpaceError, Weighted
+from linop import ArgumentTypeError, BlockDiagonal, FunctionOperator, Identity, LinearOperator, SpaceError, Weighted
 from linop.spaces import Euclidean
 
 several = pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
@@ -159,7 +159,7 @@ def test_ranks_that_disagree(ranks: int, name: str) -> None:
     """Vectors, spaces, roles, grids, operators: all ranks raise the same words, and the world goes on working."""
 
     def main(world: World) -> tuple[str, float]:
-        with pytest.raises((AgreementError, SpaceError)) as caught:  # noqa: PT012
+        with pytest.raises((AgreementError, SpaceError, ArgumentTypeError)) as caught:  # noqa: PT012
             DISAGREEMENTS[name](world, world.rank == ranks - 1)
             world.allgather(0, "the next operation")  # where a rank learns of it that has not waited for the odd one
         A = all_reduce(world)

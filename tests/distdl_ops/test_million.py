@@ -26,6 +26,11 @@ class OneOfMany(World):
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size, self.traffic = rank, size, Traffic()
 
+    @property
+    def failures(self) -> int:
+        """No rank raises."""
+        return 0
+
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return a world of so many ranks."""
         return OneOfMany(ranks.index(self.rank), len(ranks)) if self.rank in ranks else None

@@ -73,7 +73,7 @@ def test_multiplicity_is_the_diagonal(drawn: tuple[int, tuple[Draft, ...]]) -> N
 
 def test_what_nobody_holds_is_constant() -> None:
     """Entries that no rank holds along one axis are held zero times, however often they are along another."""
-    layout = Layout({"p": 1, "q": 2}, (1, 2), {"p": Split(0, [(0, 0)]), "q": Split(1, [(0, 2), (1, 3)])})
+    layout = Layout({"p": 1, "q": 2}, (1, 2), {"p": Split(0, [(0, 0)], gaps=True), "q": Split(1, [(0, 2), (1, 3)])})
     assert multiplicity(layout).constant == 0
 
 

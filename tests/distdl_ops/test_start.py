@@ -1,5 +1,6 @@
 """A program finds the processes that it was started with, or says what to set; never is each of them rank 0 of 1."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from distdl_ops import world
 from distdl_ops.worlds import start
 from distdl_ops.worlds.launchers import LAUNCHERS, started_by
 from distdl_ops.worlds.world import World
+from linop import ArgumentError, ArgumentTypeError
 
 pytestmark = pytest.mark.serial
 
@@ -129,10 +131,16 @@ def test_a_timeout_that_is_no_time(monkeypatch: pytest.MonkeyPatch, value: str) 
     monkeypatch.setenv("DISTDL_OPS_TIMEOUT", value)
     with pytest.raises(ValueError, match="DISTDL_OPS_TIMEOUT: expected a positive number of seconds"):
         world()
-    with pytest.raises(ValueError, match="timeout: expected a positive number of seconds"):
-        world(timeout=value)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="timeout: expected a positive number of seconds"):
-        world(timeout=[3])  # type: ignore[arg-type]
+    for other in (value, [3]):
+        with pytest.raises(ArgumentTypeError, match="expected timeout to be a number"):
+            world(timeout=other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, 0, -3.0])
+def test_numbers_that_are_no_time(seconds: float) -> None:
+    """The error names the argument."""
+    with pytest.raises(ArgumentError, match="timeout"):
+        world(timeout=seconds)
 
 
 def test_a_timeout_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

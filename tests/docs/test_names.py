@@ -82,26 +82,23 @@ def test_the_library_is_documented(names: ModuleType) -> None:
 
 
 def test_what_needs_a_picture(names: ModuleType) -> None:
-    """Operators, layers, and functions with the name of one; no spaces, questions or abstract bases."""
-    torch_nn = pytest.importorskip("torch_bridge.nn")
+    """Operators, and functions with the name of one; no spaces, questions or abstract bases."""
     pictured = {
         "distdl_ops": ["Movement", "Broadcast"],
         "linop": ["Identity", "Gradient"],
-        "torch_bridge.nn": ["Conv2d"],
     }
     others = {"distdl_ops": ["Grid", "Split", "draw"], "linop": ["Euclidean", "LinearOperator", "norm_estimate"]}
     for package, found in pictured.items():
-        module = torch_nn if package == "torch_bridge.nn" else importlib.import_module(package)
-        assert all(names.is_operator_or_layer(f"{package}.{name}", getattr(module, name)) for name in found)
+        module = importlib.import_module(package)
+        assert all(names.is_operator(f"{package}.{name}", getattr(module, name)) for name in found)
     for package, found in others.items():
         module = importlib.import_module(package)
-        assert not any(names.is_operator_or_layer(f"{package}.{name}", getattr(module, name)) for name in found)
+        assert not any(names.is_operator(f"{package}.{name}", getattr(module, name)) for name in found)
 
 
 def test_a_missing_picture_is_a_fault(names: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script's title has the names that it shows."""
     assert names.pictures()["linop.Kron"] == "operators/kron"
-    assert names.pictures()["torch_bridge.nn.Conv3d"] == "layers/conv"
     rest = {name: script for name, script in names.pictures().items() if name != "linop.Kron"}
     monkeypatch.setattr(names, "pictures", lambda: rest)
     assert list(names.all_faults()) == ["linop.Kron: no picture in docs/gallery"]

@@ -15,12 +15,12 @@ TINY = ["--steps", "3", "--width", "2", "--batch-size", "4"]
 
 
 def test_simulated_ranks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Three steps on three ranks: adjoints pass, losses agree to 1e-10, predictions and statistics too."""
+    """Three steps on three ranks: adjoints pass, losses agree to 1e-10, weights and statistics too."""
     picture = tmp_path / "resnet.png"
     assert resnet.main([*TINY, "--ranks", "3", "--picture", str(picture)]) == 0
     told = capsys.readouterr().out
     assert "all checks passed" in told
-    assert "predictions agree on 360 of 360" in told
+    assert "distributed  test accuracy" in told
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sharded
@@ -40,15 +41,15 @@ def test_mpi(on_two_ranks: OnTwoRanks) -> None:
     assert list(table(job.stdout)) == ["sequential", "1", "2"]
 
 
-def test_gradients_of_one_part_fail(
+def test_a_part_of_the_samples_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Where each rank goes by the gradients of its own samples, the losses tell."""
-    honest = sharded.balanced
+    """Where only the first half of the samples is used, the losses tell."""
+    honest = sharded.distribute_tensor
 
-    def first_half(extent: int, parts: int) -> object:
-        return [honest(extent, parts)[0]] * parts
+    def first_half(x: Any, *arguments: Any, **roles: Any) -> Any:
+        return honest(x[: len(x) // 2], *arguments, **roles)
 
-    monkeypatch.setattr(sharded, "balanced", first_half)
+    monkeypatch.setattr(sharded, "distribute_tensor", first_half)
     assert sharded.main([*TINY, "--ranks", "2", "--picture", str(tmp_path / "sharded.png")]) == 1
     assert "FAILED: the losses differ" in capsys.readouterr().out

@@ -8,7 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Shift, Split, World
+from distdl_ops import (
+    Copies,
+    DistributedGather,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Movement,
+    Replicated,
+    Shift,
+    Split,
+    World,
+    simulate,
+)
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import SpaceError
 from torch_bridge import as_function, distribute, distribute_tensor
@@ -196,6 +208,49 @@ def test_places_that_do_not_fit() -> None:
             spmd_gradcheck(torch.sin, [x], world, codomains=[Copies(), Copies()])
 
     on_ranks(1, main)
+
+
+@pytest.mark.serial
+def test_where_and_whether_by_a_factor() -> None:
+    """One wrong entry is named with its index, and has no factor; a gradient that is three times too large has."""
+
+    def main(world: World) -> None:
+        S = DistributedSpace(Grid(world, p=2), (16,), p=Split(0))
+        A = DistributedGather(S, np.arange(8) + (1 if world.rank == 0 else 8))
+        x = torch.linspace(1, 2, 8, dtype=torch.float64).requires_grad_()
+
+        class Wrong(torch.autograd.Function):
+            @staticmethod
+            def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+                return torch.as_tensor(A(x.detach()))
+
+            @staticmethod
+            def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+                g: torch.Tensor = A.H(gradients[0].contiguous())
+                if world.rank == 1:
+                    g[0] = gradients[0][0]  # what rank 0 took of this entry is forgotten
+                return g
+
+        report = spmd_gradcheck(Wrong.apply, [x], world)
+        assert not report
+        (wrong,) = report.wrong
+        assert (wrong.rank, wrong.name, wrong.ratio, wrong.entry) == (1, "input 0", None, (0,))
+        assert "at (0,)" in str(report)
+
+        class Triple(torch.autograd.Function):
+            @staticmethod
+            def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+                return 2 * x
+
+            @staticmethod
+            def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+                return 6 * gradients[0]
+
+        report = spmd_gradcheck(Triple.apply, [x], world)
+        assert all(found.ratio == pytest.approx(3, rel=1e-4) for found in report.wrong)
+        assert len(report.wrong) == 2
+
+    simulate(2, main)
 
 
 class OneSign(torch.autograd.Function):

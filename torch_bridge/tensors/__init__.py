@@ -16,3 +16,6 @@ from torch_bridge.tensors.explain import explain as explain
 from torch_bridge.tensors.ring import sequence_attention as sequence_attention
 from torch_bridge.tensors.tensor import DistributedTensor as DistributedTensor
 from torch_bridge.tensors.tensor import distribute_tensor as distribute_tensor
+
+__all__ = ["Call", "Plan", "Spec"]
+"""What rules are written with; all else is in `torch_bridge`."""

@@ -26,8 +26,9 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
+from distdl_ops.worlds.call import key_of
 from torch_bridge.tensors import context, sharding, views
-from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.movement import move_between, origin_of
 from torch_bridge.tensors.placement import Placement, replicated
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,6 +66,16 @@ class Spec:
         Its dtype.
     distributed : bool
         Whether it is a `DistributedTensor`.
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> from torch_bridge.tensors.placement import place
+    >>> def main(world):
+    ...     x = Spec(place(Grid(world, rows=2), (4, 6), {"rows": Split(0)}), torch.float32)
+    ...     return x.shape, x.ndim, x.axis(-1), x.placement.local_shape
+    >>> simulate(2, main)[0]
+    (torch.Size([4, 6]), 2, 1, (2, 6))
     """
 
     placement: Placement
@@ -109,6 +120,13 @@ class Call:
         The tensors among them, in order.
     grid : Grid
         That of the distributed ones.
+
+    Examples
+    --------
+    A rule for several functions asks which one it is:
+
+    >>> def keeps(call: Call) -> bool:
+    ...     return call.function in (torch.sin, torch.cos)
     """
 
     __slots__ = ("args", "function", "grid", "kwargs", "operands")
@@ -181,6 +199,14 @@ class Plan:
         What `torch_bridge.explain` says of it.
     changes : bool, optional
         Whether the first operand is changed in place.
+
+    Examples
+    --------
+    A function of entries wants its operand as it lies, and its result lies there too:
+
+    >>> from torch_bridge.tensors import Call, Spec
+    >>> def plan(call: Call, x: Spec) -> Plan:
+    ...     return Plan([x.placement], x.placement)
     """
 
     targets: Sequence[Placement]
@@ -190,9 +216,10 @@ class Plan:
     skip: bool = True
     note: str = ""
     changes: bool = False
-    moves: list[Any] = field(default_factory=list)
-    moved: bool = False
-    empty: Any = None
+    moves: list[Any] = field(default_factory=list, init=False)
+    moved: bool = field(default=False, init=False)
+    empty: Any = field(default=None, init=False)
+    number: int = field(default=0, init=False)
 
 
 def rule(*functions: Any) -> Callable[[F], F]:
@@ -291,7 +318,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         for name, given in kwargs.items():
             key.append(name)
             _add(given, values, placements, key, numbers)
-        decisions = next(p for p in placements if p is not None).state.decisions
+        state = next(p for p in placements if p is not None).state
+        decisions = state.decisions
         asked = tuple(key)
         try:
             plan = decisions.get(asked)
@@ -299,6 +327,8 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             plan, asked = None, ()
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
+            if type(plan) is Plan or type(plan) is AsItIs:
+                plan.number = key_of(function_name(function))
             if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
@@ -313,8 +343,14 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
                 result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
+            _named(result, origin_of(plan.number, values))
         elif type(plan) is Plan:
-            result = _carry_out(plan, function, args, kwargs, values)
+            before, state.origin = state.origin, origin_of(plan.number, values)
+            try:
+                result = _carry_out(plan, function, args, kwargs, values)
+                _named(result, state.origin)
+            finally:
+                state.origin = before
     if type(plan) is not AsItIs and type(plan) is not Plan:
         return plan(*args, **kwargs)
     if function in VIEWS:
@@ -322,6 +358,15 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     elif "_copied_view" in values[0].__dict__ and (plan.changes if type(plan) is Plan else views.changes(function)):
         views.write_back(values[0], function)
     return result
+
+
+def _named(result: Any, origin: int) -> None:
+    """Let movements of a call's results say what these were computed from."""
+    if type(result) is _class:
+        result.__dict__["_origin"] = origin
+    elif isinstance(result, list | tuple):
+        for k, item in enumerate(result):
+            _named(item, origin + k)
 
 
 def _below_autograd() -> bool:
@@ -342,10 +387,16 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
         result = function(*args, **kwargs)
         parts = values
     elif plan.empty is not None:
-        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        parts = [
+            value if move is None else _moved(value, move, plan.number)
+            for value, move in zip(values, plan.moves, strict=True)
+        ]
         result = _connected(plan.empty, parts)
     else:
-        parts = [value if move is None else _moved(value, move) for value, move in zip(values, plan.moves, strict=True)]
+        parts = [
+            value if move is None else _moved(value, move, plan.number)
+            for value, move in zip(values, plan.moves, strict=True)
+        ]
         if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
             parts = [part.view_as(part) if type(part) is _class else part for part in parts]
         call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
@@ -363,10 +414,10 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
     return _wrapped(result, plan.results, plan, function)
 
 
-def _moved(value: torch.Tensor, move: Any) -> torch.Tensor:
-    """Return an operand's part where it is needed. What was summed over ranks once is not summed again."""
-    if not value.__dict__ or not move.source.partial:
-        return move(value)  # type: ignore[no-any-return]
+def _moved(value: torch.Tensor, move: Any, function: int) -> torch.Tensor:
+    """Return an operand's part where a function needs it. What was summed over ranks once is not summed again."""
+    if not move.source.partial:
+        return move(value, move.next_call(value, function))  # type: ignore[no-any-return]
     kept = value.__dict__.get("_summed")
     if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
         return kept[3]  # type: ignore[no-any-return]
@@ -562,7 +613,7 @@ class AsItIs:
     """A call of replicated tensors: every rank calls torch's function, and has the same result."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+        self.grid, self.number = grid, 0
         self.placements: dict[torch.Size, Placement] = {}
 
     def wrapped(self, result: Any, values: list[Any], moved: bool = False) -> Any:

@@ -13,7 +13,9 @@ from torch import nn
 
 from distdl_ops import Grid, Replicated
 from distdl_ops.roles import Role
+from linop.arguments import checked
 from torch_bridge.tensors.call import wrap
+from torch_bridge.tensors.movement import name_leaf
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor
 
@@ -23,6 +25,7 @@ Layouts = Mapping[str, Mapping[str, Role]]
 """Roles by grid axis, for patterns of names."""
 
 
+@checked
 def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, reshard: bool = True) -> M:
     """Lay a module's parameters and buffers out on a grid. Collective; the module is changed and returned.
 
@@ -91,6 +94,7 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                     roles = _roles(full_name, tensor.ndim, layouts, grid)
                     made[id(tensor)] = tensor, _laid_out(tensor, roles, grid, source)
                 laid_out = store[name] = made[id(tensor)][1]
+                name_leaf(laid_out, grid.world, full_name)
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
     for part in module.modules():
         part.register_state_dict_post_hook(_in_whole_tensors)
@@ -145,8 +149,6 @@ def _laid_out(tensor: torch.Tensor, roles: dict[str, Role], grid: Grid, source: 
         part: Any = wrap(torch.empty(target.local_shape, dtype=tensor.dtype, device="meta"), target)
     else:
         part = distribute_tensor(tensor.detach(), target.space("float64"), source=source)
-        if target.replicated and source is None:
-            part = part.clone()
     if isinstance(tensor, nn.Parameter):
         kept = dict(tensor.__dict__)
         part = nn.Parameter(part, requires_grad=tensor.requires_grad)

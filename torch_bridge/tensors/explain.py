@@ -143,6 +143,18 @@ class Explanation:
         In the order of the calls.
     obstacles : tuple of str
         Calls that have no rule on their layouts, which were gathered here.
+
+    Examples
+    --------
+    >>> from distdl_ops import Grid, Split, simulate
+    >>> from torch_bridge import distribute_tensor
+    >>> import torch
+    >>> def main(world):
+    ...     x = distribute_tensor(torch.ones(4), Grid(world, p=2), p=Split(0))
+    ...     return explain(lambda x: x.flip(0) + 1, x)
+    >>> plan = simulate(2, main)[0]
+    >>> [step.function.rpartition(".")[2] for step in plan.steps], [str(A) for A in plan.operators], plan.obstacles
+    (['flip', 'add'], ['AllGather(p)'], ())
     """
 
     steps: tuple[Step, ...]

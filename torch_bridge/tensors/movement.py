@@ -5,6 +5,10 @@ map         :math:`M(S, T) = E_T E_S^*`, from this rank's part to its part
 backward    :math:`M(T, S)`
 ==========  ================================================================
 
+Ranks compare which call a movement is: which movement, in the order in which they were first used, which application of
+it, and what the tensor was computed from; a movement back says of which forward call it is. So ranks that run another
+block, leave one out, or differentiate in another order never exchange numbers.
+
 Whether a gradient is wanted is known of the whole tensor, the same on all ranks. Without it nothing is recorded, and
 nothing is sent backward.
 """
@@ -12,13 +16,15 @@ nothing is sent backward.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
-from distdl_ops import Copies, Movement, Replicated
+from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
+from distdl_ops.worlds.call import Call, Number
 from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
@@ -37,6 +43,9 @@ class Move:
 
     def __init__(self, source: Placement, target: Placement) -> None:
         self.source, self.target = source, target
+        self._world = source.grid.world
+        self._number: Number = (-1, 0)
+        self._calls = 0
         self.keeps = all(
             (role == target.roles[name] and not isinstance(role, Copies))
             or (isinstance(role, Replicated) and isinstance(target.roles[name], Copies))
@@ -58,8 +67,25 @@ class Move:
         """The operator on complex tensors."""
         return movement_between(self.source.space("complex128"), self.target.space("complex128"))
 
-    def run(self, part: torch.Tensor) -> torch.Tensor:
-        """Move numbers, whatever autograd says."""
+    def next_call(self, part: torch.Tensor, function: int = 0) -> Call:
+        """Return what tells the next application, for a function, from all others, on all ranks."""
+        failures = self._world.failures
+        if self._number[0] != failures:  # ranks that disagreed may have counted otherwise: they begin anew
+            self._number, self._calls = self._world.number_function(), 0
+        self._calls += 1
+        said = part.__dict__
+        origin = said.get("_origin")
+        if origin is None:  # made within a function: a sum of the ranks' sums, say
+            origin = self.source.state.origin
+        return Call(self._number, (failures, self._calls), said.get("_called", ""), 0, origin + function)
+
+    def again(self, part: torch.Tensor) -> Call:
+        """Return what tells the latest application, when it is repeated, from all others."""
+        place, origin = part.__dict__.get("_called", ""), part.__dict__.get("_origin", 0)
+        return Call(self._number, (self._number[0], self._calls), f"{place} again", 0, origin)
+
+    def run(self, part: torch.Tensor, call: Call) -> torch.Tensor:
+        """Move numbers as a part of a call, whatever autograd says."""
         if self.keeps:
             return part
         if part.is_meta:
@@ -67,17 +93,31 @@ class Move:
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part._is_zerotensor():
             part = part.clone()  # torch's zeros without memory, a gradient of some functions
-        moved: torch.Tensor
-        if part.dtype == torch.complex32:
-            moved = self.complex(part.to(torch.complex64)).to(torch.complex32)
-        elif part.dtype == torch.bool:
-            moved = self.real(part.view(torch.uint8)).view(torch.bool)
-        else:
-            moved = self.complex(part) if part.is_complex() else self.real(part)
-        return moved
+        caller = self._world.caller
+        before, caller.call = caller.call, call
+        try:
+            return self._moved(part)
+        finally:
+            caller.call = before
 
-    def __call__(self, part: torch.Tensor) -> torch.Tensor:
-        """Return this rank's part of the moved tensor; recorded where its gradient is wanted."""
+    def _moved(self, part: torch.Tensor) -> torch.Tensor:
+        """Apply the operator of the dtype."""
+        if part.dtype == torch.complex32:
+            return self.complex(part.to(torch.complex64)).to(torch.complex32)  # type: ignore[no-any-return]
+        if part.dtype == torch.bool:
+            return self.real(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
+        return self.complex(part) if part.is_complex() else self.real(part)  # type: ignore[no-any-return]
+
+    def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
+        """Return this rank's part of the moved tensor; recorded where its gradient is wanted.
+
+        Parameters
+        ----------
+        part : torch.Tensor
+            This rank's part.
+        call : Call, optional
+            Which call it is; by default the next one.
+        """
         if torch._C._are_functorch_transforms_active():
             raise context.refused(
                 f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
@@ -87,31 +127,44 @@ class Move:
         if recorder is not None:
             recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
-            return _Moved.apply(part, self)  # type: ignore[no-any-return, no-untyped-call]
-        return self.run(part)
+            return _Moved.apply(part, self, call or self.next_call(part))  # type: ignore[no-any-return, no-untyped-call]
+        return part if self.keeps else self.run(part, call or self.next_call(part))
 
 
 class _Moved(torch.autograd.Function):
     """Forward a movement, backward the movement back. No tensor is saved."""
 
     @staticmethod
-    def forward(part: torch.Tensor, move: Move) -> torch.Tensor:
-        moved = move.run(part)
+    def forward(part: torch.Tensor, move: Move, call: Call) -> torch.Tensor:
+        moved = move.run(part, call)
         return part.view_as(part) if moved is part else moved
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG004
-        ctx.move = inputs[1]
+        ctx.move, ctx.call = inputs[1:]
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         with plain():
-            return ctx.move.dual(cotangent), None
+            return ctx.move.dual(cotangent, ctx.call.backward), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
+    def jvp(ctx: Any, tangent: torch.Tensor, *_: None) -> torch.Tensor:
         with plain():
-            return ctx.move(tangent)  # type: ignore[no-any-return]
+            return ctx.move(tangent, ctx.call)  # type: ignore[no-any-return]
+
+
+def name_leaf(part: torch.Tensor, world: World, name: str = "") -> None:
+    """Let movements of a tensor that the user makes say which one it is: its name, or how many were made before."""
+    part.__dict__["_called"], part.__dict__["_origin"] = name, hash(world.number_tensor())
+
+
+def origin_of(function: int, operands: Sequence[torch.Tensor]) -> int:
+    """Return a number for a function of some tensors, the same on all ranks."""
+    origin = function
+    for operand in operands:
+        origin = hash((origin, operand.__dict__.get("_origin", 0)))
+    return origin
 
 
 def move_between(source: Placement, target: Placement) -> Move:

@@ -37,11 +37,14 @@ class State:
         By grid, shape and roles.
     decisions : dict
         By function, placements and other arguments; see `torch_bridge.tensors.call`.
+    origin : int
+        Which function is carried out now, of what; zero outside of functions.
     """
 
     def __init__(self) -> None:
         self.placements: dict[Any, Placement] = {}
         self.decisions: dict[Any, Any] = {}
+        self.origin = 0
 
 
 def state_of(world: World) -> State:

@@ -98,7 +98,8 @@ def steps(query: Placement, key: Placement, value: Placement, axis: str, causal:
             keys, values = (
                 move_between(of, of.having({axis: Split(len(of.shape) - 2, seen, gaps=True)})) for of in (key, value)
             )
-            made.append(Step(keys, values, *(seen[here[axis]] if here is not None else (0, 0))))
+            start, stop = seen[here[axis]] if here is not None else (0, 0)
+            made.append(Step(keys, values, start, stop))
     return made
 
 
@@ -120,7 +121,7 @@ class Ring(torch.autograd.Function):
         largest = queries.new_full((*q.shape[:-1], 1), -torch.inf)
         total, result = torch.zeros_like(largest), queries.new_zeros((*q.shape[:-1], v.shape[-1]))
         for step in ring:
-            keys, values = step.keys.run(k), step.values.run(v)
+            keys, values = step.keys(k), step.values(v)
             if keys.numel() == 0 or queries.numel() == 0:
                 continue
             scores = _scores(queries, keys.to(wide), mask, step, rows, causal)
@@ -146,7 +147,7 @@ class Ring(torch.autograd.Function):
             shift = (gradient * result).sum(-1, keepdim=True)
             dq, dk, dv = (torch.zeros(x.shape, dtype=wide, device=x.device) for x in (q, k, v))
             for step in ctx.ring:
-                keys, values = step.keys.run(k).to(wide), step.values.run(v).to(wide)
+                keys, values = step.keys(k).to(wide), step.values(v).to(wide)
                 dkeys, dvalues = torch.zeros_like(keys), torch.zeros_like(values)
                 if keys.numel() and queries.numel():
                     weights = (_scores(queries, keys, mask, step, ctx.rows, ctx.causal) - logarithm).exp()
@@ -154,8 +155,8 @@ class Ring(torch.autograd.Function):
                     dscores = weights * (gradient @ values.mT - shift)
                     dq += dscores @ keys
                     dkeys = dscores.mT @ queries
-                dk += step.keys.dual.run(dkeys)
-                dv += step.values.dual.run(dvalues)
+                dk += step.keys.dual(dkeys)
+                dv += step.values.dual(dvalues)
             return (dq * ctx.scale).to(q.dtype), dk.to(k.dtype), dv.to(v.dtype), *[None] * 5
 
 

@@ -39,25 +39,29 @@ def given_up(values: Sequence[Any], moves: Sequence[Any], parts: Sequence[torch.
 
 def _hooks(gathered: list[tuple[Any, Any, torch.Tensor]]) -> Any:
     """Return hooks that replace what lies in a gathered weight's memory."""
-    origins = {part.untyped_storage().data_ptr(): (value, move) for value, move, part in gathered if part.numel()}
+    origins = {
+        part.untyped_storage().data_ptr(): (value, move, move.again(value))
+        for value, move, part in gathered
+        if part.numel()
+    }
 
     def pack(saved: torch.Tensor) -> Any:
         origin = origins.get(saved.untyped_storage().data_ptr())
         if origin is None:
             return saved
-        value, move = origin
-        return value, move, value._version, saved.shape, saved.stride(), saved.storage_offset()
+        value, move, call = origin
+        return value, move, call, value._version, saved.shape, saved.stride(), saved.storage_offset()
 
     def unpack(packed: Any) -> torch.Tensor:
         if isinstance(packed, torch.Tensor):
             return packed
-        value, move, version, shape, stride, offset = packed
+        value, move, call, version, shape, stride, offset = packed
         if value._version != version:
             raise RuntimeError(
                 "a sharded weight was changed in place between the forward pass and the backward pass, "
                 "which gathers it again"
             )
         with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
-            return move.run(value).as_strided(shape, stride, offset)  # type: ignore[no-any-return]
+            return move.run(value, call).as_strided(shape, stride, offset)  # type: ignore[no-any-return]
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)

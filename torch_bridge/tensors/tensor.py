@@ -14,9 +14,12 @@ from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import DistributedSpace, Grid, Replicated
 from distdl_ops.roles import Role
+from distdl_ops.worlds.call import key_of
+from linop.arguments import checked
+from linop.errors import ArgumentError
 from torch_bridge.tensors import call, context
 from torch_bridge.tensors.call import wrap
-from torch_bridge.tensors.movement import move_between
+from torch_bridge.tensors.movement import move_between, name_leaf, origin_of
 from torch_bridge.tensors.placement import Placement, place, placement_of
 
 SPACE_DTYPES = {
@@ -27,6 +30,9 @@ SPACE_DTYPES = {
     torch.complex64: "complex64",
 }
 """The dtype of the space of tensors of torch's; float32 for bfloat16, float64 for whole numbers and truth values."""
+
+REDISTRIBUTE = key_of("redistribute")
+"""Stands for the function in what a tensor was computed from."""
 
 
 @final
@@ -79,7 +85,9 @@ class DistributedTensor(torch.Tensor):
             When a part has another shape; on every rank.
         """
         space.check(part.detach(), "DistributedTensor.from_local")
-        return wrap(part.view_as(part), placement_of(space))  # type: ignore[no-any-return]
+        whole: DistributedTensor = wrap(part.view_as(part), placement_of(space))
+        name_leaf(whole, space.grid.world)
+        return whole
 
     def to_local(self) -> torch.Tensor:
         """Return this rank's part as a plain tensor; differentiable."""
@@ -103,7 +111,9 @@ class DistributedTensor(torch.Tensor):
             target = source.having(roles) if space is None else placement_of(space)
         with plain():
             moved = self.view_as(self) if target is source else move_between(source, target)(self)
-            return wrap(moved.view_as(moved) if moved is self else moved, target)  # type: ignore[no-any-return]
+            result: DistributedTensor = wrap(moved.view_as(moved) if moved is self else moved, target)
+            result.__dict__["_origin"] = origin_of(REDISTRIBUTE, (self,))
+            return result
 
     def full_tensor(self) -> DistributedTensor:
         """Return the whole tensor on every rank, `Replicated`; differentiable."""
@@ -137,18 +147,21 @@ class DistributedTensor(torch.Tensor):
         return copied  # type: ignore[no-any-return]
 
 
+# Libraries that choose a backend by the module of a tensor's class, as opt_einsum does, must find torch.
+DistributedTensor.__module__ = "torch"
 call.set_class(DistributedTensor)
 
 
+@checked
 def distribute_tensor(
-    tensor: torch.Tensor, layout: DistributedSpace | Grid, /, *, source: int | None = None, **roles: Role
+    tensor: torch.Tensor, layout: DistributedSpace | Grid, /, *, source: int | Role | None = None, **roles: Role
 ) -> DistributedTensor:
     """Return a tensor that every rank has as a distributed one. No communication, unless one rank alone has it.
 
     Parameters
     ----------
     tensor : torch.Tensor
-        The whole tensor, the same on every rank.
+        The whole tensor, of any shape, the same on every rank.
     layout : DistributedSpace or Grid
         How it is to lie; or the ranks, and roles beside it.
     source : int, optional
@@ -175,6 +188,8 @@ def distribute_tensor(
     >>> simulate(2, main)
     [[0, 1, 2], [3, 4]]
     """
+    if isinstance(source, Role):  # a grid axis of that name
+        roles, source = {**roles, "source": source}, None
     if isinstance(layout, Grid):
         unknown = [name for name in roles if name not in layout.axes]
         if unknown:
@@ -198,12 +213,16 @@ def distribute_tensor(
         tensor = _from_rank(tensor, source, whole)
     with plain():
         moved = move_between(whole, target)(tensor)
-        return wrap(moved.view_as(moved) if moved is tensor else moved, target)  # type: ignore[no-any-return]
+        made: DistributedTensor = wrap(tensor.clone() if move_between(whole, target).keeps else moved, target)
+        name_leaf(made, target.grid.world)
+    return made
 
 
 def _from_rank(tensor: torch.Tensor, source: int, whole: Placement) -> torch.Tensor:
     """Return the tensor that one rank has on all of them."""
     world = whole.grid.world
+    if not 0 <= source < world.size:
+        raise ArgumentError(f"distribute_tensor: expected source to be a rank below {world.size}, found {source}")
     held = tensor.detach().contiguous()
     received = held.clone()
     world.broadcast(received, source, f"distribute_tensor from rank {source}: {tuple(tensor.shape)} {tensor.dtype}")

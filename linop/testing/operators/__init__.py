@@ -23,6 +23,18 @@ from linop.testing.operators.entrywise import (
 from linop.testing.operators.grids import interpolations, resamplings
 from linop.testing.operators.indexing import paddings, permutes, reshapes, restrictions
 from linop.testing.operators.products import function_operators, functionals, matrices, outers, sparse_matrices
+from linop.testing.operators.signals import (
+    cosine_transforms,
+    directional_derivatives,
+    flips,
+    fractional_shifts,
+    laplacians,
+    non_stationary_convolutions,
+    rolls,
+    smoothings,
+    symmetrisations,
+    windows,
+)
 from linop.testing.operators.spectral import circulants, ffts, irffts, rffts, toeplitz_operators
 from linop.testing.operators.stencils import convolutions, correlations, finite_differences, gradients
 from linop.testing.operators.sums import cumulative_sums, means, sums_over_axes, traces
@@ -33,9 +45,13 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Expression]]] = {
     "Convolution": convolutions,
     "Correlation": correlations,
     "CumulativeSum": cumulative_sums,
+    "DCT": cosine_transforms,
     "Diagonal": diagonals,
+    "DirectionalDerivative": directional_derivatives,
     "FFT": ffts,
     "FiniteDifference": finite_differences,
+    "Flip": flips,
+    "FractionalShift": fractional_shifts,
     "FunctionOperator": function_operators,
     "Functional": functionals,
     "Gradient": gradients,
@@ -43,8 +59,10 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Expression]]] = {
     "Identity": identities,
     "ImaginaryPart": imaginary_parts,
     "Interpolation": interpolations,
+    "Laplacian": laplacians,
     "Matrix": matrices,
     "Mean": means,
+    "NonStationaryConvolution": non_stationary_convolutions,
     "Outer": outers,
     "Padding": paddings,
     "Permute": permutes,
@@ -53,10 +71,14 @@ STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Expression]]] = {
     "Resampling": resamplings,
     "Reshape": reshapes,
     "Restriction": restrictions,
+    "Roll": rolls,
+    "Smoothing": smoothings,
     "SparseMatrix": sparse_matrices,
     "SumAxes": sums_over_axes,
+    "Symmetrise": symmetrisations,
     "Toeplitz": toeplitz_operators,
     "Trace": traces,
+    "Windows": windows,
     "Zero": zeros,
 }
 """The strategy of each operator, by the operator's name in `linop`."""

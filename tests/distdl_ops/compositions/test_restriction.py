@@ -92,15 +92,16 @@ def test_ways_to_write_an_index(ranks: int) -> None:
         ((slice(None), 0), "expected a slice for each axis"),
         ((slice(None),) * 3, "expected a slice for each axis"),
         ((..., ...), "expected a slice for each axis"),
-        ([0, 1], "expected a slice for each axis"),
         (None, "expected a slice for each axis"),
-        (np.array([True] * 6), "expected a slice for each axis"),
+        (np.array([True] * 5), "expected a mask of the shape"),
+        ([[0, 1]], "an array of integers of one axis"),
+        ([6], "expected indices from -6 to 5"),
         (slice(0, 3, 0), "steps other than zero"),
         (slice(0.5, 3), "slices of integers"),
     ],
 )
 def test_what_is_no_index_of_slices_is_refused(ranks: int, index: Any, complaint: str) -> None:
-    """Integers, lists, masks and new axes; the same error on every rank, with the name and the space in it."""
+    """Integers, new axes, and masks and indices that do not fit; the same error on every rank, naming the space."""
 
     def main(world: World) -> str:
         S = DistributedSpace(Grid(world, rows=ranks), (6, 2), rows=Split(0))

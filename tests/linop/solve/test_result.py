@@ -409,8 +409,8 @@ def test_errors_name_operator_and_space(solver: Solver) -> None:
     with pytest.raises(SpaceError, match=rf"{shape} \(2,\)"):
         solver(A, B, x0=np.ones(2))
     who = rf"{solver.__name__} with Matrix\(3x3\)"
-    with pytest.raises(SpaceError, match=rf"{who}.*one vector for b, found batch axes \(2,\)"):
-        solver(A, np.ones((2, 3)))
+    with pytest.raises(SpaceError, match=rf"{who}.*batch axes \(2,\), those of b, for x0, found batch axes \(\)"):
+        solver(A, np.ones((2, 3)), x0=np.ones(3))
     with pytest.raises(SpaceError, match=r"one vector for x0, found batch axes \(1,\)"):
         solver(A, B, x0=np.ones((1, 3)))
     with pytest.raises(TypeError, match=rf"{solver.__name__}: expected A to be a LinearOperator, found an array"):

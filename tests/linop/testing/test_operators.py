@@ -18,6 +18,7 @@ import linop
 from linop import Euclidean, Identity, LinearOperator, Product, Scale, SpaceError, claims, parts
 from linop.operators.restriction import Restriction
 from linop.testing import STRATEGIES, Expression, any_operator, assert_operator
+from linop.testing.operators.indexing import NUMPY_MODES
 from linop.testing.operators.twin import arrays_like, spaces_like, with_twin
 
 pytestmark = pytest.mark.serial
@@ -137,10 +138,36 @@ SPACES = {
 }
 """Which spaces an operator takes, where it does not take all."""
 
-WITH_ENTRIES = {"Circulant", "Toeplitz"}
+WITH_ENTRIES = {
+    "Circulant",
+    "DCT",
+    "DirectionalDerivative",
+    "FractionalShift",
+    "Laplacian",
+    "NonStationaryConvolution",
+    "Smoothing",
+    "Toeplitz",
+    "Windows",
+}
 """Operators whose spaces are not empty."""
 
-WITH_AXES = {"Circulant", "CumulativeSum", "FiniteDifference", "Gradient", "IRFFT", "Interpolation", "RFFT", "Toeplitz"}
+WITH_AXES = {
+    "Circulant",
+    "CumulativeSum",
+    "DirectionalDerivative",
+    "FiniteDifference",
+    "FractionalShift",
+    "Gradient",
+    "IRFFT",
+    "Interpolation",
+    "Laplacian",
+    "NonStationaryConvolution",
+    "RFFT",
+    "Smoothing",
+    "Symmetrise",
+    "Toeplitz",
+    "Windows",
+}
 """Operators whose domains have axes; a trace's has two."""
 
 
@@ -260,6 +287,11 @@ CASES: dict[str, dict[str, Case]] = {
         "the last of several axes": lambda e: e.matrix.size > 1 and e.operator.axis == -1 != -e.operator.domain.ndim,
         "another axis": lambda e: e.matrix.size > 1 and e.operator.axis < -1,
     },
+    "DCT": {
+        "some axes": lambda e: e.matrix.size > 1 and 0 < len(e.operator.axes) < e.operator.domain.ndim,
+        "all axes": lambda e: e.matrix.size > 1 and len(e.operator.axes) == e.operator.domain.ndim > 1,
+        "the inverse": lambda e: e.matrix.size > 1 and e.operator.inverted and e.operator.axes,
+    },
     "Diagonal": {
         **ROUNDINGS,
         "singular": lambda e: e.matrix.size > 1 and not np.all(e.operator.entries),
@@ -269,6 +301,10 @@ CASES: dict[str, dict[str, Case]] = {
         "unitary": claiming(*claims.UNITARY),
         "real on complex arrays": takes_real_to("f"),
         "complex": takes_real_to("c"),
+    },
+    "DirectionalDerivative": {
+        "one axis": lambda e: e.matrix.size > 1 and e.operator.domain.ndim == 1,
+        "two axes": lambda e: e.matrix.size > 1 and e.operator.domain.ndim == 2,
     },
     "FFT": {
         **{
@@ -289,6 +325,15 @@ CASES: dict[str, dict[str, Case]] = {
         "backward": lambda e: leaf(e.operator, "Padding") and all(q == 0 for _, q in leaf(e.operator, "Padding").width),
         "the last of several axes": lambda e: leaf(e.operator, "Correlation").kernel.shape[:1] == (1,),
         "another axis": lambda e: leaf(e.operator, "Correlation").kernel.shape[-1] == 1,
+    },
+    "Flip": {
+        "some axes": lambda e: e.matrix.size > 1 and 0 < len(e.operator.axes) < e.operator.domain.ndim,
+        "all axes": lambda e: e.matrix.size > 1 and len(e.operator.axes) == e.operator.domain.ndim > 1,
+        "no axis": lambda e: e.matrix.size > 1 and not e.operator.axes,
+    },
+    "FractionalShift": {
+        "an even number of entries": lambda e: max(e.operator.domain.shape) == 2 and np.any(np.abs(e.matrix) % 1),
+        "an odd number of entries": lambda e: max(e.operator.domain.shape) == 3 and np.any(np.abs(e.matrix) % 1),
     },
     "FunctionOperator": {
         "batched": lambda e: e.matrix.any() and e.operator.batched,
@@ -331,12 +376,20 @@ CASES: dict[str, dict[str, Case]] = {
         "one point": lambda e: e.operator.codomain.shape == (),
         "no points": lambda e: e.operator.codomain.size == 0,
     },
+    "Laplacian": {
+        **{mode: lambda e, mode=mode: e.matrix.size > 1 and padding_mode(e.operator) == mode for mode in NUMPY_MODES},  # type: ignore[misc]
+        "several axes": lambda e: e.matrix.size > 1 and isinstance(e.operator, linop.Sum),
+    },
     "Matrix": MATRICES,
     "Mean": {
         **ROUNDINGS,
         "over all axes": lambda e: e.operator.codomain.shape == () and e.operator.domain.ndim > 1,
         "over some axes": lambda e: e.matrix.size > 1 and 0 < e.operator.codomain.ndim < e.operator.domain.ndim,
         "over no axis": lambda e: e.matrix.size > 1 and e.operator.codomain == e.operator.domain,
+    },
+    "NonStationaryConvolution": {
+        "one kernel": lambda e: e.matrix.size > 1 and not isinstance(e.operator, linop.Sum),
+        "several kernels": lambda e: e.matrix.size > 1 and isinstance(e.operator, linop.Sum),
     },
     "Outer": {
         **ROUNDINGS,
@@ -407,12 +460,25 @@ CASES: dict[str, dict[str, Case]] = {
         "arrays": lambda e: e.matrix.size > 1 and re.search(r"\[\d+, \d", index(e)),
         "arrays and slices": lambda e: e.matrix.size > 1 and re.search(r"\[\d.*:|:.*\[\d", index(e)),
     },
+    "Roll": {
+        "by nothing": lambda e: e.matrix.size > 1 and not any(e.operator.shifts),
+        "along one axis": lambda e: e.matrix.size > 1 and sum(map(bool, e.operator.shifts)) == 1,
+        "along several": lambda e: e.matrix.size > 1 and sum(map(bool, e.operator.shifts)) > 1,
+        "self-adjoint": claiming(claims.SELF_ADJOINT),
+    },
+    "Smoothing": {
+        **{mode: lambda e, mode=mode: e.matrix.size > 1 and padding_mode(e.operator) == mode for mode in NUMPY_MODES},  # type: ignore[misc]
+    },
     "SparseMatrix": {**MATRICES, "zeros only": lambda e: e.matrix.size > 1 and not e.matrix.any()},
     "SumAxes": {
         "over all axes": lambda e: e.matrix.size and len(e.operator.axes) == e.operator.domain.ndim > 1,
         "over some axes": lambda e: e.matrix.size and 0 < len(e.operator.axes) < e.operator.domain.ndim,
         "over no axis": lambda e: e.matrix.size > 1 and not e.operator.axes,
         "of nothing": lambda e: e.operator.terms == 0 < e.operator.codomain.size,
+    },
+    "Symmetrise": {
+        "longer": lambda e: e.matrix.size > 1 and e.matrix.shape[0] > e.matrix.shape[1],
+        "one entry": lambda e: e.matrix.size > 1 and e.matrix.shape[0] == e.matrix.shape[1],
     },
     "Toeplitz": {
         "wide": lambda e: e.matrix.shape[0] < e.matrix.shape[1],
@@ -426,6 +492,13 @@ CASES: dict[str, dict[str, Case]] = {
         "one matrix": lambda e: e.matrix.size > 1 and e.operator.domain.ndim == 2,
         "a stack": lambda e: e.operator.codomain.size > 1 and e.operator.domain.shape[-1] > 1,
         "of nothing": lambda e: e.operator.domain.shape[-1] == 0 < e.operator.codomain.size,
+    },
+    "Windows": {
+        "that overlap": lambda e: e.operator.codomain.size > e.operator.domain.size,
+        "that leave entries out": lambda e: 0 < e.operator.codomain.size < e.operator.domain.size,
+        "with a taper": lambda e: e.matrix.size > 1 and leaf(e.operator, "Diagonal") is not None,
+        "without one": lambda e: e.matrix.size > 1 and leaf(e.operator, "Diagonal") is None,
+        "of several axes": lambda e: e.operator.codomain.ndim == 4,
     },
     "Zero": {
         "on one space": lambda e: e.matrix.size and e.operator.domain == e.operator.codomain,

@@ -162,6 +162,16 @@ def test_fractions_stay_exact() -> None:
     assert report or "too small to be compared" in str(report)
 
 
+@pytest.mark.parametrize("n", [1, 5, 600])
+def test_half_precision_is_compared_exactly(n: int) -> None:
+    """Integers and fractions in half precision are compared exactly, as in others, without an overflow on the way."""
+    space = Euclidean(n, "float16")
+    for operator in (Identity(space), 0.25 * Identity(space)):
+        report = check_adjoint(operator)
+        assert report
+        assert report.tolerance == 0, str(report)
+
+
 def test_numbers_that_outgrow_the_significand_fall_back() -> None:
     """Where integers do not stay exact, the floating mode takes over, says so, and passes what is right."""
     big = FunctionOperator(

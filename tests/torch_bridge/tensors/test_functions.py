@@ -37,7 +37,7 @@ class Scaled(torch.autograd.Function):
         return factor * x @ w, mean
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG004
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         x, w, ctx.factor = inputs
         ctx.save_for_backward(x, w)
 
@@ -51,11 +51,11 @@ class Straight(torch.autograd.Function):
     """The sign, whose gradient is the identity's; the gradient is looked at as a whole."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:  # noqa: ARG004
+    def forward(ctx: Any, x: Any) -> Any:
         return x.sign()
 
     @staticmethod
-    def backward(ctx: Any, g: Any) -> Any:  # noqa: ARG004
+    def backward(ctx: Any, g: Any) -> Any:
         return g / g.abs().max()
 
 

@@ -80,6 +80,7 @@ def entrywise(call: Call, *_: Any, **__: Any) -> Plan:
 
 TWO_RESULTS = set(known("frexp"))
 FUNCTIONS = known(*NAMES)
+FUNCTIONS += [torch.Tensor.real.__get__, torch.Tensor.imag.__get__]  # type: ignore[attr-defined]
 rule(*FUNCTIONS)(entrywise)
 SCALE_FREE.update(FUNCTIONS)
 for _changing, _fresh in in_place(FUNCTIONS):

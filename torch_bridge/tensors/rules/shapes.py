@@ -92,7 +92,7 @@ def squeeze(call: Call, x: Spec, dim: Any = None) -> Plan:
     def squeezed(call: Call, part: torch.Tensor) -> torch.Tensor:
         return getattr(part, call.function.__name__)(tuple(gone))  # type: ignore[no-any-return]
 
-    return renamed(call, x, kept, gone, squeezed if dim is None else None)
+    return renamed(call, x, kept, gone, squeezed)
 
 
 # -- views of another shape --------------------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+"""Check an operator from the command line: ``python -m linop.verify module:operator``.
+
+The name after the colon is that of an operator (of linop, scipy or pylops), or of a function without arguments that
+makes one. All checks are made, and their reports printed; the exit status is 1 where one has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from linop.operator import LinearOperator
+from linop.verify import check
+
+
+def operator_of(name: str) -> LinearOperator:
+    """Return the operator that a name stands for.
+
+    Raises
+    ------
+    ValueError
+        When the name has no colon.
+    TypeError
+        When it stands for something else.
+
+    Examples
+    --------
+    >>> operator_of("linop.verify.__main__:example")
+    Diagonal([1.0, 2.0]) : Euclidean((2,), float64) -> Euclidean((2,), float64)
+    """
+    module, colon, attribute = name.partition(":")
+    if not (colon and attribute):
+        raise ValueError(f"expected module:operator, found {name!r}")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, LinearOperator) and not hasattr(found, "matvec") and callable(found):
+        found = found()
+    if isinstance(found, LinearOperator):
+        return found
+    if type(found).__module__.startswith("pylops"):
+        from linop.interop import from_pylops
+
+        return from_pylops(found)
+    if hasattr(found, "matvec") and hasattr(found, "rmatvec"):
+        from linop.interop import from_scipy
+
+        return from_scipy(found)
+    raise TypeError(f"{name}: expected a linear operator, or a function that makes one, found {type(found).__name__}")
+
+
+def example() -> LinearOperator:
+    """Return an operator to try the command with."""
+    from linop import Diagonal
+
+    return Diagonal([1.0, 2.0])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the reports, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m linop.verify", description=str(__doc__).partition("\n")[0])
+    parser.add_argument("operator", nargs="+", help="module:name of an operator, or of a function that makes one")
+    parser.add_argument("--seed", type=int, default=0, help="what vectors are drawn from")
+    chosen = parser.parse_args(arguments)
+    sys.path.insert(0, str(Path.cwd()))
+    passed = True
+    for name in chosen.operator:
+        reports = check(operator_of(name), seed=chosen.seed)
+        print(reports)
+        passed = passed and bool(reports)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
