@@ -1,5 +1,6 @@
 """Tensors that know their space: any program of torch, unmodified, on any layout."""
 
+from torch_bridge.tensors import compiling as compiling
 from torch_bridge.tensors import functions as functions
 from torch_bridge.tensors import rules as rules
 from torch_bridge.tensors import transforms as transforms

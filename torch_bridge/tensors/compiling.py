@@ -1,0 +1,39 @@
+"""`torch.compile` on distributed tensors: what has one is run as it is written, the rest is compiled.
+
+A compiler reads a tensor's shape from its memory, and would take a rank's part for the whole tensor. So distributed
+tensors are objects to it that it does not look into. It is told so when something is compiled for the first time: to
+import it takes longer than all of this library.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+
+from torch_bridge.tensors.tensor import DistributedTensor
+
+
+@functools.cache
+def _prepare() -> None:
+    """Tell torch's compiler which tensors it leaves alone, and that it does not look into their functions."""
+    import torch._dynamo
+    from torch._dynamo import config
+
+    config.nontraceable_tensor_subclasses.add(DistributedTensor)
+    as_it_is: Any = torch._dynamo.disable(DistributedTensor.__torch_function__.__func__)  # type: ignore[attr-defined]
+    DistributedTensor.__torch_function__ = classmethod(as_it_is)  # type: ignore[assignment]
+
+
+_compile: Any = torch.compile
+
+
+@functools.wraps(_compile)
+def compile(*args: Any, **kwargs: Any) -> Any:  # noqa: A001
+    """Compile a function or module, as `torch.compile` does."""
+    _prepare()
+    return _compile(*args, **kwargs)
+
+
+torch.compile = compile
