@@ -744,7 +744,10 @@ def _in_place(call: Call) -> Any:
         return plan
 
     def assign(changed: Any, *args: Any, **kwargs: Any) -> Any:
-        return context.assign(changed, fresh.function(changed, *args, **kwargs))
+        before = changed
+        if isinstance(changed, torch.Tensor) and changed.requires_grad and torch.is_grad_enabled():
+            before = changed.clone()  # the function may save its argument for the backward pass, before the change
+        return context.assign(changed, fresh.function(before, *args, **kwargs))
 
     return assign
 

@@ -1,5 +1,6 @@
 """What torch's functions need: one family of rules a file."""
 
+from torch_bridge.tensors.call import DIRECT, IN_PLACE, RULES, VIEWS
 from torch_bridge.tensors.rules import attention as attention
 from torch_bridge.tensors.rules import attributes as attributes
 from torch_bridge.tensors.rules import entrywise as entrywise
@@ -15,3 +16,8 @@ from torch_bridge.tensors.rules import shapes as shapes
 from torch_bridge.tensors.rules import softmax as softmax
 from torch_bridge.tensors.rules import whole as whole  # what gathers; the rules below replace some of these
 from torch_bridge.tensors.rules import windows as windows
+from torch_bridge.tensors.rules.names import in_place
+
+for _changing, _fresh in list(in_place(list(RULES))):
+    if _fresh not in VIEWS and _changing not in RULES and _changing not in IN_PLACE and _changing not in DIRECT:
+        IN_PLACE[_changing] = _fresh  # what changes a tensor's shape in place is refused

@@ -110,7 +110,7 @@ def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
 
 
 @rule(*known("zero_", "fill_"))
-def _fill(call: Call, x: Any, *_: Any) -> Any:
+def _fill(call: Call, x: Any, *_: Any, **__: Any) -> Any:
     """Every entry becomes the same number."""
     if x.placement.partial:
         return lambda x, value=0: context.assign(x, torch.full_like(x, value))

@@ -120,21 +120,32 @@ rule(*known("randn_like", "randint_like"))(_drawn_whole)
         "multinomial",
         "poisson",
         "binomial",
-        "rrelu",
-        "rrelu_",
         "fractional_max_pool2d",
         "fractional_max_pool3d",
         "normal",
         "_standard_gamma",
         "_sample_dirichlet",
     ),
-    F.rrelu,
     F.fractional_max_pool2d,
     F.fractional_max_pool3d,
 )
 def whole(call: Call, *_: Any, **__: Any) -> Plan:
     """Drawn from the whole arguments, on every rank alike."""
     return gather(call)
+
+
+@rule(*known("rrelu"), F.rrelu)
+def rrelu(call: Call, x: Spec, *_: Any, **__: Any) -> Any:
+    """Drawn from the whole tensor, on every rank alike; in place where the call says so."""
+    inplace = call.function is F.rrelu and (call.args[4:5] == (True,) or call.kwargs.get("inplace", False))
+    if not inplace:
+        return gather(call)
+
+    def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("inplace", None)
+        return context.assign(x, F.rrelu(x, *args[:3], **kwargs))
+
+    return changed
 
 
 __all__ = ["DIRECT"]

@@ -414,6 +414,7 @@ VIEWS.update(
         "unbind",
         "narrow",
         "select",
+        "as_strided",
         "diagonal",
         "view_as_real",
         "view_as_complex",

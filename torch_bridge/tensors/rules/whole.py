@@ -24,13 +24,13 @@ symeig
 """Functions of stacks of matrices."""
 
 WHOLE = """
-addmv_ allclose equal argwhere as_strided bincount block_diag bucketize cartesian_prod cdist combinations corrcoef cov
+allclose equal argwhere as_strided bincount block_diag bucketize cartesian_prod cdist combinations corrcoef cov
 cross ctc_loss cumulative_trapezoid diff gradient hash_tensor histc histogram histogramdd index_add index_copy
 index_fill index_put index_reduce index_select isin kron lu masked_scatter masked_select meshgrid nonzero one_hot pdist
 put renorm repeat_interleave scatter scatter_add scatter_reduce searchsorted select_scatter slice_scatter
 diagonal_scatter stft istft take take_along_dim trapezoid trapz tril triu unfold unique unique_consecutive vander rot90
 roll flip fliplr flipud diag diagflat diag_embed diagonal trace embedding_bag fold im2col col2im grid_sampler
-max_unpool1d max_unpool2d max_unpool3d nonzero_static masked_scatter_ ormqr quantile nanquantile sum_to_size
+max_unpool1d max_unpool2d max_unpool3d nonzero_static ormqr quantile nanquantile sum_to_size
 as_strided_copy alias_copy as_strided_scatter segment_reduce polar_ atleast_1d atleast_2d atleast_3d logdet gather trapz
 rms_norm ctc_loss _pack_padded_sequence local_response_norm triplet_margin_loss triplet_margin_with_distance_loss
 cosine_embedding_loss multilabel_soft_margin_loss gru lstm rnn_tanh rnn_relu gru_cell lstm_cell rnn_tanh_cell
