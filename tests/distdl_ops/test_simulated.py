@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -32,6 +32,14 @@ pytestmark = pytest.mark.serial
 
 
 # -- the caller is interrupted -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C raise, also where the tests run in the background of a shell, which ignores it there."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 def interrupt() -> None:

@@ -13,6 +13,8 @@ from hypothesis import given
 from distdl_ops import Grid, Split, World, simulate
 from torch_bridge.tensors import distribute_tensor, sequence_attention
 
+pytestmark = pytest.mark.serial  # on three ranks, of which some have nothing
+
 WAYS = ("gather", "ring", "all-to-all")
 SHAPE = (2, 3, 5, 4)
 
