@@ -140,6 +140,7 @@ def test_indices_and_masks(size: int, seed: int) -> None:
     on_ranks(size, main)
 
 
+@pytest.mark.serial
 def test_what_is_refused() -> None:
     """All ranks raise, and say what was found."""
 

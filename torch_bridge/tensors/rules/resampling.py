@@ -146,6 +146,9 @@ def _interpolate(
     if not input.numel():
         return gather(call)
     axes = input.ndim - 2
+    if antialias:  # torch's filter along one axis is not what it is along two
+        source = bring_together(input.placement, range(2, input.ndim))
+        return Plan([source], place(call.grid, shape, source.roles))
 
     def one(given: Any, k: int) -> Any:
         return given[k] if isinstance(given, tuple | list | torch.Size) else given
@@ -154,21 +157,21 @@ def _interpolate(
 
     def along(axis: int, combs: torch.Tensor) -> torch.Tensor:
         scale, results = one(scale_factor, axis - 2), shape[axis] if size is not None else None
-        if mode == "bicubic" or antialias:  # in two dimensions only: along the other, one entry stays one
+        if mode == "bicubic":  # in two dimensions only: along the other, one entry stays one
             sizes: dict[str, Any] = {
                 "size": None if results is None else (results, 1),
                 "scale_factor": None if scale is None else (float(scale), 1.0),
             }
-            return F.interpolate(combs[..., None], mode=mode, antialias=antialias, **sizes, **options)[..., 0]
+            return F.interpolate(combs[..., None], mode=mode, **sizes, **options)[..., 0]
         linear = "linear" if mode in ("bilinear", "trilinear") else mode
         return F.interpolate(combs, results, scale, linear, **options)
 
     def rest(part: torch.Tensor, unsplit: dict[int, int]) -> torch.Tensor:
         if size is not None:
             sizes = [unsplit.get(axis, part.shape[axis]) for axis in range(2, 2 + axes)]
-            return F.interpolate(part, sizes, None, mode, antialias=antialias, **options)
+            return F.interpolate(part, sizes, None, mode, **options)
         scales = [float(one(scale_factor, axis - 2)) if axis in unsplit else 1.0 for axis in range(2, 2 + axes)]
-        return F.interpolate(part, None, scales, mode, antialias=antialias, **options)
+        return F.interpolate(part, None, scales, mode, **options)
 
     return separable(call, input, {axis: shape[axis] for axis in range(2, 2 + axes)}, along, rest)
 

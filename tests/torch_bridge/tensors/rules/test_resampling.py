@@ -3,10 +3,13 @@
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 import torch
 import torch.nn.functional as F
-from harness import agrees, layouts, normal
+from harness import Layouts, agrees, layouts, normal
 from hypothesis import given
+
+from distdl_ops import Split
 
 MODES = {
     1: ["nearest", "nearest-exact", "area", "linear"],
@@ -70,3 +73,11 @@ def test_shuffles_are_those_of_one_process(data: st.DataObject) -> None:
     batch = (2, *images[-3:])
     agrees(data.draw(layouts(batch)), lambda x: F.channel_shuffle(x, 2), normal(*batch))
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_antialiasing_is_that_of_one_process(mode: str) -> None:
+    """Also where height and width are split."""
+    layout = Layouts(4, {"rows": 2, "cols": 2}, ({"rows": Split(2), "cols": Split(3)},))
+    agrees(layout, lambda x: F.interpolate(x, scale_factor=2, mode=mode, antialias=True), normal(1, 2, 7, 6))
