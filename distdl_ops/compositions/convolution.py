@@ -22,7 +22,7 @@ from distdl_ops.spaces import DistributedSpace
 from distdl_ops.windows import CONTINUATIONS, Continuation, View, Window, roles_seen, views_here
 from linop import Convolution, Correlation, Euclidean, Identity, LinearOperator, Padding, Restriction, SpaceError
 from linop.arguments import checked
-from linop.operators.correlation import PerAxis, Widths
+from linop.operators.stencils.correlation import PerAxis, Widths
 
 
 @checked
