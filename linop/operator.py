@@ -196,6 +196,12 @@ class LinearOperator(Keyed):
             return dual
         return domain.riesz_inverse @ dual @ codomain.riesz
 
+    @final
+    def _agree(self, what: str, value: object) -> None:
+        """Raise, on all processes, unless a value is the same on all of them; collective where there are several."""
+        if self.domain.spread or self.codomain.spread:
+            (self.domain if self.domain.spread else self.codomain).agree(what, value)
+
     # -- the algebra: each class has its own file in linop.algebra ---------------------------------------------------
 
     @final
@@ -230,8 +236,7 @@ class LinearOperator(Keyed):
         number = scalar if isinstance(scalar, Complex) else _number(scalar)
         if number is None:
             return self._not_understood("*", scalar)
-        if self.domain.spread or self.codomain.spread:
-            (self.domain if self.domain.spread else self.codomain).agree("c * A", number)
+        self._agree("c * A", number)
         return algebra.scale.scale(number, self)
 
     @final
@@ -253,7 +258,10 @@ class LinearOperator(Keyed):
 
     @final
     def __pow__(self, exponent: int) -> LinearOperator:
-        return algebra.compose.power(self, exponent) if isinstance(exponent, int) else NotImplemented
+        if not isinstance(exponent, int):
+            return NotImplemented
+        self._agree("A ** n", exponent)
+        return algebra.compose.power(self, exponent)
 
     def _not_understood(self, sign: str, other: object, *, adjoint: bool = False) -> LinearOperator:
         """Return NotImplemented; raise where it is known what was meant."""

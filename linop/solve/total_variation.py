@@ -17,7 +17,7 @@ from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.operator import LinearOperator
 from linop.solve.ista import fista, norm_bound
-from linop.solve.proximal import Proximal, soft_threshold
+from linop.solve.proximal import Proximal, proximal, soft_threshold
 from linop.solve.proximal_groups import group_ball, group_threshold, infinity_ball, lengths
 
 
@@ -79,7 +79,7 @@ def slopes(weight: Nonnegative, *, isotropic: bool = True) -> Proximal:
     return group_threshold(weight) if isotropic else soft_threshold(weight)
 
 
-@checked
+@proximal
 def variation(
     gradient: LinearOperator,
     weight: Nonnegative,
