@@ -6,6 +6,7 @@ operator would notice the long one.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -90,7 +91,12 @@ def widened(x: Array) -> Array:
 
 def is_integral(x: Array) -> bool:
     """Say whether the entries of an array are integers."""
-    return x.dtype.kind in "iu" if type(x) is ndarray else bool(namespace(x).isdtype(x.dtype, "integral"))
+    return x.dtype.kind in "iu" if type(x) is ndarray else _names_integers(x.dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _names_integers(dtype: Any) -> bool:
+    return "int" in str(dtype)  # int8, torch.uint8: all libraries use these words; to ask each for its own is slow
 
 
 def wide(x: Array) -> Array:

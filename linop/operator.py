@@ -18,7 +18,7 @@ import numpy as np
 
 from linop import algebra, arrays, claims
 from linop.arguments import foreign_hint, refuse, show
-from linop.arrays import Scalar, Vector
+from linop.arrays import Array, Scalar, Vector
 from linop.claims import Claims
 from linop.element import Element
 from linop.errors import ArgumentError, ArgumentTypeError, IntegerError, SpaceError
@@ -163,24 +163,23 @@ class LinearOperator(Keyed):
         """
         if type(x) is Element:
             return x.__rmatmul__(self)
-        self.domain.check(x, self)
+        domain = self.domain
+        domain.check(x, self)
         result = self._apply(x)
-        if type(x) is not np.ndarray or x.dtype.kind in "iu":
+        if type(x) is not np.ndarray or (x.dtype is not domain.dtype and x.dtype.kind in "iu"):
             self._require_no_overflow(x, result)
         return result if type(result) is np.ndarray else arrays.without_scalars(result)
 
     def _require_no_overflow(self, x: Vector, result: Vector) -> None:
-        """Raise where integers have wrapped, in one process; between processes, they wrap as they do in NumPy."""
-        if self.domain.spread or self.codomain.spread or not all(map(arrays.is_integral, arrays.leaves(x))):
+        """Raise where integers have wrapped, on all processes that share the result; it is computed once more."""
+        if not (all(_are_integers(x)) and any(_are_integers(result))):
             return
-        if not any(map(arrays.is_integral, arrays.leaves(result))):
-            return
-        true = arrays.leaves(self._apply(arrays.each(arrays.wide, x)))
-        for found, expected in zip(arrays.leaves(result), true, strict=True):
-            if arrays.is_integral(found) and bool(arrays.namespace(found).any(arrays.wide(found) != expected)):
-                raise IntegerError(
-                    f"{self!r}: the result does not fit into {found.dtype}; apply it to floating numbers, or wider ones"
-                )
+        wrapped = arrays.each(_wrapped, result, self._apply(arrays.each(arrays.wide, x)))
+        if np.any(self.codomain.dot(wrapped, wrapped)):
+            dtype = next(part.dtype for part in arrays.leaves(result) if arrays.is_integral(part))
+            raise IntegerError(
+                f"{self!r}: the result does not fit into {dtype}; apply it to floating numbers, or wider ones"
+            )
 
     @property
     def dual(self) -> LinearOperator:
@@ -303,6 +302,20 @@ class LinearOperator(Keyed):
         from linop.queries.display import notebook
 
         return notebook(self)
+
+
+def _are_integers(x: Vector) -> list[bool]:
+    """Say of each array of a vector whether its entries are integers; what is in flight has none."""
+    return [hasattr(part, "shape") and arrays.is_integral(part) for part in arrays.leaves(x)]
+
+
+def _wrapped(found: Array, true: Array) -> np.ndarray:
+    """Say where integers have wrapped, as zeros and ones; both may have been rounded to double precision."""
+    if not arrays.is_integral(found):
+        return np.zeros(tuple(found.shape))
+    bits = arrays.namespace(found).iinfo(found.dtype).bits
+    apart = np.abs(arrays.to_numpy(arrays.wide(found)) - arrays.to_numpy(true))
+    return np.asarray(apart >= 2.0 ** (bits - 1), np.float64)
 
 
 def _number(value: object) -> complex | None:
