@@ -6,7 +6,6 @@ operator would notice the long one.
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections.abc import Callable
@@ -91,12 +90,8 @@ def widened(x: Array) -> Array:
 
 def is_integral(x: Array) -> bool:
     """Say whether the entries of an array are integers."""
-    return x.dtype.kind in "iu" if type(x) is ndarray else _names_integers(x.dtype)
-
-
-@functools.lru_cache(maxsize=256)
-def _names_integers(dtype: Any) -> bool:
-    return "int" in str(dtype)  # int8, torch.uint8: all libraries use these words; to ask each for its own is slow
+    # All libraries use these words, int8 or torch.uint8; to ask each for its own is slow.
+    return x.dtype.kind in "iu" if type(x) is ndarray else "int" in str(x.dtype)
 
 
 def wide(x: Array) -> Array:
