@@ -292,15 +292,13 @@ class MPIWorld(ProcessWorld):
         return MPIWorld(self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
-        data, group, tags = self._data, self._group, self._tags
-        requests = [
-            data.Irecv([memory, MPI.BYTE], group[sender], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for sender, memory in receives
-        ]
-        requests += [
-            data.Isend([memory, MPI.BYTE], group[receiver], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for receiver, memory in sends
-        ]
+        data, group, tags, requests = self._data, self._group, self._tags, []
+        for sender, memory in receives:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Irecv([memory, MPI.BYTE], group[sender], tag))
+        for receiver, memory in sends:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Isend([memory, MPI.BYTE], group[receiver], tag))
         return _Requests(requests, len(receives))
 
     def _collectives(self, entry: Entry) -> Collectives:

@@ -105,8 +105,11 @@ class Move:
         if part.dtype == torch.complex32:
             return self.complex(part.to(torch.complex64)).to(torch.complex32)  # type: ignore[no-any-return]
         if part.dtype == torch.bool:
-            return self.real(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
-        return self.complex(part) if part.is_complex() else self.real(part)  # type: ignore[no-any-return]
+            return self.real._apply(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
+        if part.is_floating_point():
+            return self.real(part)  # type: ignore[no-any-return]
+        # Whole numbers wrap as torch's do: an operator would compute sums twice to say so.
+        return self.complex(part) if part.is_complex() else self.real._apply(part)  # type: ignore[no-any-return]
 
     def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted.

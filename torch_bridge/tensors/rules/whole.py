@@ -6,12 +6,13 @@ it. Where a function treats the leading axes as a batch, these stay split.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from torch_bridge.tensors.axes import elsewhere, settle
-from torch_bridge.tensors.call import Call, Plan, Spec, as_it_is, gather, results_of, rule
+from torch_bridge.tensors.call import RULES, Call, F, Plan, Spec, as_it_is, gather, results_of, rule
 from torch_bridge.tensors.rules.names import known
 
 MATRICES = """
@@ -71,8 +72,15 @@ def whole(call: Call, *_: Any, **__: Any) -> Plan:
     return gather(call)
 
 
-rule(*known(*WHOLE))(whole)
-rule(*known(*MATRICES), *known(*[f"linalg_{n}" for n in MATRICES]))(stacked)
+def otherwise(*names: str) -> Callable[[F], F]:
+    """Register what functions need for which no other file has a rule: it may know more. A decorator."""
+    return rule(
+        *[function for function in known(*names) if getattr(RULES.get(function), "__module__", __name__) == __name__]
+    )
+
+
+otherwise(*WHOLE)(whole)
+otherwise(*MATRICES, *[f"linalg_{n}" for n in MATRICES])(stacked)
 
 
 def along(call: Call, axes: Any) -> Plan:
@@ -101,7 +109,7 @@ def along(call: Call, axes: Any) -> Plan:
     )
 
 
-@rule(*known("flip", "roll", "fliplr", "flipud", "rot90", "tril", "triu"))
+@otherwise("flip", "roll", "fliplr", "flipud", "rot90", "tril", "triu")
 def rearranged(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     """Axes that are turned are whole on each rank; the others keep their split."""
     name = call.function.__name__
@@ -123,22 +131,20 @@ def rearranged(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     return along(call, [x.axis(a) for a in ([axes] if isinstance(axes, int) else axes)] if x.ndim else [])
 
 
-@rule(
-    *known(
-        "index_add",
-        "index_copy",
-        "index_fill",
-        "index_reduce",
-        "renorm",
-        "scatter",
-        "scatter_add",
-        "scatter_reduce",
-        "repeat_interleave",
-        "diff",
-        "logcumsumexp",
-        "cumulative_trapezoid",
-        "unfold",
-    )
+@otherwise(
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_reduce",
+    "renorm",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "repeat_interleave",
+    "diff",
+    "logcumsumexp",
+    "cumulative_trapezoid",
+    "unfold",
 )
 def along_one(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     """One axis is whole on each rank; the others run together where the extents agree."""
