@@ -34,7 +34,7 @@ from torch_bridge.tensors.placement import Placement, replicated
 F = TypeVar("F", bound=Callable[..., Any])
 Rule = Callable[..., Any]
 
-RULES: dict[Any, Rule] = {}
+RULES: dict[Any, Any] = {}
 """Rules by function."""
 
 DIRECT: dict[Any, Callable[..., Any]] = {}
@@ -222,7 +222,7 @@ class Plan:
     number: int = field(default=0, init=False)
 
 
-def rule(*functions: Any) -> Callable[[F], F]:
+def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
     """Register what functions of torch need. A decorator.
 
     Parameters
@@ -230,12 +230,19 @@ def rule(*functions: Any) -> Callable[[F], F]:
     *functions : callable
         Functions as `torch.overrides` knows them: ``torch.softmax``, ``torch.Tensor.softmax``,
         ``torch.nn.functional.softmax``.
+    replaces : bool, optional
+        Whether the rule may take the place of one that a function has.
 
     Returns
     -------
     callable
         Takes a rule: a function of a `Call` and the call's arguments, with a `Spec` in place of each tensor, that
         returns a `Plan`, or a function of the call's own arguments that is called in its place.
+
+    Raises
+    ------
+    ValueError
+        When a function has another rule already.
 
     Examples
     --------
@@ -244,7 +251,7 @@ def rule(*functions: Any) -> Callable[[F], F]:
     >>> import torch
     >>> from torch_bridge.tensors.call import Plan, rule
     >>> from torch_bridge.tensors.axes import bring_together
-    >>> @rule(torch.cummax)
+    >>> @rule(torch.cummax, replaces=True)
     ... def cummax(call, x, dim):
     ...     source = bring_together(x.placement, [x.axis(dim)])
     ...     return Plan([source], (source, source))
@@ -252,7 +259,14 @@ def rule(*functions: Any) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         for of in functions:
-            RULES[of] = function
+            known = RULES.setdefault(of, function)
+            if known is not function:
+                if not replaces:
+                    raise ValueError(
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found another, "
+                        f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
+                    )
+                RULES[of] = function
         return function
 
     return register
@@ -386,22 +400,22 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values
-    elif plan.empty is not None:
-        parts = [
-            value if move is None else _moved(value, move, plan.number)
-            for value, move in zip(values, plan.moves, strict=True)
-        ]
-        result = _connected(plan.empty, parts)
     else:
         parts = [
             value if move is None else _moved(value, move, plan.number)
             for value, move in zip(values, plan.moves, strict=True)
         ]
-        if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
-            parts = [part.view_as(part) if type(part) is _class else part for part in parts]
-        call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
-        with sharding.given_up(values, plan.moves, parts):
-            result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        weights = sharding.given_up(values, plan.moves) if plan.moved else []
+        if plan.empty is not None:
+            result = _connected(plan.empty, parts)
+        else:
+            if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
+                parts = [part.view_as(part) if type(part) is _class else part for part in parts]
+            call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
+            with sharding.packed(weights, values, parts):
+                result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        if weights:
+            result = sharding.prepared(result, weights)
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
