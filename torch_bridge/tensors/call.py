@@ -148,18 +148,15 @@ class Call:
         Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are
         gathered.
         """
-        parts = [
-            torch.empty(
-                spec.shape,
-                dtype=spec.dtype,
-                device="meta",
-                requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex,
-            ).clone()
-            for spec in self.operands
-        ]
+        return self.meta_of([torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands])
+
+    def meta_of(self, parts: Sequence[torch.Tensor]) -> Any:
+        """Return what the function returns for such whole tensors; those that can, are made to require a gradient."""
+        for part in parts:
+            part.requires_grad_(part.is_floating_point() or part.is_complex())
         try:
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
-                return self.run(*parts)
+                return self.run(*(part.clone() for part in parts))
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
 
@@ -494,13 +491,12 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
         return _as(shapes, [_connected(shape, parts) for shape in shapes])
     if shapes is None:
         return None
-    shape, dtype = shapes.shape, shapes.dtype
-    result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
-    if shapes.requires_grad:
-        for part in parts:
-            if part.requires_grad and torch.is_grad_enabled():
-                nothing = part.reshape(-1)[:0].sum()
-                result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
+    dtype = shapes.dtype
+    result = parts[0].new_zeros(shapes.shape, dtype=dtype).as_subclass(torch.Tensor)
+    for k, part in enumerate(parts):
+        if k in shapes.depends and part.requires_grad and torch.is_grad_enabled():
+            nothing = part.reshape(-1)[:0].sum()
+            result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
     return result
 
 
@@ -662,9 +658,10 @@ def complete(plan: Any, call: Call) -> Any:
     plan.moved = any(move is not None for move in plan.moves)
     shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
     if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
-        like = call.meta()  # on every rank alike: it may raise
+        parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in call.operands]
+        like = call.meta_of(parts)  # on every rank alike: it may raise
         if _all_empty(plan.results):
-            plan.empty = _empties(plan.results, like)
+            plan.empty = _empties(plan.results, like, parts, plan.compute is not None)
     return plan
 
 
@@ -680,11 +677,56 @@ def _all_empty(results: Any) -> bool:
     return isinstance(results, list | tuple) and len(results) > 0 and all(map(_all_empty, results))
 
 
-def _empties(results: Any, like: Any) -> Any:
-    """Return the empty parts of results, on the meta device."""
+@final
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """An empty part of a result.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the part.
+    depends : frozenset of int
+        The operands of whose gradient it is a part.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    depends: frozenset[int]
+
+
+def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor], alone: bool) -> Any:
+    """Return the empty parts of results, like tensors on the meta device that were made of operands there.
+
+    Where a rule computes in a way of its own, they depend on all operands.
+    """
+    if results is None:
+        return None
     if type(results) is Placement:
-        return torch.empty(results.local_shape, dtype=like.dtype, device="meta", requires_grad=like.requires_grad)
-    return _as(like, [_empties(result, item) for result, item in zip(results, like, strict=True)])
+        if not like.requires_grad:
+            depends: Iterable[int] = ()
+        elif alone:
+            depends = range(len(operands))
+        else:
+            reached = _leaves_of(like)
+            depends = [k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached)]
+        return Empty(results.local_shape, like.dtype, frozenset(depends))
+    return _as(like, [_empties(result, item, operands, alone) for result, item in zip(results, like, strict=True)])
+
+
+def _leaves_of(result: torch.Tensor) -> list[torch.Tensor]:
+    """Return the leaves of a tensor's graph."""
+    nodes, seen = [result.grad_fn], set()
+    leaves: list[torch.Tensor] = []
+    while nodes:
+        node: Any = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        nodes += [following for following, _ in node.next_functions]
+    return leaves
 
 
 def _grid(function: Any, placements: list[Any]) -> Grid:

@@ -159,13 +159,14 @@ class Stages:
         }
         ranks = place(x.grid, (*[lengths[name] for name in names], *kept), roles)
         self.ranks, self.together = ranks, bring_together(ranks, range(len(names)))
-        self.kept = self.together.local_shape[len(names) :]
+        leading, kept = self.together.local_shape[: len(names)], self.together.local_shape[len(names) :]
+        self.staged = (math.prod(leading), *kept)
         self.result = reduced(bring_together(self.source, axes), axes, keepdim)[1]
         self._move = move_between(ranks, self.together)
 
     def second(self, function: Any, first: torch.Tensor) -> torch.Tensor:
         """Return a function, along its first axis, of what each rank has from the first stage."""
-        return function(self._move(first.reshape(self.ranks.local_shape)).reshape(-1, *self.kept), 0)  # type: ignore[no-any-return]
+        return function(self._move(first.reshape(self.ranks.local_shape)).reshape(self.staged), 0)  # type: ignore[no-any-return]
 
 
 class Chosen(torch.autograd.Function):
@@ -410,18 +411,14 @@ def _norm_of_order(x: Spec, axes: Sequence[int], keepdim: bool, order: float, dt
             return size.amax(axes, keepdim) if order > 0 else size.amin(axes, keepdim)
 
         return extreme
-    if order == 0:
-        kind = torch.empty(0, dtype=dtype or x.dtype).abs().dtype
-        return lambda x, *_, **__: (x != 0).sum(axes, keepdim=keepdim).to(kind)
     stages = Stages(x.placement, axes, keepdim)
 
     def norms(_: Call, part: torch.Tensor) -> torch.Tensor:
         wide = part.float() if part.dtype in HALF else part
         size = torch.linalg.vector_norm(wide, order, axes, True, dtype=dtype)
-        size = stages.second(lambda sizes, axis: torch.linalg.vector_norm(sizes, order, axis), size)
-        return (size if dtype is not None or part.dtype not in HALF else size.to(part.dtype)).reshape(
-            stages.result.local_shape
-        )
+        size = stages.second(lambda s, axis: torch.linalg.vector_norm(s, order, axis) if order else s.sum(axis), size)
+        size = size if dtype is not None or part.dtype not in HALF else size.to(part.dtype)
+        return size.reshape(stages.result.local_shape)
 
     return Plan([stages.source], stages.result, norms, skip=False)
 
