@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from distdl_ops import Split
+from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import VIEWS, Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
+from torch_bridge.tensors.call import RULES, VIEWS, Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.names import known
 
@@ -93,6 +94,24 @@ def squeeze(call: Call, x: Spec, dim: Any = None) -> Plan:
         return getattr(part, call.function.__name__)(tuple(gone))  # type: ignore[no-any-return]
 
     return renamed(call, x, kept, gone, squeezed)
+
+
+@rule(T.transpose_, T.swapaxes_, T.swapdims_, T.t_, T.unsqueeze_, T.squeeze_)
+def changed_shape(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
+    """As the function that returns a view; only what moves nothing can change the tensor itself."""
+    fresh = getattr(T, call.function.__name__.removesuffix("_"))
+    plan: Plan = RULES[fresh](Call(fresh, call.args, call.kwargs, call.operands, call.grid), x, *args, **kwargs)
+    if plan.targets[0] is not x.placement:
+        raise context.refusal(call, "entries would move")
+
+    def changed(called: Call, part: torch.Tensor) -> torch.Tensor:
+        if fresh is T.squeeze:
+            return part.squeeze_(tuple(a for a in range(x.ndim) if x.shape[a] == 1 and a in axes))
+        return called.run(part)  # type: ignore[no-any-return]
+
+    axes = range(x.ndim) if not (args or kwargs) else {x.axis(d) for d in _ints([*args, *kwargs.values()])}
+    plan.compute, plan.skip, plan.changes = changed, False, True
+    return plan
 
 
 # -- views of another shape --------------------------------------------------------------------------------------------
