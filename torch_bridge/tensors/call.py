@@ -661,7 +661,7 @@ def complete(plan: Any, call: Call) -> Any:
         parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in call.operands]
         like = call.meta_of(parts)  # on every rank alike: it may raise
         if _all_empty(plan.results):
-            plan.empty = _empties(plan.results, like, parts, plan.compute is not None)
+            plan.empty = _empties(plan.results, like, parts)
     return plan
 
 
@@ -695,23 +695,15 @@ class Empty:
     depends: frozenset[int]
 
 
-def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor], alone: bool) -> Any:
-    """Return the empty parts of results, like tensors on the meta device that were made of operands there.
-
-    Where a rule computes in a way of its own, they depend on all operands.
-    """
+def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor]) -> Any:
+    """Return the empty parts of results, like tensors on the meta device that were made of operands there."""
     if results is None:
         return None
     if type(results) is Placement:
-        if not like.requires_grad:
-            depends: Iterable[int] = ()
-        elif alone:
-            depends = range(len(operands))
-        else:
-            reached = _leaves_of(like)
-            depends = [k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached)]
+        reached = _leaves_of(like)
+        depends = (k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached))
         return Empty(results.local_shape, like.dtype, frozenset(depends))
-    return _as(like, [_empties(result, item, operands, alone) for result, item in zip(results, like, strict=True)])
+    return _as(like, [_empties(result, item, operands) for result, item in zip(results, like, strict=True)])
 
 
 def _leaves_of(result: torch.Tensor) -> list[torch.Tensor]:

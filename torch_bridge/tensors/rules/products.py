@@ -117,7 +117,9 @@ def add_product(call: Call, x: Spec, a: Spec, b: Spec, **_: Any) -> Any:
         made = torch.outer(a, b) if name == "addr" else torch.matmul(a, b)
         made = made.sum(0) if name == "addbmm" else made
         made = made if alpha == 1 else made * alpha
-        return (made + (torch.zeros_like(x) if beta == 0 else x if beta == 1 else x * beta)).to(dtype)
+        if beta == 0:  # what is no number in x does not count, and its gradient is zero
+            return (made + x.masked_fill(torch.ones_like(x, dtype=torch.bool), 0)).to(dtype)
+        return (made + (x if beta == 1 else x * beta)).to(dtype)
 
     name = call.function.__name__
     call.meta()
