@@ -481,7 +481,7 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
     if shapes is None:
         return None
     shape, dtype = shapes.shape, shapes.dtype
-    result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
+    result = torch.zeros(shape, dtype=dtype, device=parts[0].device)
     if shapes.requires_grad:
         for part in parts:
             if part.requires_grad and torch.is_grad_enabled():

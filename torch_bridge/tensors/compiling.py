@@ -30,10 +30,21 @@ _compile: Any = torch.compile
 
 
 @functools.wraps(_compile)
-def compile(*args: Any, **kwargs: Any) -> Any:  # noqa: A001
-    """Compile a function or module, as `torch.compile` does."""
+def compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: A001
+    """Compile a function or module, as `torch.compile` does; with ``fullgraph``, as one graph."""
     _prepare()
-    return _compile(*args, **kwargs)
+    if model is None:
+        return functools.partial(compile, fullgraph=fullgraph, **options)
+    made = _compile(model, fullgraph=fullgraph, **options)
+    if not fullgraph or options.get("disable"):
+        return made
+    from torch_bridge.tensors import program  # it imports torch's compiler
+
+    compiler = program.compiler_of(options.get("backend"), options.get("mode"), options.get("options"))
+    if isinstance(model, torch.nn.Module):
+        made.forward = program.Programs(model, made.forward, compiler)
+        return made
+    return functools.wraps(model)(program.Programs(model, made, compiler).__call__)
 
 
 torch.compile = compile

@@ -11,16 +11,21 @@ which passes the statistical tests of BigCrush as a counter-based generator.
 from __future__ import annotations
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
+from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
 _GOLDEN = -7046029254386353131  # 2**64 / the golden ratio, as a signed number
 _FIRST, _SECOND = -4658895280553007687, -7723592293110705685
 
 
-def seed() -> int:
-    """Return a number from torch's default generator."""
-    return int(torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64))
+def seed() -> int | torch.Tensor:
+    """Return a number from torch's default generator; where a program is recorded, as an input of it."""
+    with _disable_current_modes():
+        drawn = int(torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64))
+    recorder = context.recording()
+    return drawn if recorder is None else recorder.seed(drawn)
 
 
 def places(placement: Placement) -> torch.Tensor:
@@ -47,7 +52,7 @@ def _shifted(x: torch.Tensor, by: int) -> torch.Tensor:
     return (x >> by) & ((1 << (64 - by)) - 1)
 
 
-def bits(placement: Placement, seed: int, stream: int = 0) -> torch.Tensor:
+def bits(placement: Placement, seed: int | torch.Tensor, stream: int = 0) -> torch.Tensor:
     """Return 64 random bits for each entry of this rank's part."""
     x = (places(placement) + 1) * _GOLDEN + seed + stream * _FIRST
     x = (x ^ _shifted(x, 30)) * _FIRST
@@ -55,6 +60,6 @@ def bits(placement: Placement, seed: int, stream: int = 0) -> torch.Tensor:
     return x ^ _shifted(x, 31)
 
 
-def uniform(placement: Placement, seed: int, stream: int = 0) -> torch.Tensor:
+def uniform(placement: Placement, seed: int | torch.Tensor, stream: int = 0) -> torch.Tensor:
     """Return numbers from 0 (included) to 1 (excluded) for each entry of this rank's part, in double precision."""
     return _shifted(bits(placement, seed, stream), 11).to(torch.float64) * 2.0**-53
