@@ -24,7 +24,6 @@ gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 """Whether functions without a rule gather their arguments; see `replicated`."""
 
 
-
 def recording() -> Any:
     """Return who records a program (see `torch_bridge.tensors.program`); None where nobody does."""
     if not _recorders():

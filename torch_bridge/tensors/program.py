@@ -5,9 +5,9 @@ its parts, and movements, which are operators that a graph names and does not lo
 given layouts, forward and backward, and each of torch's operators that it calls is written down. The graph is cut into
 a forward and a backward pass (torch's own partitioner), and both are given to a compiler.
 
-A program is of the layouts, shapes, dtypes and modes that it was recorded for, and of every number, text and truth value
-that the function and its modules hold: with others, another one is recorded. What a function does with the *numbers* of
-a tensor in Python cannot be recorded, and is refused.
+A program is of the layouts, shapes, dtypes and modes that it was recorded for, and of all numbers, texts and truth
+values that the function and its modules hold: with others, another one is recorded. What a function does with the
+*numbers* of a tensor in Python cannot be recorded, and is refused.
 
 Movements are in one order, forward and backward, the same on all ranks: each takes a *token* that the one before it
 gave. Its number says which run of the program it is in.
@@ -20,6 +20,7 @@ import functools
 import inspect
 import itertools
 import operator
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
@@ -28,6 +29,7 @@ import torch.utils._pytree as pytree
 from torch import fx
 from torch._C import DisableTorchFunctionSubclass as plain
 from torch._functorch.partitioners import min_cut_rematerialization_partition
+from torch.autograd.graph import get_gradient_edge
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
@@ -198,7 +200,7 @@ def _functional(func: Any, args: Any) -> Any:
     """Return the operator that says which of its arguments it changes, in place of one that does not say so."""
     if func is not aten.native_batch_norm.default:
         return func, args
-    x, weight, bias, mean, variance, *rest = args
+    x, weight, bias, mean, _, *rest = args
     if mean is None:
         return aten._native_batch_norm_legit.no_stats, (x, weight, bias, *rest)
     return aten._native_batch_norm_legit.default, args
@@ -218,54 +220,71 @@ class _NoNumbers(TorchFunctionMode):
 # -- what a program is of ----------------------------------------------------------------------------------------------
 
 SIMPLE = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size))
+
+
+def has_distributed(function: Any, args: Any, kwargs: Any) -> bool:
+    """Say whether a function is called with distributed tensors, or is of a module that has some."""
+    if any(type(x) is DistributedTensor for x in pytree.tree_leaves((args, kwargs))):
+        return True
+    owner = getattr(function, "__self__", function)
+    return isinstance(owner, torch.nn.Module) and type(next(owner.parameters(), None)) is DistributedTensor
+
+
 _TENSOR = object()
 """Stands for a tensor among the results of a program."""
 
 
-def _state(function: Any) -> tuple[list[torch.Tensor], list[Any]]:
-    """Return the tensors that a function's modules and variables hold, and all else in them that a program is of."""
+def _state(given: list[Any]) -> tuple[list[torch.Tensor], list[Any]]:
+    """Return the tensors that functions, modules and other objects hold, and all else in them that a program is of."""
     tensors: list[torch.Tensor] = []
     key: list[Any] = []
     seen: set[int] = set()
     numbers: dict[int, int] = {}
-    waiting: list[Any] = [function]
+    waiting = [given]
     while waiting:
-        value = waiting.pop()
-        kind = type(value)
-        if kind in SIMPLE:
+        value: Any = waiting.pop()
+        if type(value) in SIMPLE:
             key.append(value)
         elif isinstance(value, torch.Tensor):
-            key += (numbers.setdefault(id(value), len(tensors)), *_described(value))
-            if key[-1 - len(_described(value))] == len(tensors):
+            number = numbers.setdefault(id(value), len(tensors))
+            if number == len(tensors):
                 tensors.append(value)
+            key += (number, *_described(value))
         elif id(value) not in seen:
             seen.add(id(value))
-            key.append(value if callable(value) else kind)
             waiting += _held(value, key)
     return tensors, key
 
 
 def _held(value: Any, key: list[Any]) -> list[Any]:
-    """Return what a value holds; note how it is called."""
+    """Return what a value holds; note what else it is."""
+    kind = type(value)
     if isinstance(value, dict):
-        key += (name if type(name) in SIMPLE else id(name) for name in value)
+        key += (kind, *value)
         return list(value.values())
     if isinstance(value, list | tuple):
-        key.append(len(value))
+        key += (kind, len(value))
         return list(value)
+    if isinstance(value, set | frozenset):
+        key.append(frozenset(value))
+        return []
     if isinstance(value, torch.nn.Module):
         held = vars(value)
+        key.append(value)
         key += (item for item in held.values() if type(item) in SIMPLE)
         return [item for item in held.values() if type(item) not in SIMPLE and (item or not isinstance(item, dict))]
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
     if inspect.ismethod(value):
-        owner = value.__self__
-        return [value.__func__, owner if isinstance(owner, torch.nn.Module) else getattr(owner, "__dict__", None)]
-    if inspect.isfunction(value) and not (value.__module__ or "").startswith(("torch.", "torch_bridge.")):
+        return [value.__func__, value.__self__]
+    if inspect.isfunction(value):
+        key.append(value)
+        if (value.__module__ or "").startswith(("torch.", "torch_bridge.", "distdl_ops.")):
+            return []
         variables = inspect.getclosurevars(value)
         return [variables.nonlocals, variables.globals, value.__defaults__, value.__kwdefaults__]
-    return []
+    key.append(kind if isinstance(value, types.ModuleType) or hasattr(value, "__dict__") else value)
+    return [] if isinstance(value, types.ModuleType | type) else [getattr(value, "__dict__", None)]
 
 
 def _described(x: torch.Tensor) -> tuple[Any, ...]:
@@ -308,13 +327,15 @@ class Programs:
         """Call the function: by its program for these arguments, recorded where there is none."""
         if context.recording() is not None:
             return self.function(*args, **kwargs)
+        if isinstance(self.function, torch.nn.Module) and not has_distributed(self.function, args, kwargs):
+            return self.otherwise(*args, **kwargs)
         leaves, tree = pytree.tree_flatten((args, kwargs))
         with plain():
-            tensors, state = _state(self.function)
             given = [x for x in leaves if isinstance(x, torch.Tensor)]
-            numbers = {id(x): k for k, x in reversed(list(enumerate(given)))}
-            asked = (tree, _modes(), *state, *(self._key(x, numbers) for x in leaves))
-        if not any(type(x) is DistributedTensor for x in (*given, *tensors)):
+            holding = [self.function, [x for x in leaves if not isinstance(x, torch.Tensor)]]
+            tensors, state = _state([*given, holding])
+            asked = (tree, _modes(), *(isinstance(x, torch.Tensor) for x in leaves), *state)
+        if not any(type(x) is DistributedTensor for x in tensors):
             return self.otherwise(*args, **kwargs)
         try:
             program = self._programs.get(asked)
@@ -322,15 +343,12 @@ class Programs:
             raise _refused("an argument is neither a tensor nor has it a hash") from None
         if program is None:
             program = Program(self.function, leaves, tree, tensors, self.compiler)
-            if _state(self.function)[1] != state:
-                raise _refused("it changes what its modules or variables hold besides tensors")
+            with plain():
+                if _state([*given, holding])[1] != state:
+                    raise _refused("it changes what its modules or variables hold besides tensors")
             self._programs[asked] = program
         with plain():
-            return program([*given, *tensors])
-
-    @staticmethod
-    def _key(x: Any, numbers: dict[int, int]) -> tuple[Any, ...]:
-        return (numbers[id(x)], *_described(x)) if isinstance(x, torch.Tensor) else (type(x), x)
+            return program(tensors)
 
 
 @final
@@ -344,7 +362,7 @@ class Program:
     leaves, tree
         Its arguments.
     tensors : list of torch.Tensor
-        What its modules and variables hold.
+        What its arguments, modules and variables hold.
     compiler : callable
         Takes a graph and examples of its inputs, and returns a function.
     """
@@ -352,17 +370,17 @@ class Program:
     def __init__(
         self, function: Any, leaves: list[Any], tree: Any, tensors: list[torch.Tensor], compiler: Callable[..., Any]
     ) -> None:
-        copies = {id(x): _copy(x) for x in leaves if isinstance(x, torch.Tensor)}
-        held = [*(copies[id(x)] for x in leaves if isinstance(x, torch.Tensor)), *tensors]
+        given = {id(x): x for x in leaves if isinstance(x, torch.Tensor)}
+        copies = {k: x if x.is_leaf and x.requires_grad else _copy(x) for k, x in given.items()}
+        held = [copies.get(id(x), x) for x in tensors]
         args, kwargs = pytree.tree_unflatten([copies.get(id(x), x) for x in leaves], tree)
-        recording = Recorder(held)
+        recording = Recorder([*held, *(x for x in tensors if not x.requires_grad)])
         with _as_it_was(tensors), recording:
             with _NoNumbers():
                 result = function(*args, **kwargs)
-            with plain():
-                outputs = self._record(recording, result, held)
-        places = {id(x): k for k, x in reversed(list(enumerate(held)))}
-        tangents, drawn = (set(map(id, given)) for given in (self.tangents, recording.seeds.values()))
+            outputs = self._record(recording, result, held)
+        places = {id(x): k for of in (tensors, held) for k, x in enumerate(of)}
+        tangents, drawn = (set(map(id, of)) for of in (self.tangents, recording.seeds.values()))
         inputs = [x for x in recording.inputs if id(x) not in tangents]
         self._inputs = [places.get(id(x), x) for x in inputs]
         self._input_strides = [x.stride() for x in inputs]
@@ -384,15 +402,18 @@ class Program:
         self._forward_outputs = len(outputs)
         differentiable = [x for x in made if x.requires_grad]
         self.no_gradient = [k for k, x in enumerate(made) if not x.requires_grad]
-        self._tangent_strides = [x.stride() for x in differentiable]
+        with plain():
+            self.tangents = [torch.ones(x.shape, dtype=x.dtype, device=x.device) for x in differentiable]
+            self._tangent_strides = [x.stride() for x in self.tangents]
         sources = list({id(x): x for x in held if x.requires_grad}.values())
         self._gradients: Any = {}
-        self.tangents = [torch.ones(x.shape, dtype=x.dtype, device=x.device) for x in differentiable]
         if not differentiable:
             return outputs
         for x in self.tangents:
             recording.input(x, "tangents")
-        ours = torch.autograd.grad(differentiable, sources, self.tangents, allow_unused=True)
+        with plain():
+            parts, edges = [x.view_as(x) for x in differentiable], [get_gradient_edge(x) for x in sources]
+        ours = torch.autograd.grad(parts, edges, self.tangents, allow_unused=True)  # hooks see distributed tensors
         reached = [(x, g) for x, g in zip(sources, ours, strict=True) if g is not None]
         self._gradients = {id(x): k for k, (x, _) in enumerate(reached)}
         return [*outputs, *(recording.node(g) for _, g in reached), recording.node(recording.token)]
@@ -405,8 +426,8 @@ class Program:
         inputs = joint.graph.find_nodes(op="placeholder")
         for node, name in zip(inputs, names, strict=True):
             node.name = node.target = name
-        changes = [node for node in joint.graph.find_nodes(op="call_function", target=aten.copy_.default)]
-        changes = [node for node in changes if node.args[0].op == "placeholder"]
+        copied = joint.graph.find_nodes(op="call_function", target=aten.copy_.default)
+        changes = [node for node in copied if node.args[0].op == "placeholder"]
         (end,) = joint.graph.find_nodes(op="output")
         returned = list(end.args[0])
         returned[self._forward_outputs : self._forward_outputs] = [node.args[1] for node in changes]
@@ -465,8 +486,9 @@ class _Run(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        if torch.is_grad_enabled():
+            raise _refused("a compiled program has no second derivatives (create_graph=True)")
         program = ctx.program
         with plain():
             tangents = [g for k, g in enumerate(gradients) if k not in program.no_gradient]

@@ -5,7 +5,8 @@ number at an entry is a function of the entry's place in the whole tensor. So ea
 recomputation, a resumption, or any other layout gives the same numbers.
 
 The function is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
-which passes the statistical tests of BigCrush as a counter-based generator.
+which passes the statistical tests of BigCrush as a counter-based generator. The counter is the place; the number drawn
+flips its bits. (A compiler that knows places, and wants to multiply them out, stops at the bits.)
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _shifted(x: torch.Tensor, by: int) -> torch.Tensor:
 
 def bits(placement: Placement, seed: int | torch.Tensor, stream: int = 0) -> torch.Tensor:
     """Return 64 random bits for each entry of this rank's part."""
-    x = (places(placement) + 1) * _GOLDEN + seed + stream * _FIRST
+    x = ((places(placement) + 1) ^ seed) * _GOLDEN + stream * _FIRST
     x = (x ^ _shifted(x, 30)) * _FIRST
     x = (x ^ _shifted(x, 27)) * _SECOND
     return x ^ _shifted(x, 31)
