@@ -119,7 +119,7 @@ class Recorder(TorchDispatchMode):
     records = True
 
     def __init__(self, held: list[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph = fx.Graph()
         self.inputs: list[torch.Tensor] = []
         self.seeds: dict[int, torch.Tensor] = {}
@@ -227,7 +227,7 @@ def has_distributed(function: Any, args: Any, kwargs: Any) -> bool:
     if any(type(x) is DistributedTensor for x in pytree.tree_leaves((args, kwargs))):
         return True
     owner = getattr(function, "__self__", function)
-    return isinstance(owner, torch.nn.Module) and type(next(owner.parameters(), None)) is DistributedTensor
+    return isinstance(owner, torch.nn.Module) and isinstance(next(owner.parameters(), None), DistributedTensor)
 
 
 _TENSOR = object()
@@ -385,7 +385,7 @@ class Program:
         self._inputs = [places.get(id(x), x) for x in inputs]
         self._input_strides = [x.stride() for x in inputs]
         self._seeds = [k for k, x in enumerate(inputs) if id(x) in drawn]
-        self._gradients = [self._gradients.get(id(x)) for x in inputs]
+        self._gradients = [self._gradients_of.get(id(x)) for x in inputs]
         self._worlds = list(dict.fromkeys(recorded.move.source.grid.world for recorded in recording.moves))
         self._runs = (0, 0)
         with plain(), torch.no_grad():
@@ -406,7 +406,7 @@ class Program:
             self.tangents = [torch.ones(x.shape, dtype=x.dtype, device=x.device) for x in differentiable]
             self._tangent_strides = [x.stride() for x in self.tangents]
         sources = list({id(x): x for x in held if x.requires_grad}.values())
-        self._gradients: Any = {}
+        self._gradients_of: dict[int, int] = {}
         if not differentiable:
             return outputs
         for x in self.tangents:
@@ -415,7 +415,7 @@ class Program:
             parts, edges = [x.view_as(x) for x in differentiable], [get_gradient_edge(x) for x in sources]
         ours = torch.autograd.grad(parts, edges, self.tangents, allow_unused=True)  # hooks see distributed tensors
         reached = [(x, g) for x, g in zip(sources, ours, strict=True) if g is not None]
-        self._gradients = {id(x): k for k, (x, _) in enumerate(reached)}
+        self._gradients_of = {id(x): k for k, (x, _) in enumerate(reached)}
         return [*outputs, *(recording.node(g) for _, g in reached), recording.node(recording.token)]
 
     def _compile(self, recording: Recorder, compiler: Callable[..., Any]) -> None:
@@ -457,7 +457,7 @@ class Program:
         made = iter(_Run.apply(self, *inputs))  # type: ignore[no-untyped-call]
         results: list[Any] = []
         for placement, constant in zip(self._placements, self._results, strict=True):
-            x = next(made) if constant is _TENSOR else constant
+            x: Any = next(made) if constant is _TENSOR else constant
             results.append(x if placement is None else wrap(x, placement))
         return pytree.tree_unflatten(results, self._tree)
 
@@ -558,5 +558,5 @@ def compiler_of(backend: Any, mode: Any, options: Any) -> Callable[..., Any]:
     """Return torch's compiler of graphs of a name."""
     if backend in (None, "inductor"):
         mode = "default" if mode is None and options is None else mode
-        return torch._TorchCompileInductorWrapper(mode, options, False)  # type: ignore[no-any-return]
-    return torch._TorchCompileWrapper(backend, mode, options, False)  # type: ignore[no-any-return]
+        return torch._TorchCompileInductorWrapper(mode, options, False)
+    return torch._TorchCompileWrapper(backend, mode, options, False)
