@@ -492,7 +492,7 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
     if shapes is None:
         return None
     dtype = shapes.dtype
-    result = parts[0].new_zeros(shapes.shape, dtype=dtype).as_subclass(torch.Tensor)
+    result = torch.zeros(shapes.shape, dtype=dtype, device=parts[0].device)
     for k, part in enumerate(parts):
         if k in shapes.depends and part.requires_grad and torch.is_grad_enabled():
             nothing = part.reshape(-1)[:0].sum()

@@ -90,6 +90,9 @@ class Move:
             return part
         if part.is_meta:
             return part.new_empty(self.target.local_shape)
+        recorder = context.recording()
+        if recorder is not None:
+            return recorder.move(self, part)  # type: ignore[no-any-return]
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part._is_zerotensor():
             part = part.clone()  # torch's zeros without memory, a gradient of some functions
