@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 
@@ -114,7 +116,11 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
     """
     if axis is not None and type(x) is not tuple:
         xp = arrays.namespace(x)
-        return xp.sqrt(xp.sum(_squared(x), axis=axis, keepdims=True))
+        return _root(
+            xp.sum(_squared(x), axis=axis, keepdims=True),
+            lambda: xp.max(xp.abs(x), axis=axis, keepdims=True),
+            lambda unit: xp.sum(_squared(x / unit), axis=axis, keepdims=True),
+        )
     parts = x if type(x) is tuple else (x,)
     if (
         axis is not None
@@ -126,8 +132,32 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
             "expected a tuple of arrays of one shape, or an array and an axis of it; found shapes "
             f"{shapes} and {axis=}. A gradient has one shape for all axes with boundary='edge', 'zero' or 'periodic'."
         )
-    squared = sum(map(_squared, parts))
-    return arrays.namespace(squared).sqrt(squared)
+    xp = arrays.namespace(parts[0])
+    return _root(
+        reduce(operator.add, map(_squared, parts)),
+        lambda: reduce(xp.maximum, map(xp.abs, parts)),
+        lambda unit: reduce(operator.add, (_squared(part / unit) for part in parts)),
+    )
+
+
+def _root(squared: Array, largest: Callable[[], Array], again: Callable[[Array], Array]) -> Array:
+    """Return the roots of sums of squares, the lengths of groups.
+
+    Where squares are lost, because they are too small or too large, lengths are found in units of the groups' largest
+    moduli.
+    """
+    xp = arrays.namespace(squared)
+    if 0 in squared.shape:
+        return xp.sqrt(squared)
+    info = xp.finfo(squared.dtype)
+    least = float(info.smallest_normal) / float(info.eps)
+    if least <= float(xp.min(squared)) and float(xp.max(squared)) <= float(info.max):
+        return xp.sqrt(squared)
+    size = largest()
+    unit = xp.where((size > 0) & (size <= float(info.max)), size, xp.ones_like(size))
+    with np.errstate(over="ignore", invalid="ignore"):  # only where squares are kept
+        lost = (squared < least) | ~(squared <= float(info.max))
+        return xp.where(lost, unit * xp.sqrt(again(unit)), xp.sqrt(squared))
 
 
 @checked
