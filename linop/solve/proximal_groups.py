@@ -116,11 +116,9 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
     """
     if axis is not None and type(x) is not tuple:
         xp = arrays.namespace(x)
-        return _root(
-            xp.sum(_squared(x), axis=axis, keepdims=True),
-            lambda: xp.max(xp.abs(x), axis=axis, keepdims=True),
-            lambda unit: xp.sum(_squared(x / unit), axis=axis, keepdims=True),
-        )
+        with np.errstate(over="ignore"):
+            squared = xp.sum(_squared(x), axis=axis, keepdims=True)
+        return _root(squared, lambda lost: xp.moveaxis(x, axis, -1)[xp.squeeze(lost, axis=axis), :])
     parts = x if type(x) is tuple else (x,)
     if (
         axis is not None
@@ -133,31 +131,37 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
             f"{shapes} and {axis=}. A gradient has one shape for all axes with boundary='edge', 'zero' or 'periodic'."
         )
     xp = arrays.namespace(parts[0])
-    return _root(
-        reduce(operator.add, map(_squared, parts)),
-        lambda: reduce(xp.maximum, map(xp.abs, parts)),
-        lambda unit: reduce(operator.add, (_squared(part / unit) for part in parts)),
-    )
+    with np.errstate(over="ignore"):
+        squared = reduce(operator.add, map(_squared, parts))
+    return _root(squared, lambda lost: xp.stack([part[lost] for part in parts], axis=-1))
 
 
-def _root(squared: Array, largest: Callable[[], Array], again: Callable[[Array], Array]) -> Array:
+def _root(squared: Array, groups: Callable[[Array], Array]) -> Array:
     """Return the roots of sums of squares, the lengths of groups.
 
     Where squares are lost, because they are too small or too large, lengths are found in units of the groups' largest
     moduli.
+
+    Parameters
+    ----------
+    squared : array
+        The sums.
+    groups : function
+        Takes where, and returns these groups' entries along a last axis.
     """
     xp = arrays.namespace(squared)
-    if 0 in squared.shape:
+    if 0 in squared.shape or not xp.isdtype(squared.dtype, "real floating"):
         return xp.sqrt(squared)
     info = xp.finfo(squared.dtype)
-    least = float(info.smallest_normal) / float(info.eps)
-    if least <= float(xp.min(squared)) and float(xp.max(squared)) <= float(info.max):
-        return xp.sqrt(squared)
-    size = largest()
-    unit = xp.where((size > 0) & (size <= float(info.max)), size, xp.ones_like(size))
-    with np.errstate(over="ignore", invalid="ignore"):  # only where squares are kept
-        lost = (squared < least) | ~(squared <= float(info.max))
-        return xp.where(lost, unit * xp.sqrt(again(unit)), xp.sqrt(squared))
+    least, most = float(info.smallest_normal) / float(info.eps), float(info.max)
+    found = xp.sqrt(squared)
+    if not (float(xp.min(squared)) >= least and float(xp.max(squared)) <= most):
+        lost = ~((squared >= least) & (squared <= most))
+        entries = groups(lost)
+        size = xp.max(xp.abs(entries), axis=-1, keepdims=True)
+        unit = xp.where((size > 0) & (size <= most), size, xp.ones_like(size))
+        found[lost] = (unit * xp.sqrt(xp.sum(_squared(entries / unit), axis=-1, keepdims=True)))[..., 0]
+    return found
 
 
 @checked
