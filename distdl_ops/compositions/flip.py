@@ -10,9 +10,10 @@ matrix     that of `linop.Flip` between the two embeddings
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from distdl_ops.compositions.shared import local, moved, require_codomain, result_space, settled, space_seen, whole
-from distdl_ops.intervals import Interval
+from distdl_ops.layouts.intervals import Interval
 from distdl_ops.spaces import DistributedSpace
 from linop import Flip, LinearOperator
 from linop.arguments import checked
@@ -66,5 +67,5 @@ def DistributedFlip(
         return shape[axis] - stop, shape[axis] - start
 
     result = result_space(domain, codomain, shape, domain.dtype)
-    seen = space_seen(result, shape, {axis: lambda interval, axis=axis: mirrored(axis, interval) for axis in along})
+    seen = space_seen(result, shape, {axis: partial(mirrored, axis) for axis in along})
     return moved(result, codomain) @ local(seen, result, lambda X, Y: Flip(X, along, codomain=Y)) @ moved(domain, seen)

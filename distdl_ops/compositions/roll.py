@@ -13,9 +13,10 @@ results. Along others, every rank shifts what it has.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from distdl_ops.compositions.shared import local, moved, require_codomain, result_space, settled, space_seen, whole
-from distdl_ops.intervals import Interval
+from distdl_ops.layouts.intervals import Interval
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Roll
 from linop.arguments import checked
@@ -73,7 +74,7 @@ def DistributedRoll(
 
     result = result_space(domain, codomain, shape, domain.dtype)
     split = [axis for axis, steps in enumerate(shifts) if steps and result.split_axes(axis)]
-    needs = {axis: lambda interval, axis=axis: before(axis, interval) for axis in split}
+    needs = {axis: partial(before, axis) for axis in split}
     seen = space_seen(result, shape, needs, "periodic")
     rest = [0 if axis in split else steps for axis, steps in enumerate(shifts)]
     return (

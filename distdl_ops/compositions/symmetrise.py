@@ -21,7 +21,7 @@ from distdl_ops.compositions.shared import (
     space_seen,
     whole,
 )
-from distdl_ops.intervals import Interval
+from distdl_ops.layouts.intervals import Interval
 from distdl_ops.spaces import DistributedSpace
 from linop import Euclidean, LinearOperator, Restriction, SpaceError
 from linop.arguments import checked
