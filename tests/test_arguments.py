@@ -141,7 +141,7 @@ def calls(world):
                 for name in ("adjoint", "batch", "claims", "correct", "linear", "pure")
             },
             "assert_space": {"space": X},
-            "check": {"operator": A, **seeded},
+            "check": {"operator": A, "adjoint": None, "domain": None, "codomain": None, **seeded},
             "check_adjoint": {"operator": A, "mode": "matrix", "pairing": "dot", "trials": 2, **seeded},
             "check_batch": {"operator": A, **seeded},
             **{f"check_{name}": {"operator": A, "trials": 1, **seeded} for name in ("claims", "linear", "pure")},
@@ -351,6 +351,7 @@ def calls(world):
             "distribute": {"module": torch.nn.Linear(2, 2), "grid": grid, "parameters": None, "reshard": True},
             "distribute_tensor": {"tensor": torch.ones(6), "layout": S, "source": 0},
             "as_function": {"operator": A},
+            "from_torch": {"f": torch.clone, "domain": X, "codomain": X},
             "spmd_gradcheck": {
                 "f": torch.sin,
                 "inputs": [torch.ones(2, dtype=torch.float64, requires_grad=True)],

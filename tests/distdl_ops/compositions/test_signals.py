@@ -146,6 +146,7 @@ def test_equals_the_serial_operator(name: str, data: st.DataObject, assert_laid_
     assert len(set(on_ranks(size, main))) == 1
 
 
+@pytest.mark.serial  # on four ranks
 @pytest.mark.parametrize(
     ("name", "arguments", "rows"),
     [
