@@ -179,10 +179,18 @@ class DistributedSpace(Space):
 
     def locate(self, i: int) -> str:
         """Return the rank and the index of coordinate `i`."""
+        rank, i = self._place(i)
+        return f"rank {rank}, {self._at(rank).locate(i)}"
+
+    def _rank_of(self, i: int) -> int:
+        return self._place(i)[0]
+
+    def _place(self, i: int) -> tuple[int, int]:
+        """Return the rank that holds a coordinate, and which of its own it is."""
         for rank in self.layout.counted_ranks():
             held = self._at(rank)
             if i < held.size:
-                return f"rank {rank}, {held.locate(i)}"
+                return rank, i
             i -= held.size
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
