@@ -18,9 +18,10 @@ import functools
 import itertools
 import os
 import pickle
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar, final
 
 import numpy as np
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 EAGER_POLLS = 2000
 """How often a rank polls before it begins to sleep and to look: a few milliseconds."""
+
+MOVE_EVERY = 1e-3
+"""Seconds between two calls that let messages move while this rank computes."""
 
 NOTICE = 1
 """Tag on the communicator of notices."""
@@ -80,6 +84,7 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     watch.worlds += 1
     world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
     agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+    world.find_hosts()
     return world
 
 
@@ -87,6 +92,8 @@ def _leave(watch: Watch, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
         watch.leave()
+        assert isinstance(watch.post, _MPIPost)
+        watch.post.close()
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -121,6 +128,43 @@ class _Requests(Pending):
 
 
 @final
+class _Mover:
+    """A thread that calls MPI every millisecond while messages are under way and this rank computes.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+        It is only looked at.
+    under_way : collection
+        Empty when nothing is.
+    """
+
+    def __init__(self, communicator: Any, under_way: Collection[object]) -> None:
+        self._communicator, self._under_way = communicator, under_way
+        self._awake, self._ended = threading.Event(), False
+        self._thread = threading.Thread(target=self._serve, name="moves messages", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Begin, unless it has begun."""
+        self._awake.set()
+
+    def close(self) -> None:
+        """End."""
+        self._ended = True
+        self._awake.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._ended:
+            self._awake.wait()
+            self._awake.clear()
+            while self._under_way and not self._ended:
+                self._communicator.Iprobe(tag=NOTICE)
+                time.sleep(MOVE_EVERY)
+
+
+@final
 class _MPIPost(Post):
     """Carries notices on a communicator of their own, and has the one for all messages.
 
@@ -139,6 +183,7 @@ class _MPIPost(Post):
         self._sent: list[Any] = []  # requests keep their buffers
         everyone = tuple(range(self.size))
         self.collectives = {everyone: Collectives(communicator.Dup(), communicator.Dup())}
+        self._mover: _Mover | None = None
 
     def send(self, notice: bytes, rank: int) -> None:
         """Send a notice; see `Post.send`."""
@@ -153,6 +198,18 @@ class _MPIPost(Post):
             message.Recv([notice, MPI.BYTE])
             found.append((status.Get_source(), bytes(notice)))
         return found
+
+    def keep_moving(self, under_way: Collection[object]) -> None:
+        """Let a thread call MPI now and then, where it may: MPI moves messages only within calls."""
+        if self._mover is None and MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+            self._mover = _Mover(self._notices, under_way)
+        if self._mover is not None:
+            self._mover.wake()
+
+    def close(self) -> None:
+        """End that thread."""
+        if self._mover is not None:
+            self._mover.close()
 
     def group(self, ranks: Group, meet: Callable[[], None]) -> Collectives:
         """Return the collectives of some ranks. The first time, all of them meet, and make communicators."""
