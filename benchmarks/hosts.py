@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def call(*words: str) -> None:
         raise SystemExit(f"hosts: {' '.join(words)}: {done.stderr.strip() or done.returncode}")
 
 
+def await_card(host: str) -> None:
+    """Wait until a host's card is ready, which takes the kernel up to a second: UCX does not wait."""
+    state = ["ip", "netns", "exec", host, "cat", f"/sys/class/net/{CARD}/operstate"]
+    for _ in range(100):
+        if subprocess.run(state, check=False, capture_output=True, text=True).stdout.strip() == "up":
+            return
+        time.sleep(0.05)
+    raise SystemExit("hosts: the link did not come up")
+
+
 @contextlib.contextmanager
 def two_hosts(rate: str) -> Iterator[list[str]]:
     """Make two hosts; give their names; remove them."""
@@ -70,6 +81,8 @@ def two_hosts(rate: str) -> Iterator[list[str]]:
             call(*inside, *f"ip link set {CARD} up".split())
             call(*inside, "ip", "link", "set", "lo", "up")
             call(*inside, *f"tc qdisc add dev {CARD} root tbf rate {rate} burst {burst} limit 16mb".split())
+        for name in names:
+            await_card(name)
         yield names
     finally:
         for name in names:

@@ -3,8 +3,8 @@ r"""How a flat vector is summed over the ranks of a line: which exchanges, by it
 ===========  ===============================================================
 map          :math:`M(C, R) = E_R E_C^*`, from copies to replicas: an all-reduce
 in steps     :math:`M(X, R)\, M(C, X)`, where X splits the vector, and loses nothing
-two levels   :math:`M(X, R)\, B\, M(C, X)` on the ranks of a host, where B is the map between those ranks of all hosts that
-             hold the same part of X
+two levels   :math:`M(X, R)\, B\, M(C, X)` on the ranks of a host, where B is the map between those ranks of all
+             hosts that hold the same part of X
 ===========  ===============================================================
 
 What is large is summed within each host first, each rank a part of it; then ranks of different hosts exchange these

@@ -38,7 +38,7 @@ T = TypeVar("T")
 EAGER_POLLS = 2000
 """How often a rank polls before it begins to sleep and to look: a few milliseconds."""
 
-MOVE_EVERY = 1e-3
+MOVE_EVERY = 5e-4
 """Seconds between two calls that let messages move while this rank computes."""
 
 NOTICE = 1
@@ -46,6 +46,10 @@ NOTICE = 1
 
 LAST = 0
 """Tag of the last message before all begin anew; no operation has it."""
+
+SEGMENT = 2**18
+"""Bytes of which a message to another host consists at most. On one connection, a larger one in one direction may keep
+the request for one in the other direction waiting until all of it has left: they went one after the other."""
 
 FEW = 12
 """How many real numbers are summed together with what they are."""
@@ -100,10 +104,21 @@ def _leave(watch: Watch, process: int) -> None:
 
 
 class _Requests(Pending):
-    """Requests of MPI."""
+    """Requests of MPI.
 
-    def __init__(self, requests: list[Any], receives: int = 0) -> None:
+    Parameters
+    ----------
+    requests : list of mpi4py.MPI.Request
+        In order of the messages that they belong to: those that are received first.
+    messages : list of int, optional
+        Which message each belongs to; by default, one each.
+    receives : int, optional
+        How many of the requests receive.
+    """
+
+    def __init__(self, requests: list[Any], messages: Sequence[int] | None = None, receives: int = 0) -> None:
         self.requests, self.receives = requests, receives
+        self._messages = range(len(requests)) if messages is None else messages
 
     def wait(self, turn: int) -> bool:
         """Poll for a while, later sleep and poll; see `Pending.wait`."""
@@ -119,9 +134,10 @@ class _Requests(Pending):
 
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return the peers whose requests are not done, where there is one for each; see `Pending.late`."""
-        if len(peers) != len(self.requests):
+        if len(peers) != len(set(self._messages)):
             return peers
-        return [peer for peer, request in zip(peers, self.requests, strict=True) if not request.Test()]
+        late = [k for k, request in zip(self._messages, self.requests, strict=True) if not request.Test()]
+        return [peers[k] for k in dict.fromkeys(late)]
 
     def abandon(self) -> None:
         """Do nothing: nobody else waits."""
@@ -129,7 +145,7 @@ class _Requests(Pending):
 
 @final
 class _Mover:
-    """A thread that calls MPI every millisecond while messages are under way and this rank computes.
+    """A thread that calls MPI now and then while messages are under way and this rank computes.
 
     Parameters
     ----------
@@ -350,15 +366,24 @@ class MPIWorld(ProcessWorld):
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
         data, group, tags = self._data, self._group, self._tags
-        requests = [
-            data.Irecv([memory, MPI.BYTE], group[sender], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for sender, memory in receives
-        ]
-        requests += [
-            data.Isend([memory, MPI.BYTE], group[receiver], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for receiver, memory in sends
-        ]
-        return _Requests(requests, len(receives))
+        requests: list[Any] = []
+        messages: list[int] = []
+        received = 0
+        for start, ends in ((data.Irecv, receives), (data.Isend, sends)):
+            for rank, memory in ends:
+                tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+                pieces = [memory] if memory.nbytes <= SEGMENT else self._segments(rank, memory)
+                messages += [len(messages) and messages[-1] + 1] * len(pieces)
+                requests += [start([piece, MPI.BYTE], group[rank], tag) for piece in pieces]
+            received = received or len(requests)
+        return _Requests(requests, messages, received if receives else 0)
+
+    def _segments(self, rank: int, memory: np.ndarray) -> list[np.ndarray]:
+        """Return the pieces of a large message to a rank, or from it: one on the same host."""
+        if self.hosts[rank] == self.hosts[self.rank]:
+            return [memory]
+        flat = memory.reshape(-1).view(np.uint8)
+        return [flat[start : start + SEGMENT] for start in range(0, flat.size, SEGMENT)]
 
     def _collectives(self, entry: Entry) -> Collectives:
         """Return the collectives of the group, for an operation."""

@@ -42,7 +42,7 @@ class Post(ABC):
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come since the last call, each with who has sent it."""
 
-    def keep_moving(self, under_way: Collection[object]) -> None:
+    def keep_moving(self, under_way: Collection[object]) -> None:  # noqa: B027  (most need nothing)
         """Let messages move while this rank computes, as long as something is under way. By default they do so."""
 
     def begun(self) -> Any:

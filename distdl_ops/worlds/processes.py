@@ -8,10 +8,10 @@ and all waiting, is in `distdl_ops.worlds.watch`.
 from __future__ import annotations
 
 import functools
-import os
 import socket
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from threading import get_ident
 from typing import NoReturn, final
 
@@ -33,7 +33,7 @@ LOOK_EVERY = 64
 def host_name() -> str:
     """Return a name that processes share which reach each other without a network: of the machine, and its network."""
     try:
-        network = os.readlink("/proc/self/ns/net")
+        network = str(Path("/proc/self/ns/net").readlink())
     except OSError:  # no Linux
         network = ""
     return f"{socket.gethostname()} {network}"
@@ -79,7 +79,7 @@ class ProcessWorld(World):
         return self._watch.failures
 
     @functools.cached_property
-    def hosts(self) -> tuple[int, ...]:  # type: ignore[override]
+    def hosts(self) -> tuple[int, ...]:
         """The host of each rank; see `World.hosts`."""
         return numbered([self._watch.hosts[rank] for rank in self._group])
 

@@ -96,7 +96,7 @@ class World(ABC):
         """The host of each rank, numbered in the order of ranks. Between ranks of one host, messages cross no link."""
         return (0,) * self.size
 
-    def keep_moving(self) -> None:
+    def keep_moving(self) -> None:  # noqa: B027  (simulated ranks need nothing)
         """Let messages that are under way move while this rank computes, until they have been waited for."""
 
     def number_function(self) -> Number:

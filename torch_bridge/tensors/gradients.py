@@ -8,8 +8,8 @@ Small gradients travel together, in the order in which they come. What ranks com
 to, all of them in order: ranks whose gradients come in another order disagree, and never add up numbers of different
 weights.
 
-Where somebody looks at a gradient before the pass ends, the sum is carried out at once: where the leaf, or the node that
-adds to it, has hooks; where `torch.autograd.grad` asks for it; where the pass is to be differentiated in its turn.
+Where somebody looks at a gradient before the pass ends, the sum is carried out at once: where the leaf, or the node
+that adds to it, has hooks; where `torch.autograd.grad` asks for it; where the pass is to be differentiated in its turn.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ TOGETHER = 1 << 20
 SUMMED_WHOLE = 1 << 14
 """Bytes up to which the gradient of a split weight is summed whole, together with others: a message more costs more."""
 
-DTYPES = frozenset(
-    (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128)
-)
+DTYPES = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128))
 """Of gradients that are added up as they are."""
 
 
@@ -268,7 +266,7 @@ def _may_wait(leaf: torch.Tensor, node: Any, move: Any, cotangent: torch.Tensor)
     """Say whether nobody looks at a leaf's gradient before the backward pass ends; the same on all ranks."""
     if torch.is_grad_enabled() or move.keeps or cotangent.device.type != "cpu" or cotangent.dtype not in DTYPES:
         return False
-    if context.recorder.get() is not None or leaf._backward_hooks or leaf._post_accumulate_grad_hooks:  # type: ignore[attr-defined]
+    if context.recorder.get() is not None or leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
         return False
     if _summed_whole(move, cotangent) is None and not isinstance(_executor(move, cotangent).way, Plan):
         return False
@@ -298,13 +296,12 @@ def _nothing(*_: Any) -> None:
 
 
 def _summed_whole(move: Any, part: torch.Tensor) -> Placement | None:
-    """Return the placement in which a gradient is summed as it lies in memory, on all ranks of a line; None if in none."""
-    source, target = move.source, move.target
-    summed: Placement = source.finished()
+    """Return the placement in which a gradient is summed over ranks as it lies in memory; None if it is not."""
+    source: Placement = move.source
+    target: Placement = move.target
+    summed = source.finished()
     if summed is target:
         return summed
-    copies = all(
-        isinstance(role, Copies) or role == target.roles[name] for name, role in source.roles.items()
-    )
+    copies = all(isinstance(role, Copies) or role == target.roles[name] for name, role in source.roles.items())
     small = math.prod(source.shape) * part.element_size() <= SUMMED_WHOLE
     return summed if copies and small and target.layout.holds_once else None
