@@ -22,11 +22,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import final
 
-from distdl_ops.flight import Flight
 from distdl_ops.grid import Places
-from distdl_ops.layout import Layout
-from distdl_ops.plan import Plan
-from distdl_ops.roles import Copies, Replicated, Role, Split
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.layouts.roles import Copies, Replicated, Role, Split
+from distdl_ops.transfer.plan import Plan
+from distdl_ops.transfer.transfer import Flight
 from distdl_ops.worlds import World
 from linop.arrays import Array
 
@@ -142,7 +142,7 @@ class UnderWay:
     def __init__(self, summation: Summation, x: Array, what: str) -> None:
         self._world, self._what, self._call = summation.world, what, summation.world.caller.call
         self._rest = list(summation.plans)
-        self._flight = self._start(x)
+        self._transfer = self._start(x)
 
     def _start(self, x: Array) -> Flight:
         """Start the next exchange."""
@@ -156,10 +156,10 @@ class UnderWay:
     def advance(self) -> None:
         """Wait for the exchange that is under way, and start the next one; where it is the last one, do nothing."""
         if self._rest:
-            self._flight = self._start(self._flight.finish())
+            self._transfer = self._start(self._transfer.finish())
 
     def finish(self) -> Array:
         """Wait for the sum, and return it. Once only."""
         while self._rest:
             self.advance()
-        return self._flight.finish()
+        return self._transfer.finish()

@@ -23,7 +23,7 @@ from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, World
 from distdl_ops.movement.summation import Summation
-from distdl_ops.plan import Plan
+from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call
 from torch_bridge.tensors import context
 
@@ -138,13 +138,13 @@ class _Alone:
         before, caller.call = caller.call, term.call
         try:
             self._term = term
-            self._flight = executor.way.start(term.part, executor.world, executor.label.of(term.part))
+            self._transfer = executor.way.start(term.part, executor.world, executor.label.of(term.part))
         finally:
             caller.call = before
 
     def finish(self, *, add: bool = True) -> None:
         """Wait for it, and add it to the leaf's gradient."""
-        moved = self._flight.finish()
+        moved = self._transfer.finish()
         if add:
             self._term.add(moved)
 
