@@ -7,8 +7,11 @@ and all waiting, is in `distdl_ops.worlds.failure_detector`.
 
 from __future__ import annotations
 
+import functools
+import socket
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import get_ident
 from typing import NoReturn, final
 
@@ -25,6 +28,21 @@ Message = tuple[int, Array]
 
 LOOK_EVERY = 64
 """After how many operations a rank reads the notices of others in any case."""
+
+
+def host_name() -> str:
+    """Return a name that processes share which reach each other without a network: of the machine, and its network."""
+    try:
+        network = str(Path("/proc/self/ns/net").readlink())
+    except OSError:  # no Linux
+        network = ""
+    return f"{socket.gethostname()} {network}"
+
+
+def numbered(names: Sequence[object]) -> tuple[int, ...]:
+    """Return numbers in place of names, in the order in which these come first."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return tuple(numbers[name] for name in names)
 
 
 class ProcessWorld(World):
@@ -59,6 +77,21 @@ class ProcessWorld(World):
     def failures(self) -> int:
         """How often the ranks have raised an error together; see `World.failures`."""
         return self._watch.failures
+
+    @functools.cached_property
+    def hosts(self) -> tuple[int, ...]:
+        """The host of each rank; see `World.hosts`."""
+        return numbered([self._watch.hosts[rank] for rank in self._group])
+
+    def find_hosts(self) -> None:
+        """Find out on which host each rank is. Collective over all ranks of the job, once."""
+        if not self._watch.hosts:
+            self._watch.hosts = numbered(self.allgather(host_name(), "hosts"))
+            self._watch.several_hosts = len(set(self._watch.hosts)) > 1
+
+    def keep_moving(self) -> None:
+        """Let messages move while this rank computes; see `World.keep_moving`."""
+        self._watch.post.keep_moving(self._watch.open)
 
     @abstractmethod
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:

@@ -11,8 +11,6 @@ from hypothesis import given
 
 from distdl_ops import Grid, Replicated, Split, simulate
 from torch_bridge.tensors import distribute_tensor
-from torch_bridge.tensors.call import RULES
-from torch_bridge.tensors.rules.names import known
 
 EXTENTS = {1: (9,), 2: (7, 6), 3: (5, 5, 6)}
 
