@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self, cast, final
 
 from distdl_ops.layouts.intervals import Listed, widened
 from distdl_ops.layouts.roles import Role
 from distdl_ops.layouts.runs import Boundary
-from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.named import require
+from distdl_ops.movement.movement import Movement, movement_between
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
@@ -29,9 +28,9 @@ Widths = Sequence[int] | Sequence[Sequence[int]]
 """Entries below and above: one pair for all ranks of a grid axis, or one for each."""
 
 
-@checked
-def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Movement:
-    """Return the movement that gives every rank a halo. Collective.
+@final
+class HaloExchange(Movement):
+    """The movement that gives every rank a halo, or its adjoint, which adds halos back. Collective.
 
     A rank's interval ``(start, stop)`` becomes ``(start - below, stop + above)``. Halos may be wider than the
     neighbour's interval. Negative widths trim: where nothing is left, ``stop + above <= start - below``, the interval
@@ -76,9 +75,13 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
     >>> simulate(2, main)
     [[1.0, 2.0, 3.0], [4.0]]
     """
-    require_spaces("HaloExchange", space)
-    wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
-    return require("HaloExchange", space, space.like(roles=wider), lambda: None)
+
+    @checked
+    def __new__(cls, space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Self:
+        """Return the movement to the space with halos. Where no part grows, it is a `Repartition`."""
+        require_spaces("HaloExchange", space)
+        wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
+        return cast("Self", movement_between(space, space.like(roles=wider)))
 
 
 def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:

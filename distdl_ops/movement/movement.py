@@ -27,8 +27,9 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import final
+from typing import Self, cast, final
 
+from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
@@ -62,15 +63,21 @@ NAMES: dict[tuple[type[Role], type[Role]], str] = {
 """The table above."""
 
 
+KINDS: dict[str, type[Movement]] = {}
+"""The class of each name; a class is listed when it is defined."""
+
+
 def name_of_pair(source: Role, target: Role) -> str:
     """Return what the table calls the movement from one role to another; a role that splits an axis is a `Split`."""
     one, other = (type(role) if role.axis is None else Split for role in (source, target))
     return NAMES[one, other]
 
 
-@final
 class Movement(LinearOperator):
     """The data movement ``M(S, T) = E_T E_S*`` between two layouts of a tensor. Collective.
+
+    Its class is the one that the pair of roles names, a `Broadcast`, say. Where several grid axes have pairs of several
+    names, it is a `Movement` only.
 
     Parameters
     ----------
@@ -100,22 +107,61 @@ class Movement(LinearOperator):
     domain: DistributedSpace
     codomain: DistributedSpace
 
+    exact = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        KINDS[cls.__name__] = cls
+
     @checked
-    def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
-        require_spaces("Movement", source, target)
-        world = source.grid.world
-        agreed(world, "Movement", lambda: _check(source, target), describe=lambda _: f"{source!r} -> {target!r}")
-        super().__init__(source, target)
+    def __new__(cls, source: DistributedSpace, target: DistributedSpace) -> Self:
+        """Return the movement, of the class that its roles name."""
+        require_spaces(cls.__name__, source, target)
+        agreed(
+            source.grid.world,
+            "Movement",
+            lambda: cls._require(source, target),
+            describe=lambda _: f"{source!r} -> {target!r}",
+        )
+        return cast("Self", movement_between(source, target))
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Leave the movement as `__new__` has made it."""
+
+    @classmethod
+    @final
+    def _require(cls, source: DistributedSpace, target: DistributedSpace) -> None:
+        """Raise unless the spaces lay out one tensor over one world, with the roles of this class."""
+        where = f"{cls.__name__} : {source} -> {target}"
+        if source.grid.world is not target.grid.world:
+            raise SpaceError(f"{where}: the two grids are laid over different worlds")
+        if source.global_shape != target.global_shape:
+            raise SpaceError(f"{where}: the shapes {source.global_shape} and {target.global_shape} differ")
+        if source.dtype != target.dtype:
+            raise SpaceError(f"{where}: the dtypes {source.dtype} and {target.dtype} differ")
+        fault = cls._fault(source, target)
+        if fault is not None:
+            raise SpaceError(f"{where}: {fault}; as a Movement, this is {name_movement(source, target)}")
+
+    @classmethod
+    def _fault(cls, source: DistributedSpace, target: DistributedSpace) -> str | None:
+        """Return why roles are not those of this class; None where they are. Those of a `Movement` may be any."""
+        if cls is Movement:
+            return None
+        pairs = [f"{s.__name__} to {t.__name__}" for (s, t), name in NAMES.items() if name == cls.__name__]
+        expected = f"expected {' or '.join(pairs)} along some grid axes, and the same roles along the others"
+        if source.grid != target.grid:
+            return f"expected one grid, found {source.grid} and {target.grid}"
+        moving = source.layout.moving_axes(target.layout)
+        for axis in moving:
+            if name_of_pair(source.roles[axis], target.roles[axis]) != cls.__name__:
+                return f"{expected}; found {source.roles[axis]!r} to {target.roles[axis]!r} along {axis!r}"
+        return None if moving else f"{expected}; found the same roles along all of them"
 
     @functools.cached_property
     def _executor(self) -> _Executor:
         """Found when it is needed, without communication: of many movements only one direction is used."""
         return _Executor(self.domain, self.codomain)
-
-    @property
-    def exact(self) -> bool:
-        """Always: entries are moved and added."""
-        return True
 
     @property
     def roundings(self) -> int:
@@ -158,9 +204,11 @@ class Movement(LinearOperator):
 
 def movement_between(source: DistributedSpace, target: DistributedSpace) -> Movement:
     """Return ``Movement(source, target)`` without communication, of spaces that all ranks are known to agree on."""
-    found = object.__new__(Movement)
-    LinearOperator.__init__(found, source, target)
-    return found
+    names = names_along(source, target)
+    kind = KINDS[next(iter(names)).partition(".")[0]] if len(names) == 1 else Movement
+    movement = object.__new__(kind)
+    LinearOperator.__init__(movement, source, target)
+    return movement
 
 
 class _Executor:
@@ -189,31 +237,41 @@ def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:
     >>> simulate(4, main)[0]
     'Broadcast(rows)'
     """
-    if source.grid != target.grid:
-        return "Movement"
-    names: dict[str, list[str]] = {}
-    for axis in source.layout.moving_axes(target.layout):
-        name = name_of_pair(source.roles[axis], target.roles[axis])
-        if name == "Repartition" and not target.layout.holds_once_along(axis):
-            name = "HaloExchange"
-        elif name == "Repartition" and not source.layout.holds_once_along(axis):
-            name = "HaloExchange.H"
-        names.setdefault(name, []).append(axis)
+    names = names_along(source, target)
     if not names:
-        return "Identity"
-    if len(names) == 1:
-        ((name, axes),) = names.items()
-        base, dot, adjoint = name.partition(".")
-        return f"{base}({', '.join(axes)}){dot}{adjoint}"
-    return f"Movement({', '.join(f'{axis}: {name}' for name, axes in names.items() for axis in axes)})"
+        return "Identity" if source.grid == target.grid else "Movement"
+    if len(names) > 1:
+        return f"Movement({', '.join(f'{axis}: {name}' for name, axes in names.items() for axis in axes)})"
+    ((name, axes),) = names.items()
+    kind, dot, adjoint = name.partition(".")
+    return f"{kind}({', '.join(axes)}){dot}{adjoint}" if axes else kind
 
 
-def _check(source: DistributedSpace, target: DistributedSpace) -> None:
-    """Raise unless the two spaces lay out the same tensor over the same world."""
-    where = f"Movement : {source} -> {target}"
-    if source.grid.world is not target.grid.world:
-        raise SpaceError(f"{where}: the two grids are laid over different worlds")
-    if source.global_shape != target.global_shape:
-        raise SpaceError(f"{where}: the shapes {source.global_shape} and {target.global_shape} differ")
-    if source.dtype != target.dtype:
-        raise SpaceError(f"{where}: the dtypes {source.dtype} and {target.dtype} differ")
+def names_along(source: DistributedSpace, target: DistributedSpace) -> dict[str, list[str]]:
+    """Return the names of what moves, and the grid axes along which it does; between two grids, along none."""
+    S, T = source.layout, target.layout
+    names: dict[str, list[str]] = {}
+    if source.grid != target.grid:
+        if all(name_of_pair(role, role) == "Move" for role in (*S.roles.values(), *T.roles.values())):
+            names["Move"] = []
+        elif S.is_partition and T.is_partition:
+            names["Repartition"] = []
+        return names
+    for axis in S.moving_axes(T):
+        s, t = S.roles[axis], T.roles[axis]
+        name = name_of_pair(s, t)
+        if name == "Repartition" and not T.holds_once_along(axis):
+            name = "HaloExchange"
+        elif name == "Repartition" and not S.holds_once_along(axis):
+            name = "HaloExchange.H"
+        elif name == "Repartition" and s.axis != t.axis and _divides(S, s) and _divides(T, t):
+            name = "AllToAll"
+        names.setdefault(name, []).append(axis)
+    if set(names) == {"AllToAll", "Repartition"}:
+        return {"Repartition": S.moving_axes(T)}
+    return names
+
+
+def _divides(layout: Layout, role: Role) -> bool:
+    """Say whether every entry of the tensor axis that a role splits lies in one part, and nothing else does."""
+    return role.axis is not None and layout.divides(role.axis)

@@ -80,7 +80,7 @@ class Explanation:
     ...     found = explain(Movement(T, S) @ Movement(S, T))
     ...     return str(found.before), str(found.after), len(found.rewritings)
     >>> simulate(2, main)[0]
-    ('Repartition(p) @ Repartition(p)', 'Identity', 1)
+    ('AllToAll(p) @ AllToAll(p)', 'Identity', 1)
     """
 
     before: LinearOperator

@@ -60,7 +60,7 @@ def DistributedFFT(
     ...     y = F(S.from_global(np.ones((4, 2))))
     ...     return str(F), F.codomain.to_global(y).real.ravel().tolist()
     >>> simulate(2, main)[0]
-    ('Local(FFT(axes=(0,))) @ Repartition(rows) @ Local(FFT(axes=(1,)))', [8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    ('Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(FFT(axes=(1,)))', [8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
 
     def build() -> tuple[int, ...]:

@@ -59,7 +59,7 @@ def DistributedRFFT(
     ...     return DistributedRFFT(DistributedSpace(Grid(world, rows=2), (4, 3), rows=Split(0)))
     >>> F = simulate(2, main)[0]
     >>> print(F)
-    Local(FFT(axes=(0,))) @ Repartition(rows) @ Local(RFFT(axes=(1,)))
+    Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(RFFT(axes=(1,)))
     >>> F.codomain
     DistributedSpace(Grid(rows=2), complex128, field='real', (4, 2) rows=Split(1))
     """
