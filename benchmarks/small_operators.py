@@ -27,7 +27,7 @@ import numpy as np
 import scipy.sparse.linalg
 
 from linop import Diagonal, Euclidean, LinearOperator, Matrix
-from linop.operators.restriction import Restriction
+from linop.operators.indexing.restriction import Restriction
 
 try:
     pylops: Any = import_module("pylops")

@@ -9,15 +9,20 @@ those of its parts. `check_adjoint` verifies the equation above for any operator
 needed; vectors may be arrays of any array API library.
 """
 
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose
-from linop.algebra.kron import Kron, tensor_space
-from linop.algebra.scale import Scale
-from linop.algebra.stack import HStack, VStack
-from linop.algebra.sum import Sum
-from linop.element import Element
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron, tensor_space
+from linop.blocks.stack import HStack, VStack
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
+from linop.core.parts import parts
+from linop.core.reweight import Reweight, reweight
+from linop.core.riesz import Riesz
+from linop.core.scale import Scale
+from linop.core.sum import Sum
+from linop.core.zero import Zero
 from linop.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -29,74 +34,59 @@ from linop.errors import (
     VerificationError,
 )
 from linop.interop import from_pylops, from_scipy, to_pylops, to_scipy
-from linop.inverse import Inverse, inverse
-from linop.operator import LinearOperator
-from linop.operators.circulant import Circulant
-from linop.operators.conjugation import Conjugation
-from linop.operators.correlation import Convolution, Correlation
-from linop.operators.cumulative_sum import CumulativeSum
-from linop.operators.dct import DCT
-from linop.operators.diagonal import Diagonal
-from linop.operators.directional_derivative import DirectionalDerivative
-from linop.operators.fft import FFT
-from linop.operators.finite_difference import FiniteDifference
-from linop.operators.flip import Flip
-from linop.operators.fractional_shift import FractionalShift
-from linop.operators.function import FunctionOperator
-from linop.operators.functional import Functional
-from linop.operators.gradient import Gradient
-from linop.operators.identity import Identity
-from linop.operators.imaginary_part import ImaginaryPart
-from linop.operators.interpolation import Interpolation
-from linop.operators.irfft import IRFFT
-from linop.operators.laplacian import Laplacian
-from linop.operators.matrix import Matrix
-from linop.operators.non_stationary_convolution import NonStationaryConvolution
-from linop.operators.outer import Outer
-from linop.operators.padding import Padding
-from linop.operators.permute import Permute
-from linop.operators.real_part import RealPart
-from linop.operators.resampling import Resampling
-from linop.operators.reshape import Reshape
-from linop.operators.restriction import Restriction
-from linop.operators.reweight import Reweight, reweight
-from linop.operators.rfft import RFFT
-from linop.operators.riesz import Riesz
-from linop.operators.roll import Roll
-from linop.operators.smoothing import Smoothing
-from linop.operators.sparse_matrix import SparseMatrix
-from linop.operators.sum_axes import Mean, SumAxes
-from linop.operators.symmetrise import Symmetrise
-from linop.operators.toeplitz import Toeplitz
-from linop.operators.trace import Trace
-from linop.operators.windows import Windows
-from linop.operators.zero import Zero
-from linop.queries import (
-    Cost,
-    TraceEstimate,
-    condition_estimate,
-    cost,
-    diagonal,
-    eigenvalue_bounds,
-    hutchinson,
-    is_diagonal,
-    is_isometry,
-    is_positive,
-    is_projection,
-    is_self_adjoint,
-    is_unitary,
-    latex,
-    matrix,
-    norm_estimate,
-    notebook,
-    parts,
-    plot_matrix,
-    space_name,
-    trace,
-    tree,
-)
-from linop.simplify import Rewriting, derivation, rebuild, rule, simplify
+from linop.operators.entrywise.conjugation import Conjugation
+from linop.operators.entrywise.diagonal import Diagonal
+from linop.operators.entrywise.imaginary_part import ImaginaryPart
+from linop.operators.entrywise.real_part import RealPart
+from linop.operators.grids.interpolation import Interpolation
+from linop.operators.grids.resampling import Resampling
+from linop.operators.indexing.flip import Flip
+from linop.operators.indexing.padding import Padding
+from linop.operators.indexing.permute import Permute
+from linop.operators.indexing.reshape import Reshape
+from linop.operators.indexing.restriction import Restriction
+from linop.operators.indexing.roll import Roll
+from linop.operators.indexing.symmetrise import Symmetrise
+from linop.operators.indexing.windows import Windows
+from linop.operators.matrices.function import FunctionOperator
+from linop.operators.matrices.functional import Functional
+from linop.operators.matrices.matrix import Matrix
+from linop.operators.matrices.outer import Outer
+from linop.operators.matrices.sparse_matrix import SparseMatrix
+from linop.operators.spectral.circulant import Circulant
+from linop.operators.spectral.dct import DCT
+from linop.operators.spectral.fft import FFT
+from linop.operators.spectral.fractional_shift import FractionalShift
+from linop.operators.spectral.irfft import IRFFT
+from linop.operators.spectral.rfft import RFFT
+from linop.operators.spectral.toeplitz import Toeplitz
+from linop.operators.stencils.correlation import Convolution, Correlation
+from linop.operators.stencils.directional_derivative import DirectionalDerivative
+from linop.operators.stencils.finite_difference import FiniteDifference
+from linop.operators.stencils.gradient import Gradient
+from linop.operators.stencils.laplacian import Laplacian
+from linop.operators.stencils.non_stationary_convolution import NonStationaryConvolution
+from linop.operators.stencils.smoothing import Smoothing
+from linop.operators.sums.cumulative_sum import CumulativeSum
+from linop.operators.sums.sum_axes import Mean, SumAxes
+from linop.operators.sums.trace import Trace
+from linop.queries.claims import is_diagonal, is_isometry, is_positive, is_projection, is_self_adjoint, is_unitary
+from linop.queries.condition import condition_estimate
+from linop.queries.cost import Cost, cost
+from linop.queries.diagonal import diagonal
+from linop.queries.eigenvalues import eigenvalue_bounds
+from linop.queries.inverse import Inverse, inverse
+from linop.queries.matrix import matrix
+from linop.queries.norm import norm_estimate
+from linop.queries.trace import TraceEstimate, hutchinson, trace
+from linop.rewriting.engine import Rewriting, derivation, rebuild, rule, simplify
+from linop.show.display import notebook
+from linop.show.latex import latex
+from linop.show.plot import plot_matrix
+from linop.show.space_name import space_name
+from linop.show.tree import tree
 from linop.spaces import Euclidean, Product, Space, Weighted
+from linop.spaces.element import Element
 from linop.verify import (
     Report,
     Reports,

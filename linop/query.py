@@ -20,7 +20,7 @@ import functools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 
 T = TypeVar("T")
 A_co = TypeVar("A_co", covariant=True)

@@ -4,6 +4,6 @@ from typing import NoReturn
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name.startswith("_"):
+    if name not in ("TorchWorld", "start"):
         raise AttributeError(f"module 'torch_bridge.world' has no attribute {name!r}")
     raise ImportError(f"torch_bridge.world is gone: write torch_bridge.worlds.{name}")

@@ -34,7 +34,7 @@ from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
-from linop.operators.gather import Gather
+from linop.operators.indexing.gather import Gather
 
 
 class Told(NamedTuple):

@@ -20,7 +20,7 @@ from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError
 from linop.arguments import checked, show
 from linop.errors import ArgumentTypeError
-from linop.operators.interpolation import Outside
+from linop.operators.grids.interpolation import Outside
 
 
 @checked

@@ -21,11 +21,11 @@ import numpy as np
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
-from linop.algebra.scale import scale
-from linop.algebra.sum import add
 from linop.arguments import checked
 from linop.arrays import Array, Scalar
 from linop.claims import Claims
+from linop.core.scale import scale
+from linop.core.sum import add
 from linop.errors import ArgumentTypeError
 from linop.keyed import Keyed
 from linop.numbers import gain_of, product

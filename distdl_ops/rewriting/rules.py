@@ -45,9 +45,9 @@ from linop import (
     simplify,
 )
 from linop import diagonal as entries_of
-from linop.algebra.compose import compose
-from linop.algebra.scale import scale
-from linop.algebra.sum import add
+from linop.core.compose import compose
+from linop.core.scale import scale
+from linop.core.sum import add
 from linop.numbers import is_moderate
 
 # -- movements ---------------------------------------------------------------------------------------------------------

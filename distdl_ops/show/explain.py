@@ -10,7 +10,7 @@ from distdl_ops.layouts.describe import in_words, short
 from distdl_ops.spaces import DistributedSpace
 from linop import Compose, Cost, LinearOperator, Rewriting, Space, cost, derivation, parts
 from linop.arguments import checked
-from linop.queries.space_name import space_name
+from linop.show.space_name import space_name
 
 WIDTH = 60
 """Longer expressions are cut where they stand beside others."""

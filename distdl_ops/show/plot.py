@@ -13,7 +13,7 @@ from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Space
 from linop import plot_matrix as draw_matrix
 from linop.arguments import checked
-from linop.queries.plot import SLENDER, boundaries
+from linop.show.plot import SLENDER, boundaries
 
 
 @checked

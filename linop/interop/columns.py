@@ -7,9 +7,9 @@ from typing import Any, final
 
 import numpy as np
 
+from linop.core.operator import LinearOperator
 from linop.interop import numbering
 from linop.interop.numbering import Numbering
-from linop.operator import LinearOperator
 
 
 @final

@@ -17,10 +17,10 @@ import numpy as np
 
 from linop import arrays
 from linop.arrays import Vector
+from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.interop import numbering
 from linop.interop.numbering import Numbering
-from linop.operator import LinearOperator
 from linop.spaces import Space
 
 

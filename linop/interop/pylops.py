@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from linop.arguments import checked
+from linop.core.operator import LinearOperator
 from linop.errors import ArgumentTypeError
 from linop.interop.columns import Columns
 from linop.interop.foreign import ForeignOperator
-from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Space
 
 

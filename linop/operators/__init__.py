@@ -1,1 +1,1 @@
-"""Operators in one process: one class, one file."""
+"""Operators in one process, one class a file, in folders by family."""

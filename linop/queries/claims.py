@@ -22,22 +22,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from linop import claims
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose, compose
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
-from linop.algebra.sum import Sum
 from linop.arguments import checked
-from linop.inverse import Inverse
-from linop.operator import LinearOperator
-from linop.operators.identity import Identity
-from linop.operators.reweight import Reweight
-from linop.operators.riesz import Riesz
-from linop.operators.zero import Zero
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose, compose
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
+from linop.core.parts import parts
+from linop.core.reweight import Reweight
+from linop.core.riesz import Riesz
+from linop.core.scale import Scale
+from linop.core.sum import Sum
+from linop.core.zero import Zero
 from linop.queries.expansion import expansion
-from linop.queries.parts import parts
+from linop.queries.inverse import Inverse
 from linop.queries.weights import has_diagonal_weights, weight_number
 from linop.query import Query, Reply, query
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from linop import arrays
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
 from linop.arguments import Positive, checked
 from linop.arrays import Vector
+from linop.blocks.kron import Kron
+from linop.core.operator import LinearOperator
+from linop.core.scale import Scale
 from linop.errors import ConvergenceError
-from linop.inverse import Inverse
-from linop.operator import LinearOperator
 from linop.queries.claims import is_isometry
+from linop.queries.inverse import Inverse
 from linop.queries.norm import is_known_everywhere, moduli
 from linop.queries.seeds import stream
 from linop.query import Answer, query

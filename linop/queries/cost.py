@@ -17,32 +17,32 @@ from functools import singledispatch
 
 import numpy as np
 
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
-from linop.algebra.stack import HStack, VStack
-from linop.algebra.sum import Sum
 from linop.arguments import checked
-from linop.inverse import Inverse
-from linop.operator import LinearOperator
-from linop.operators.circulant import Circulant
-from linop.operators.correlation import Correlation
-from linop.operators.cumulative_sum import CumulativeSum
-from linop.operators.diagonal import Diagonal
-from linop.operators.fft import FFT
-from linop.operators.functional import Functional
-from linop.operators.matrix import Matrix
-from linop.operators.padding import Padding
-from linop.operators.restriction import Restriction
-from linop.operators.rfft import RFFT
-from linop.operators.riesz import Riesz
-from linop.operators.sparse_matrix import SparseMatrix
-from linop.operators.sum_axes import SumAxes
-from linop.operators.zero import Zero
-from linop.queries.parts import parts
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.blocks.stack import HStack, VStack
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose
+from linop.core.operator import LinearOperator
+from linop.core.parts import parts
+from linop.core.riesz import Riesz
+from linop.core.scale import Scale
+from linop.core.sum import Sum
+from linop.core.zero import Zero
+from linop.operators.entrywise.diagonal import Diagonal
+from linop.operators.indexing.padding import Padding
+from linop.operators.indexing.restriction import Restriction
+from linop.operators.matrices.functional import Functional
+from linop.operators.matrices.matrix import Matrix
+from linop.operators.matrices.sparse_matrix import SparseMatrix
+from linop.operators.spectral.circulant import Circulant
+from linop.operators.spectral.fft import FFT
+from linop.operators.spectral.rfft import RFFT
+from linop.operators.stencils.correlation import Correlation
+from linop.operators.sums.cumulative_sum import CumulativeSum
+from linop.operators.sums.sum_axes import SumAxes
+from linop.queries.inverse import Inverse
 from linop.query import Answer, query
 from linop.spaces import Product, Space, Weighted
 

@@ -7,22 +7,22 @@ from collections.abc import Callable
 import numpy as np
 
 from linop import arrays
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
-from linop.algebra.sum import Sum
 from linop.arguments import checked
 from linop.arrays import Vector
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose
+from linop.core.operator import LinearOperator
+from linop.core.reweight import Reweight
+from linop.core.riesz import Riesz
+from linop.core.scale import Scale
+from linop.core.sum import Sum
 from linop.errors import SpaceError
-from linop.operator import LinearOperator
-from linop.operators.diagonal import Diagonal
-from linop.operators.matrix import Matrix
-from linop.operators.reweight import Reweight
-from linop.operators.riesz import Riesz
-from linop.operators.sparse_matrix import SparseMatrix
+from linop.operators.entrywise.diagonal import Diagonal
+from linop.operators.matrices.matrix import Matrix
+from linop.operators.matrices.sparse_matrix import SparseMatrix
 from linop.queries.claims import is_diagonal
 from linop.queries.weights import is_real_of_complex
 from linop.query import Answer, query

@@ -18,10 +18,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from linop import arrays
-from linop.algebra.scale import Scale
 from linop.arguments import Nonnegative, Whole, checked
+from linop.core.operator import LinearOperator
+from linop.core.scale import Scale
 from linop.errors import ConvergenceError, SpaceError
-from linop.operator import LinearOperator
 from linop.queries.diagonal import acts_on_coordinates, diagonal
 from linop.queries.norm import is_local
 from linop.queries.seeds import stream

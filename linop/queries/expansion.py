@@ -6,14 +6,14 @@ from fractions import Fraction
 from typing import NamedTuple, final
 
 from linop import claims
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.compose import Compose, compose
-from linop.algebra.scale import Scale
-from linop.algebra.sum import Sum
 from linop.arrays import Scalar
-from linop.operator import LinearOperator
-from linop.operators.identity import Identity
-from linop.operators.zero import Zero
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose, compose
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
+from linop.core.scale import Scale
+from linop.core.sum import Sum
+from linop.core.zero import Zero
 from linop.query import Answer, query
 
 LIMIT = 100

@@ -10,7 +10,7 @@ from functools import singledispatch
 import numpy as np
 
 from linop.arguments import checked
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 
 
 @checked

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from linop import arrays
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
 from linop.arguments import Nonnegative, Whole, checked
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.core.operator import LinearOperator
+from linop.core.scale import Scale
+from linop.core.zero import Zero
 from linop.errors import ConvergenceError
-from linop.operator import LinearOperator
-from linop.operators.diagonal import Diagonal
-from linop.operators.zero import Zero
+from linop.operators.entrywise.diagonal import Diagonal
 from linop.queries.claims import is_isometry
 from linop.queries.diagonal import acts_on_coordinates, diagonal, ones
 from linop.queries.seeds import stream

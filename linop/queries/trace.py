@@ -17,17 +17,17 @@ from typing import Any, Literal, final
 import numpy as np
 
 from linop import arrays
-from linop.algebra.adjoint import Adjoint
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.compose import Compose
-from linop.algebra.kron import Kron
-from linop.algebra.scale import Scale
-from linop.algebra.sum import Sum
 from linop.arguments import checked
 from linop.arrays import Scalar, Vector
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.core.adjoint import Adjoint
+from linop.core.compose import Compose
+from linop.core.operator import LinearOperator
+from linop.core.scale import Scale
+from linop.core.sum import Sum
 from linop.errors import ArgumentError
-from linop.operator import LinearOperator
 from linop.queries.diagonal import BLOCK, acts_on_coordinates, diagonal, on_the_diagonal, ones, require_square
 from linop.queries.seeds import stream
 from linop.query import Answer, query

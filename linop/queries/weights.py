@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linop.claims import DIAGONAL
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.spaces import Product, Space, Weighted
 
 

@@ -25,28 +25,28 @@ Functions g have proximal maps: `soft_threshold` (l1), `norm_threshold` (l2), `r
 make others.
 """
 
-from linop.solve.admm import admm
-from linop.solve.bicgstab import bicgstab
-from linop.solve.cg import cg
-from linop.solve.cgls import cgls
-from linop.solve.gmres import gmres
-from linop.solve.ista import fista, ista
-from linop.solve.lanczos import lanczos
-from linop.solve.lobpcg import lobpcg
-from linop.solve.lsmr import lsmr
-from linop.solve.lsqr import lsqr
-from linop.solve.minres import minres
-from linop.solve.nnls import nnls
-from linop.solve.plot_convergence import plot_convergence
-from linop.solve.power_iteration import power_iteration
-from linop.solve.primal_dual import primal_dual
-from linop.solve.proximal import ball, box, nonnegative, norm_threshold, ridge, soft_threshold
-from linop.solve.proximal_calculus import conjugate, free, misfit, separate, shifted
-from linop.solve.proximal_groups import group_ball, group_threshold, infinity_ball, nuclear_threshold
-from linop.solve.proximal_sets import affine, l1_ball, simplex
-from linop.solve.randomised import SingularValues, diagonal_estimate, hutchpp, randomised_svd
+from linop.solve.convergence import plot_convergence
+from linop.solve.eigen.lanczos import lanczos
+from linop.solve.eigen.lobpcg import lobpcg
+from linop.solve.eigen.power_iteration import power_iteration
+from linop.solve.eigen.randomised import SingularValues, diagonal_estimate, hutchpp, randomised_svd
+from linop.solve.krylov.bicgstab import bicgstab
+from linop.solve.krylov.cg import cg
+from linop.solve.krylov.cgls import cgls
+from linop.solve.krylov.gmres import gmres
+from linop.solve.krylov.lsmr import lsmr
+from linop.solve.krylov.lsqr import lsqr
+from linop.solve.krylov.minres import minres
+from linop.solve.proximal.calculus import conjugate, free, misfit, separate, shifted
+from linop.solve.proximal.elementary import ball, box, nonnegative, norm_threshold, ridge, soft_threshold
+from linop.solve.proximal.groups import group_ball, group_threshold, infinity_ball, nuclear_threshold
+from linop.solve.proximal.sets import affine, l1_ball, simplex
 from linop.solve.result import Result, State
-from linop.solve.total_variation import slopes, total_variation, variation
+from linop.solve.splitting.admm import admm
+from linop.solve.splitting.ista import fista, ista
+from linop.solve.splitting.nnls import nnls
+from linop.solve.splitting.primal_dual import primal_dual
+from linop.solve.splitting.total_variation import slopes, total_variation, variation
 
 __all__ = [
     "Result",

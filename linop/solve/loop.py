@@ -20,12 +20,12 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from linop import arrays
-from linop.algebra.stack import VStack
 from linop.arguments import LARGEST
 from linop.arrays import Array, Vector
+from linop.blocks.stack import VStack
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
 from linop.errors import ArgumentTypeError, SpaceError
-from linop.operator import LinearOperator
-from linop.operators.identity import Identity
 from linop.solve.result import Result, State
 from linop.solve.scalars import Number, every, isfinite, largest, ratio, some, sqrt
 from linop.spaces import Seed, Space

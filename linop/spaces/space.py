@@ -18,8 +18,8 @@ from linop.errors import ArgumentError, SpaceError
 from linop.keyed import Keyed
 
 if TYPE_CHECKING:
-    from linop.element import Element
-    from linop.operator import LinearOperator
+    from linop.core.operator import LinearOperator
+    from linop.spaces.element import Element
 
 SMALL = 2.0**-900
 """Sums of squares below it may have lost some."""
@@ -155,7 +155,7 @@ class Space(Keyed):
     @final
     def riesz(self) -> LinearOperator:
         """The Riesz map R, with ``inner(x, y) == dot(x, R y)``; the identity of a space without weights."""
-        from linop.operators.riesz import riesz
+        from linop.core.riesz import riesz
 
         return riesz(self)
 
@@ -163,7 +163,7 @@ class Space(Keyed):
     @final
     def riesz_inverse(self) -> LinearOperator:
         """The inverse of the Riesz map."""
-        from linop.operators.riesz import riesz
+        from linop.core.riesz import riesz
 
         return riesz(self, inverse=True)
 
@@ -193,7 +193,7 @@ class Space(Keyed):
         x : vector of the space, or a batch of them
             Not copied.
         """
-        from linop.element import Element
+        from linop.spaces.element import Element
 
         return Element(self, x)
 

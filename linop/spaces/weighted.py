@@ -18,7 +18,7 @@ from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.space import Draw, Seed, Space
 
 if TYPE_CHECKING:
-    from linop.operator import LinearOperator
+    from linop.core.operator import LinearOperator
 
 
 @final
@@ -57,8 +57,8 @@ class Weighted(Space):
     weighted = True
 
     def __init__(self, space: Space, weight: float | npt.ArrayLike | LinearOperator) -> None:
-        from linop.inverse import Inverse, inverse
-        from linop.operator import LinearOperator
+        from linop.core.operator import LinearOperator
+        from linop.queries.inverse import Inverse, inverse
 
         if not isinstance(space, Space):
             raise ArgumentTypeError(f"Weighted: expected space to be a Space, found {show(space)}")

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Vector
+from linop.core.operator import LinearOperator
+from linop.core.reweight import reweight
 from linop.errors import VerificationError
-from linop.operator import LinearOperator
-from linop.operators.reweight import reweight
-from linop.queries import matrix
+from linop.queries.matrix import matrix
 from linop.spaces import Space
 from linop.testing.spaces import weight_matrix, with_weights
 from linop.verify import assert_correct, probe

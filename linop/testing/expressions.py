@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from linop.algebra.block import Block
-from linop.algebra.block_diagonal import BlockDiagonal
-from linop.algebra.kron import Kron
-from linop.algebra.stack import HStack, VStack
 from linop.arguments import checked
-from linop.operator import LinearOperator
-from linop.operators.diagonal import Diagonal
-from linop.operators.identity import Identity
-from linop.operators.matrix import Matrix
-from linop.operators.zero import Zero
+from linop.blocks.block import Block
+from linop.blocks.block_diagonal import BlockDiagonal
+from linop.blocks.kron import Kron
+from linop.blocks.stack import HStack, VStack
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
+from linop.core.zero import Zero
+from linop.operators.entrywise.diagonal import Diagonal
+from linop.operators.matrices.matrix import Matrix
 from linop.spaces import Euclidean, Product, Space
 from linop.testing.spaces import DTYPES, weight_matrix, with_weights
 

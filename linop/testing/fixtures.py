@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.verify import Reports, check
 
 

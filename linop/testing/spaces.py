@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from linop.arguments import Whole, checked
-from linop.operators.matrix import Matrix
+from linop.operators.matrices.matrix import Matrix
 from linop.spaces import Euclidean, Product, Space, Weighted
 
 Kind = Literal["none", "number", "array", "operator"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from linop.arguments import checked
 from linop.arrays import Array
+from linop.core.operator import LinearOperator
 from linop.errors import VerificationError
-from linop.operator import LinearOperator
 from linop.spaces import Seed, Space
 from linop.verify.adjoint import check_adjoint
 from linop.verify.batch import check_batch

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.verify import check
 
 

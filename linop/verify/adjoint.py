@@ -40,9 +40,9 @@ import numpy as np
 from linop import arrays
 from linop.arguments import Positive, checked, foreign_hint
 from linop.arrays import Array, Vector
+from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, ArgumentTypeError
-from linop.operator import LinearOperator
-from linop.operators.function import FunctionOperator
+from linop.operators.matrices.function import FunctionOperator
 from linop.spaces import Seed, Space
 from linop.verify import probe
 from linop.verify.diagnose import diagnose, locate

@@ -9,7 +9,7 @@ import numpy as np
 from linop import arrays, claims
 from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.queries.matrix import matrix
 from linop.spaces import Seed
 from linop.verify import probe

@@ -20,7 +20,7 @@ import numpy as np
 
 from linop import arrays
 from linop.arrays import Array, Vector
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.spaces import Euclidean, Seed, Space
 from linop.verify import probe
 

@@ -13,8 +13,8 @@ import numpy as np
 from linop import arrays
 from linop.arguments import refuse
 from linop.arrays import Array, Vector
+from linop.core.operator import LinearOperator
 from linop.errors import ProcessError, is_of_all
-from linop.operator import LinearOperator
 from linop.spaces import Seed, Space
 from linop.verify.report import Mode, Report
 

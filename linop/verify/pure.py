@@ -5,7 +5,7 @@ from __future__ import annotations
 from linop import arrays
 from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
-from linop.operator import LinearOperator
+from linop.core.operator import LinearOperator
 from linop.spaces import Seed
 from linop.verify import probe
 from linop.verify.probe import Trials

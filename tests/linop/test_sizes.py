@@ -150,7 +150,7 @@ def test_deep_expressions_are_the_maps_that_shallow_ones_are(step: Grow) -> None
 
 
 def _in_steps(operator: Any, x: np.ndarray) -> Any:
-    from linop.algebra.expression import applied
+    from linop.core.expression import applied
 
     return applied(operator, x)
 

@@ -17,7 +17,7 @@ from distdl_ops.compositions.shared import held, moved, require_codomain, settle
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, Euclidean, Identity, LinearOperator
 from linop.arguments import checked
-from linop.operators.fft import Norm
+from linop.operators.spectral.fft import Norm
 
 
 @checked

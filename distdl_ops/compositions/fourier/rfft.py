@@ -19,8 +19,8 @@ from distdl_ops.compositions.shared import local, moved, require_codomain, settl
 from distdl_ops.spaces import DistributedSpace
 from linop import FFT, RFFT, Euclidean, LinearOperator, RealPart, SpaceError
 from linop.arguments import checked
-from linop.operators.fft import Norm, checked_norm
-from linop.operators.rfft import checked_last
+from linop.operators.spectral.fft import Norm, checked_norm
+from linop.operators.spectral.rfft import checked_last
 
 
 @checked

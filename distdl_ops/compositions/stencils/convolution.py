@@ -22,7 +22,7 @@ from distdl_ops.compositions.stencils.windows import CONTINUATIONS, Continuation
 from distdl_ops.spaces import DistributedSpace
 from linop import Convolution, Correlation, Euclidean, Identity, LinearOperator, Padding, Restriction, SpaceError
 from linop.arguments import checked
-from linop.operators.correlation import PerAxis, Widths
+from linop.operators.stencils.correlation import PerAxis, Widths
 
 
 @checked

@@ -16,7 +16,7 @@ from distdl_ops.compositions.stencils.convolution import DistributedCorrelation
 from distdl_ops.spaces import DistributedSpace
 from linop import Euclidean, FiniteDifference, LinearOperator, SpaceError, matrix
 from linop.arguments import checked
-from linop.operators.finite_difference import Boundary, Scheme
+from linop.operators.stencils.finite_difference import Boundary, Scheme
 
 BOUNDARIES: tuple[Boundary, ...] = ("valid", "zero", "periodic", "reflect", "edge")
 """What may lie beyond the ends of an axis; with ``"valid"``, nothing is asked of it."""

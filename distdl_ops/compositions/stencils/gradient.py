@@ -17,7 +17,7 @@ from distdl_ops.compositions.stencils.finite_difference import DistributedFinite
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Product, SpaceError, VStack
 from linop.arguments import checked
-from linop.operators.finite_difference import Boundary, Scheme
+from linop.operators.stencils.finite_difference import Boundary, Scheme
 
 
 @checked

@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from linop.arguments import checked
-from linop.operators.conjugation import Conjugation
-from linop.operators.diagonal import Diagonal
-from linop.operators.identity import Identity
-from linop.operators.imaginary_part import ImaginaryPart
-from linop.operators.real_part import RealPart
-from linop.operators.zero import Zero
+from linop.core.identity import Identity
+from linop.core.zero import Zero
+from linop.operators.entrywise.conjugation import Conjugation
+from linop.operators.entrywise.diagonal import Diagonal
+from linop.operators.entrywise.imaginary_part import ImaginaryPart
+from linop.operators.entrywise.real_part import RealPart
 from linop.spaces import Euclidean
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import spaces_like, with_twin

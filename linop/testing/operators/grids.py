@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from linop.arguments import checked
-from linop.operators.interpolation import Interpolation, Method, Outside
-from linop.operators.resampling import Resampling
+from linop.operators.grids.interpolation import Interpolation, Method, Outside
+from linop.operators.grids.resampling import Resampling
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import with_twin
 from linop.testing.spaces import euclidean_spaces, shapes

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from linop.operators.padding import Padding
-from linop.operators.permute import Permute
-from linop.operators.reshape import Reshape
-from linop.operators.restriction import Restriction
+from linop.operators.indexing.padding import Padding
+from linop.operators.indexing.permute import Permute
+from linop.operators.indexing.reshape import Reshape
+from linop.operators.indexing.restriction import Restriction
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import with_twin
 from linop.testing.spaces import euclidean_spaces, shapes

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from linop.operators.function import FunctionOperator
-from linop.operators.functional import Functional
-from linop.operators.matrix import Matrix
-from linop.operators.outer import Outer
-from linop.operators.sparse_matrix import SparseMatrix
+from linop.operators.matrices.function import FunctionOperator
+from linop.operators.matrices.functional import Functional
+from linop.operators.matrices.matrix import Matrix
+from linop.operators.matrices.outer import Outer
+from linop.operators.matrices.sparse_matrix import SparseMatrix
 from linop.spaces import Space
 from linop.testing.expressions import Expression, integer_matrices
 from linop.testing.operators.twin import arrays_like, spaces_like, with_twin

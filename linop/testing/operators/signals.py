@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from linop.operators.dct import DCT
-from linop.operators.directional_derivative import DirectionalDerivative
-from linop.operators.flip import Flip
-from linop.operators.fractional_shift import FractionalShift
-from linop.operators.laplacian import Laplacian
-from linop.operators.non_stationary_convolution import NonStationaryConvolution
-from linop.operators.roll import Roll
-from linop.operators.smoothing import Smoothing
-from linop.operators.symmetrise import Symmetrise
-from linop.operators.windows import Windows
+from linop.operators.indexing.flip import Flip
+from linop.operators.indexing.roll import Roll
+from linop.operators.indexing.symmetrise import Symmetrise
+from linop.operators.indexing.windows import Windows
+from linop.operators.spectral.dct import DCT
+from linop.operators.spectral.fractional_shift import FractionalShift
+from linop.operators.stencils.directional_derivative import DirectionalDerivative
+from linop.operators.stencils.laplacian import Laplacian
+from linop.operators.stencils.non_stationary_convolution import NonStationaryConvolution
+from linop.operators.stencils.smoothing import Smoothing
 from linop.spaces import Euclidean
 from linop.testing.expressions import Expression
 from linop.testing.operators.indexing import NUMPY_MODES

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from linop.arguments import checked
-from linop.operators.circulant import Circulant
-from linop.operators.fft import FFT, Norm
-from linop.operators.irfft import IRFFT
-from linop.operators.rfft import RFFT
-from linop.operators.toeplitz import Toeplitz
+from linop.operators.spectral.circulant import Circulant
+from linop.operators.spectral.fft import FFT, Norm
+from linop.operators.spectral.irfft import IRFFT
+from linop.operators.spectral.rfft import RFFT
+from linop.operators.spectral.toeplitz import Toeplitz
 from linop.spaces import Euclidean
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import with_twin

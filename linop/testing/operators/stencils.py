@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from linop.operators.correlation import Convolution, Correlation
-from linop.operators.finite_difference import FiniteDifference
-from linop.operators.gradient import Gradient
+from linop.operators.stencils.correlation import Convolution, Correlation
+from linop.operators.stencils.finite_difference import FiniteDifference
+from linop.operators.stencils.gradient import Gradient
 from linop.spaces import Euclidean, Space
 from linop.testing.expressions import Expression
 from linop.testing.operators.indexing import NUMPY_MODES

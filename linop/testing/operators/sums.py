@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from linop.operators.cumulative_sum import CumulativeSum
-from linop.operators.sum_axes import Mean, SumAxes
-from linop.operators.trace import Trace
+from linop.operators.sums.cumulative_sum import CumulativeSum
+from linop.operators.sums.sum_axes import Mean, SumAxes
+from linop.operators.sums.trace import Trace
 from linop.spaces import Euclidean
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import with_twin

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
-from linop.operator import LinearOperator
 from linop.spaces import Euclidean, Product, Space
 from linop.testing.asserting import dense
 from linop.testing.expressions import Expression

@@ -42,8 +42,8 @@ from linop import (
     parts,
     simplify,
 )
-from linop.queries.tree import heading
-from linop.simplify import _rules
+from linop.rewriting.engine import _rules
+from linop.show.tree import heading
 
 
 def form(A: LinearOperator) -> str:

@@ -8,7 +8,7 @@ from distdl_ops.advice.cost import ParallelCost
 from distdl_ops.show.explain import steps_of
 from distdl_ops.testing import Tree, on_ranks, worlds_and_trees
 from linop import LinearOperator, cost, simplify
-from linop.rules import like_terms
+from linop.rewriting.rules import like_terms
 
 
 @given(worlds_and_trees())

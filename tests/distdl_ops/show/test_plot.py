@@ -8,7 +8,7 @@ import pytest
 from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Split, World, plot_matrix
 from distdl_ops.testing import on_ranks
 from linop import Euclidean, LinearOperator, Product, Weighted, matrix
-from linop.queries.plot import boundaries
+from linop.show.plot import boundaries
 
 pytest.importorskip("matplotlib")
 

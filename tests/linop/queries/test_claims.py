@@ -25,11 +25,11 @@ from linop import (
     matrix,
     reweight,
 )
-from linop.operators.fft import FFT
-from linop.operators.padding import Padding
-from linop.operators.permute import Permute
-from linop.operators.restriction import Restriction
-from linop.queries import is_diagonal, is_isometry, is_positive, is_projection, is_self_adjoint, is_unitary
+from linop.operators.indexing.padding import Padding
+from linop.operators.indexing.permute import Permute
+from linop.operators.indexing.restriction import Restriction
+from linop.operators.spectral.fft import FFT
+from linop.queries.claims import is_diagonal, is_isometry, is_positive, is_projection, is_self_adjoint, is_unitary
 from linop.testing import Expression, expressions, spaces_of_a_tree, weight_matrix
 
 pytestmark = pytest.mark.serial

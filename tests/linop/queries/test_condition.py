@@ -24,8 +24,8 @@ from linop import (
     Weighted,
     Zero,
 )
-from linop.operators.restriction import Restriction
-from linop.queries import condition_estimate
+from linop.operators.indexing.restriction import Restriction
+from linop.queries.condition import condition_estimate
 from linop.testing import Expression, expressions, spaces_of_a_tree, weight_matrix, weighted_spaces
 
 pytestmark = pytest.mark.serial

@@ -30,20 +30,21 @@ from linop import (
     Weighted,
     Zero,
 )
-from linop.operators.circulant import Circulant
-from linop.operators.conjugation import Conjugation
-from linop.operators.correlation import Correlation
-from linop.operators.cumulative_sum import CumulativeSum
-from linop.operators.fft import FFT
-from linop.operators.functional import Functional
-from linop.operators.padding import Padding
-from linop.operators.permute import Permute
-from linop.operators.reshape import Reshape
-from linop.operators.restriction import Restriction
-from linop.operators.rfft import RFFT
-from linop.operators.sparse_matrix import SparseMatrix
-from linop.operators.sum_axes import SumAxes
-from linop.queries import Cost, cost, parts
+from linop.core.parts import parts
+from linop.operators.entrywise.conjugation import Conjugation
+from linop.operators.indexing.padding import Padding
+from linop.operators.indexing.permute import Permute
+from linop.operators.indexing.reshape import Reshape
+from linop.operators.indexing.restriction import Restriction
+from linop.operators.matrices.functional import Functional
+from linop.operators.matrices.sparse_matrix import SparseMatrix
+from linop.operators.spectral.circulant import Circulant
+from linop.operators.spectral.fft import FFT
+from linop.operators.spectral.rfft import RFFT
+from linop.operators.stencils.correlation import Correlation
+from linop.operators.sums.cumulative_sum import CumulativeSum
+from linop.operators.sums.sum_axes import SumAxes
+from linop.queries.cost import Cost, cost
 from linop.testing import Expression, expressions, spaces_of_a_tree
 
 pytestmark = pytest.mark.serial

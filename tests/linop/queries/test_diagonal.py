@@ -28,10 +28,9 @@ from linop import (
     reweight,
 )
 from linop.arrays import Vector
-from linop.operators.fft import FFT
-from linop.operators.sparse_matrix import SparseMatrix
-from linop.queries import diagonal
-from linop.queries.diagonal import acts_on_coordinates, blocks, ones
+from linop.operators.matrices.sparse_matrix import SparseMatrix
+from linop.operators.spectral.fft import FFT
+from linop.queries.diagonal import acts_on_coordinates, blocks, diagonal, ones
 from linop.testing import Expression, expressions, spaces_of_a_tree
 
 pytestmark = pytest.mark.serial

@@ -22,7 +22,7 @@ from linop import (
     matrix,
     reweight,
 )
-from linop.queries import eigenvalue_bounds
+from linop.queries.eigenvalues import eigenvalue_bounds
 from linop.queries.seeds import stream
 from linop.testing import expressions, spaces_of_a_tree, weight_matrix, weighted_spaces
 

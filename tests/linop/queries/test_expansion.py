@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linop import Diagonal, Euclidean, Identity, Matrix, Scale, Sum, Weighted, matrix
-from linop.queries import parts
+from linop.core.parts import parts
 from linop.queries.expansion import LIMIT, exact, expansion
 from linop.testing import Expression, expressions, spaces_of_a_tree
 

@@ -25,10 +25,10 @@ from linop import (
     Zero,
     matrix,
 )
-from linop.operators.fft import FFT
-from linop.operators.restriction import Restriction
-from linop.queries import condition_estimate, norm_estimate
-from linop.queries.norm import moduli
+from linop.operators.indexing.restriction import Restriction
+from linop.operators.spectral.fft import FFT
+from linop.queries.condition import condition_estimate
+from linop.queries.norm import moduli, norm_estimate
 from linop.testing import Expression, expressions, spaces_of_a_tree, weight_matrix, weighted_spaces
 
 pytestmark = pytest.mark.serial

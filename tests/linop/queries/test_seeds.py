@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linop import Matrix
-from linop.queries import eigenvalue_bounds
+from linop.queries.eigenvalues import eigenvalue_bounds
 from linop.queries.seeds import stream
 
 pytestmark = pytest.mark.serial

@@ -29,8 +29,8 @@ from linop import (
     reweight,
 )
 from linop.arrays import Vector
-from linop.operators.restriction import Restriction
-from linop.queries import hutchinson, trace
+from linop.operators.indexing.restriction import Restriction
+from linop.queries.trace import hutchinson, trace
 from linop.testing import Expression, expressions, spaces_of_a_tree
 
 pytestmark = pytest.mark.serial

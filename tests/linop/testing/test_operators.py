@@ -16,7 +16,7 @@ from hypothesis.errors import NoSuchExample
 
 import linop
 from linop import Euclidean, Identity, LinearOperator, Product, Scale, SpaceError, claims, parts
-from linop.operators.restriction import Restriction
+from linop.operators.indexing.restriction import Restriction
 from linop.testing import STRATEGIES, Expression, any_operator, assert_operator
 from linop.testing.operators.indexing import NUMPY_MODES
 from linop.testing.operators.twin import arrays_like, spaces_like, with_twin

@@ -1,1 +1,0 @@
-"""Operators made of operators: one class, one file."""

@@ -1,0 +1,1 @@
+"""Operators made of operators, side by side: one class, one file."""

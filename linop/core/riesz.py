@@ -1,0 +1,117 @@
+"""The Riesz map of a weighted space, and its inverse.
+
+=========  ==========================================
+map        ``x -> R x``, with ``inner(x, y) = dot(x, R y)``
+adjoint    ``R* = R``
+matrix     the weights: a mass matrix, a diagonal
+=========  ==========================================
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from linop import claims
+from linop.arguments import checked
+from linop.arrays import Vector
+from linop.claims import Claims
+from linop.core.identity import Identity
+from linop.core.operator import LinearOperator
+from linop.spaces import Product, Space, Weighted
+
+
+@final
+class Riesz(LinearOperator):
+    """The map R of a space, or its inverse. ``X.riesz`` and ``X.riesz_inverse`` make it.
+
+    Parameters
+    ----------
+    space : Space
+        Domain and codomain.
+    inverted : bool, optional
+        Whether this is the inverse.
+
+    Examples
+    --------
+    >>> from linop import Euclidean, Weighted
+    >>> X = Weighted(Euclidean(2), [1.0, 4.0])
+    >>> X.riesz(np.ones(2)).tolist(), X.riesz_inverse(np.ones(2)).tolist()
+    ([1.0, 4.0], [1.0, 0.25])
+    >>> X.riesz_inverse @ X.riesz
+    Identity : Weighted(Euclidean((2,), float64), [1.0, 4.0]) -> Weighted(Euclidean((2,), float64), [1.0, 4.0])
+    """
+
+    @checked
+    def __init__(self, space: Space, *, inverted: bool = False) -> None:
+        super().__init__(space, space)
+        self.inverted = inverted
+
+    @property
+    def exact(self) -> bool:
+        """Exact where the weights are powers of two."""
+        return _powers_of_two(self.domain)
+
+    @property
+    def roundings(self) -> int:
+        """One, of numbers and arrays; those of an operator or its inverse."""
+        return _roundings(self.domain, self.inverted)
+
+    @property
+    def claims(self) -> Claims:
+        """Self-adjoint and positive; diagonal, where the weights are numbers and arrays."""
+        return claims.SYMMETRY | {claims.DIAGONAL} if _is_diagonal(self.domain) else claims.SYMMETRY
+
+    @property
+    def dual(self) -> Riesz:
+        """The map itself."""
+        return self
+
+    def _apply(self, x: Vector) -> Vector:
+        return self.domain._unweigh(x) if self.inverted else self.domain._weigh(x)
+
+    def undoes(self, other: LinearOperator) -> bool:
+        """Say whether this map and another are inverse to each other."""
+        return isinstance(other, Riesz) and other.inverted != self.inverted and other.domain == self.domain
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.domain, self.inverted)
+
+    def __str__(self) -> str:
+        return "Riesz^-1" if self.inverted else "Riesz"
+
+
+def riesz(space: Space, *, inverse: bool = False) -> LinearOperator:
+    """Return the Riesz map of a space or its inverse; the identity where there are no weights."""
+    return Riesz(space, inverted=inverse) if space.weighted else Identity(space)
+
+
+def _powers_of_two(space: Space) -> bool:
+    """Say whether all weights are powers of two of moderate size."""
+    if isinstance(space, Product):
+        return all(map(_powers_of_two, space.parts))
+    if not isinstance(space, Weighted):
+        return True
+    if isinstance(space.weight, LinearOperator):
+        return False
+    mantissa, exponent = np.frexp(space.weight)
+    return bool(np.all(mantissa == 0.5) and np.all(np.abs(exponent) <= 10))
+
+
+def _is_diagonal(space: Space) -> bool:
+    """Say whether the weights are numbers or arrays."""
+    if isinstance(space, Product):
+        return all(map(_is_diagonal, space.parts))
+    return not isinstance(space, Weighted) or not isinstance(space.weight, LinearOperator)
+
+
+def _roundings(space: Space, inverted: bool) -> int:
+    """Return how many roundings the weights take."""
+    if isinstance(space, Product):
+        return max(_roundings(part, inverted) for part in space.parts)
+    if not isinstance(space, Weighted):
+        return 0
+    if not isinstance(space.weight, LinearOperator):
+        return 1
+    return space.inverse_weight.roundings if inverted else space.weight.roundings

@@ -1,0 +1,1 @@
+"""Operators that map each entry by itself."""

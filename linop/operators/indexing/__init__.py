@@ -1,0 +1,1 @@
+"""Operators that take, move and repeat entries."""

@@ -1,0 +1,1 @@
+"""Operators given by their entries, by vectors or by functions."""

@@ -1,0 +1,1 @@
+"""Fourier and cosine transforms, and what they make diagonal."""

@@ -1,0 +1,1 @@
+"""Correlations, and the differences that are made of them."""
