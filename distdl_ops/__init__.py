@@ -48,7 +48,7 @@ from distdl_ops.movement.prefix_sum import PrefixSum
 from distdl_ops.movement.repartition import Repartition
 from distdl_ops.movement.shift import Shift
 from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.rewriting import rules  # noqa: F401  (they register themselves)
+from distdl_ops.rewriting import diagonals, movements  # noqa: F401  (rules register themselves)
 from distdl_ops.show.draw import draw
 from distdl_ops.show.explain import Explanation, explain
 from distdl_ops.show.plot import plot_matrix

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, final
 
-from distdl_ops.advice.cost import ParallelCost, movement_cost
+from distdl_ops.advice.cost import ParallelCost
+from distdl_ops.advice.movement_cost import movement_cost
 from distdl_ops.layouts.describe import counted
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity

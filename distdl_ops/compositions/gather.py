@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from distdl_ops.advice.cost import ParallelCost, _table, traffic
+from distdl_ops.advice.cost import ParallelCost, cost_table, traffic
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Replicated, Split
@@ -330,7 +330,7 @@ def _(operator: DistributedGather) -> Cost:
     return ParallelCost(*(int(row.max()) for row in _numbers(operator)))
 
 
-@_table.register
+@cost_table.register
 def _(operator: DistributedGather) -> np.ndarray:
     return _numbers(operator)
 

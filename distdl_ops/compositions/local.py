@@ -18,17 +18,35 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from distdl_ops.advice.cost import ParallelCost, Relay, cost_on, cost_table, share
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
-from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
+from linop import (
+    Compose,
+    Cost,
+    Diagonal,
+    Euclidean,
+    Identity,
+    LinearOperator,
+    Scale,
+    SpaceError,
+    Sum,
+    claims,
+    cost,
+    parts,
+    rule,
+    simplify,
+)
 from linop.arguments import checked
 from linop.arrays import Array, Scalar
 from linop.claims import Claims
+from linop.core.compose import compose
 from linop.core.scale import scale
 from linop.core.sum import add
 from linop.errors import ArgumentTypeError
 from linop.keyed import Keyed
-from linop.numbers import gain_of, product
+from linop.numbers import gain_of, is_moderate, product
+from linop.queries.cost import held
 
 
 @final
@@ -157,6 +175,20 @@ def lifted(
     """
     told, numbers = _tell(operator, simple=simple)
     return _lifted(domain, codomain, operator, domain.grid.world.allgather(told, "Local"), numbers)
+
+
+def diagonal(space: DistributedSpace, entries: object) -> Local:
+    """Return the multiplication of a distributed vector by a tensor, entry by entry. Collective.
+
+    Parameters
+    ----------
+    space : DistributedSpace
+        Domain and codomain.
+    entries : numpy array, of the logical tensor's shape
+        The same on every rank.
+    """
+    own = Euclidean(space.shape, space.dtype, space.field)
+    return lifted(space, space, Diagonal(space.from_global(entries), own))
 
 
 def summed(terms: Sequence[LinearOperator]) -> Local | None:
@@ -323,3 +355,85 @@ def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: Linea
         )
     if operator.domain.field != domain.field:
         raise SpaceError(f"{where}: the operator {operator!r} has another field")
+
+
+# -- what they cost ----------------------------------------------------------------------------------------------------
+
+
+@cost.register
+def _(operator: Local) -> Cost:
+    return Cost(max(each.flops for each in operator.costs), max(each.bytes for each in operator.costs))
+
+
+@cost_table.register
+def _(operator: Local) -> np.ndarray:
+    return np.array([[each.flops, each.bytes, 0, 0] for each in operator.costs], object).T
+
+
+@cost_on.register
+def _(operator: Local, *, relaid: Relay) -> ParallelCost:
+    return share(cost(operator), max((operator.codomain, operator.domain), key=held), relaid)
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+@rule(Local, Local)
+def two_locals(left: Local, right: Local) -> LinearOperator | None:
+    """``diag(A_i) diag(B_i) = diag(A_i B_i)``."""
+    return left.after(right)
+
+
+@rule(Local)
+def number(node: Local) -> LinearOperator | None:
+    """``diag(c I) = c I``: where every rank multiplies by the same number, it comes to the front."""
+    return None if node.number is None or node.domain != node.codomain else scale(node.number, Identity(node.domain))
+
+
+@rule(Local, LinearOperator)
+def number_before(left: Local, right: LinearOperator) -> LinearOperator | None:
+    """``diag(c I) A = c A``."""
+    return None if left.number is None or left.domain != left.codomain else scale(left.number, right)
+
+
+@rule(LinearOperator, Local)
+def number_after(left: LinearOperator, right: Local) -> LinearOperator | None:
+    """``A diag(c I) = A c``, which is ``c A`` where c commutes with A."""
+    if right.number is None or right.domain != right.codomain:
+        return None
+    commutes = not isinstance(right.number, complex) or left.codomain.field == "complex"
+    return scale(right.number, left) if commutes and is_moderate(right.number, left.codomain) else None
+
+
+@rule(Local)
+def inside(node: Local) -> LinearOperator | None:
+    """What a rank does by itself is simplified by itself."""
+    simpler = node.simplified()
+    return None if simpler == node else simpler
+
+
+@rule(Sum)
+def sum_of_locals(node: Sum) -> LinearOperator | None:
+    """``a diag(A_i) + b diag(B_i) = diag(a A_i + b B_i)``; an identity is one of them."""
+    chosen = [term for term in node.terms if isinstance(_inner(term), Local | Identity)]
+    total = summed(chosen) if len(chosen) > 1 else None
+    rest = [term for term in node.terms if not isinstance(_inner(term), Local | Identity)]
+    return None if total is None else reduce(add, [total, *rest])
+
+
+def _inner(term: LinearOperator) -> LinearOperator:
+    """Return a term without its number."""
+    return term.operator if isinstance(term, Scale) and term.commutes else term
+
+
+@rule(Scale)
+def number_inside(node: Scale) -> LinearOperator | None:
+    """``c diag(A_i) = diag(c A_i)``, where A_i has constants that take the number in."""
+    factors = node.operator.factors if isinstance(node.operator, Compose) else (node.operator,)
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near] if node.commutes else ()):
+        if isinstance(factor, Local):
+            scaled = lifted(factor.domain, factor.codomain, simplify(scale(node.scalar, factor.operator)))
+            if cost(scaled) <= cost(factor):  # there are constants that took it in
+                return reduce(compose, (*factors[:k], scaled, *factors[k + 1 :]))
+    return None

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, final
 
 import numpy as np
 
+from distdl_ops.advice.cost import nobody_holds
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.transfer.transfer import Flight
@@ -147,3 +148,6 @@ class InFlight(Space):
 
     def __repr__(self) -> str:
         return f"InFlight({self.ends[0]!r}, {self.ends[1]!r})"
+
+
+nobody_holds(InFlight, lambda space: space.ends[0].grid.world.size)

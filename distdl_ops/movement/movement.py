@@ -29,6 +29,10 @@ import functools
 import math
 from typing import Self, cast, final
 
+import numpy as np
+
+from distdl_ops.advice.cost import ParallelCost, Relay, as_laid_out, cost_on, cost_table, traffic
+from distdl_ops.advice.movement_cost import movement_cost, movement_costs, movement_traffic
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
@@ -37,10 +41,12 @@ from distdl_ops.transfer.collective import Collective, collective, way
 from distdl_ops.transfer.operation_name import Label
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError, claims
+from distdl_ops.worlds.world import Traffic
+from linop import Identity, LinearOperator, SpaceError, claims, cost, rule
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
+from linop.core.scale import scale
 
 NAMES: dict[tuple[type[Role], type[Role]], str] = {
     (At, At): "Move",
@@ -275,3 +281,43 @@ def names_along(source: DistributedSpace, target: DistributedSpace) -> dict[str,
 def _divides(layout: Layout, role: Role) -> bool:
     """Say whether every entry of the tensor axis that a role splits lies in one part, and nothing else does."""
     return role.axis is not None and layout.divides(role.axis)
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+cost.register(Movement, as_laid_out)
+
+
+@cost_on.register
+def _(operator: Movement, *, relaid: Relay) -> ParallelCost:
+    source, target = operator.domain, operator.codomain
+    return movement_cost(relaid(source.layout), relaid(target.layout), source.dtype.itemsize)
+
+
+@cost_table.register
+def _(operator: Movement) -> np.ndarray:
+    source, target = operator.domain, operator.codomain
+    return movement_costs(source.layout, target.layout, source.dtype.itemsize, source.grid.world.size)
+
+
+@traffic.register
+def _(operator: Movement) -> list[Traffic]:
+    source, target = operator.domain, operator.codomain
+    return movement_traffic(source.layout, target.layout, source.dtype.itemsize, source.grid.world.size)
+
+
+# -- rules that need no costs; others are in distdl_ops.rewriting ------------------------------------------------------
+
+
+@rule(Movement, Movement)
+def there_and_back(left: Movement, right: Movement) -> LinearOperator | None:
+    """``M(S, R) M(R, S) = c E_R E_R* = c I``, where S holds each entry c times, and R each of its own once."""
+    held = multiplicity(left.domain.layout).constant
+    back = left.codomain == right.domain and right.domain.layout.holds_once
+    return scale(held, Identity(right.domain)) if back and held is not None else None
+
+
+@rule(Movement)
+def nothing_moves(node: Movement) -> LinearOperator | None:
+    """``M(S, S) = E_S E_S* = I``, where S holds each entry of its vectors once."""
+    return Identity(node.domain) if node.domain == node.codomain and node.domain.layout.holds_once else None

@@ -16,14 +16,17 @@ to the same intervals on other ranks.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import final
 
+from distdl_ops.advice.cost import ParallelCost, Relay, as_laid_out, cost_on, traffic
 from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.transfer.operation_name import Label
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError, arrays, claims
+from distdl_ops.worlds.world import Traffic
+from linop import Identity, LinearOperator, SpaceError, arrays, claims, cost, rule
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
@@ -99,20 +102,13 @@ class Shift(LinearOperator):
             place %= length
         return grid.rank_at({**grid.coordinates, self.axis: place}) if 0 <= place < length else None
 
-    @property
-    def exact(self) -> bool:
-        """Always: entries are moved."""
-        return True
+    exact = True
+    roundings = 0
+    gain = 1.0  # no array becomes longer, and none goes to two ranks
 
-    @property
-    def roundings(self) -> int:
-        """None: nothing is added."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One: no array becomes longer, and none goes to two ranks."""
-        return 1.0
+    def goes_anywhere(self, length: int) -> bool:
+        """Say whether anything goes from one rank to another, on a grid axis of some length."""
+        return self.steps % length != 0 if self.periodic else 0 < abs(self.steps) < length
 
     @property
     def claims(self) -> Claims:
@@ -172,3 +168,50 @@ def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[st
         f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
         f"say where they are afterwards"
     )
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+cost.register(Shift, as_laid_out)
+
+
+@cost_on.register
+def _(operator: Shift, *, relaid: Relay) -> ParallelCost:
+    layout = relaid(operator.domain.layout)
+    part = layout.largest_part * operator.domain.dtype.itemsize
+    sent = part if operator.goes_anywhere(layout.axes[operator.axis]) else 0
+    return ParallelCost(0, 2 * part, int(sent > 0), sent)
+
+
+@traffic.register
+def _(operator: Shift) -> list[Traffic]:
+    space = operator.domain
+    grid = space.grid
+    length = grid.axes[operator.axis]
+    sent = [Traffic() for _ in range(grid.world.size)]
+    for rank in grid.places.members if operator.goes_anywhere(length) else ():
+        place = grid.coordinates_of(rank)
+        shape = space.layout.shape_at(rank)
+        beyond = place is None or not 0 <= place[operator.axis] + operator.steps < length
+        if 0 not in shape and (operator.periodic or not beyond):
+            sent[rank].messages, sent[rank].bytes = 1, math.prod(shape) * space.dtype.itemsize
+    return sent
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+@rule(Shift, Shift)
+def two_shifts(left: Shift, right: Shift) -> LinearOperator | None:
+    """``P^a P^b = P^(a + b)`` on a ring; on a line, where both go the same way."""
+    same = left.axis == right.axis and left.periodic == right.periodic
+    if not same or (not left.periodic and left.steps * right.steps < 0):
+        return None
+    return Shift(right.domain, left.steps + right.steps, left.axis, left.periodic)
+
+
+@rule(Shift)
+def no_shift(node: Shift) -> LinearOperator | None:
+    """``P^0 = I``, and once around a ring."""
+    around = node.steps % node.domain.grid.axes[node.axis] if node.periodic else node.steps
+    return Identity(node.domain) if around == 0 and node.domain == node.codomain else None

@@ -27,7 +27,7 @@ from distdl_ops import (
 )
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
-from distdl_ops.rewriting.rules import other_axes, two_movements
+from distdl_ops.rewriting.movements import other_axes, two_movements
 from distdl_ops.testing import Draft, Tree, on_ranks, worlds_and_drafts, worlds_and_trees
 from linop import (
     Compose,

@@ -124,9 +124,7 @@ def test_pencils_on_two_axes(ranks: int) -> None:
         X = DistributedSpace(Grid(world, rows=2, cols=2), (4, 4, 4), complex, rows=Split(0), cols=Split(1))
         return str(DistributedFFT(X))
 
-    expected = (
-        "Local(FFT(axes=(1,))) @ AllToAll(cols) @ Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(FFT(axes=(2,)))"
-    )
+    expected = "Local(FFT(axes=(1,))) @ AllToAll(cols) @ Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(FFT(axes=(2,)))"
     assert set(on_ranks(ranks, main)) == {expected}
 
 
