@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torch_bridge.compat import forward_mode_is_active
 from torch_bridge.token import ANYONE
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def _function(name: str) -> Function:
 
 def _refuse_forward_mode() -> None:
     """Raise where derivatives are wanted that torch would lose on the way, without a word."""
-    # No function that torch documents tells this; where the number is gone, nothing is refused.
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_mode_is_active():
         raise NotImplementedError(
             "torch has no forward mode (jvp, dual numbers) of an operator in a compiled or exported graph; "
             "differentiate the function that is not compiled"

@@ -23,6 +23,7 @@ import torch
 
 from distdl_ops import World
 from linop.arguments import checked
+from torch_bridge.compat import transforms_are_active
 
 ANYONE = torch.zeros((), requires_grad=True)
 """The token to begin with. It requires a gradient, on behalf of what other ranks hold; nobody looks at it."""
@@ -152,7 +153,7 @@ def thread_of(world: World) -> Thread | None:
     """Return the innermost thread of a world; None where there is none, or nothing is to be differentiated."""
     for thread in reversed(_threads.get()):
         # Between transforms, a tensor must not leave the one it was made in. Torch's own functions ask like this, too.
-        if thread.world is world and torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
+        if thread.world is world and torch.is_grad_enabled() and not transforms_are_active():
             return thread
     return None
 

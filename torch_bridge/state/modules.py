@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import World
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from torch_bridge.compat import plain
 from torch_bridge.state.checkpoint import Checkpoint, read_extra, write_checkpoint
 from torch_bridge.state.metadata import Key
 from torch_bridge.state.stored import Part

@@ -12,19 +12,8 @@ from typing import Any
 
 import torch
 
+from torch_bridge.compat import leave_alone_when_compiling
 from torch_bridge.tensors.tensor import DistributedTensor
-
-
-@functools.cache
-def _prepare() -> None:
-    """Tell torch's compiler which tensors it leaves alone, and that it does not look into their functions."""
-    import torch._dynamo
-    from torch._dynamo import config
-
-    config.nontraceable_tensor_subclasses.add(DistributedTensor)
-    as_it_is: Any = torch._dynamo.disable(DistributedTensor.__torch_function__.__func__)  # type: ignore[attr-defined]
-    DistributedTensor.__torch_function__ = classmethod(as_it_is)  # type: ignore[assignment]
-
 
 _compile: Any = torch.compile
 
@@ -32,7 +21,7 @@ _compile: Any = torch.compile
 @functools.wraps(_compile)
 def compile(*args: Any, **kwargs: Any) -> Any:  # noqa: A001
     """Compile a function or module, as `torch.compile` does."""
-    _prepare()
+    leave_alone_when_compiling(DistributedTensor)
     return _compile(*args, **kwargs)
 
 

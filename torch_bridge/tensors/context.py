@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional
-from torch._C import DisableTorchFunctionSubclass as plain
+
+from torch_bridge.compat import plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from torch_bridge.compat import plain, saved_tensors_hooks
+
 _nothing = contextlib.nullcontext()
 
 
@@ -27,7 +29,7 @@ def given_up(values: Sequence[Any], moves: Sequence[Any], parts: Sequence[torch.
     parts : sequence of torch.Tensor
         What each was moved to.
     """
-    if not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
+    if not torch.is_grad_enabled() or saved_tensors_hooks(False) is not None:
         return _nothing  # within a checkpoint, nothing is kept, and the recomputation gathers again
     gathered = [
         (value, move, part)
@@ -61,7 +63,7 @@ def _hooks(gathered: list[tuple[Any, Any, torch.Tensor]]) -> Any:
                 "a sharded weight was changed in place between the forward pass and the backward pass, "
                 "which gathers it again"
             )
-        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        with torch.no_grad(), plain():
             return move.run(value, call).as_strided(shape, stride, offset)  # type: ignore[no-any-return]
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, final
+from typing import final
 
 import torch
 import torch.distributed as dist
-from torch.distributed import distributed_c10d as c10d
 
 from distdl_ops.worlds.notices import Pending
+from torch_bridge.compat import abort_process_group, new_process_group
 from torch_bridge.worlds.waiting import Link, Works
 
 Tensors = Sequence[tuple[int, torch.Tensor]]
@@ -62,20 +62,8 @@ class Direct:
     def connect(self) -> None:
         """Make a process group, in place of one that has been closed. Collective."""
         self._connections += 1
-        default, ranks = c10d._get_default_group(), self._ranks
-        # `new_group` would take the name, and so the addresses, of one that was given up: it counts those that live.
-        name: Any = f"{self._name}/{self._connections}"
-        group, _ = c10d._new_process_group_helper(
-            len(ranks),
-            ranks.index(dist.get_rank()),
-            ranks,
-            self._backend,
-            c10d._get_default_store(),
-            name,
-            timeout=self._timeout,
-            device_id=default.bound_device_id,
-        )
-        c10d._world.pg_group_ranks[group] = {rank: number for number, rank in enumerate(ranks)}
+        name = f"{self._name}/{self._connections}"
+        group = new_process_group(name, self._ranks, self._backend, self._timeout)
         self.link = Link(group)
 
     def give_up(self) -> None:
@@ -83,7 +71,7 @@ class Direct:
         self._begun.clear()
         group = self.link and self.link.group
         if group is not None and dist.is_initialized():  # otherwise the user has ended all groups
-            c10d._abort_process_group(group)
+            abort_process_group(group)
         self.close()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, final
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from distdl_ops import World
 from distdl_ops.layouts.intervals import balanced
@@ -36,6 +36,7 @@ from distdl_ops.worlds.start import default_timeout
 from distdl_ops.worlds.world import Traffic
 from linop import arrays
 from linop.arrays import Array
+from torch_bridge.compat import default_store
 from torch_bridge.worlds.device_messages import Direct, carried
 from torch_bridge.worlds.waiting import Link, Works
 
@@ -182,7 +183,7 @@ _watches: dict[tuple[int, ...], tuple[Store, Watch]] = {}
 
 def _watch_of(group: dist.ProcessGroup, timeout: float) -> Watch:
     """Return what all worlds of the ranks of a process group share. Collective."""
-    store: Store = _get_default_store()  # torch documents no other way to the store that the processes have met at
+    store: Store = default_store()
     ranks = tuple(dist.get_process_group_ranks(group))
     met, watch = _watches.get(ranks, (None, None))
     if watch is None or met is not store:
