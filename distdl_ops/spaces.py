@@ -228,13 +228,13 @@ class DistributedSpace(Space):
 
     def positions(self) -> np.ndarray:
         """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
-        found = np.full(self.shape, -1)
+        places = np.full(self.shape, -1)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
             axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
-            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
-        return found
+            places[local] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return places
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
@@ -263,8 +263,8 @@ class DistributedSpace(Space):
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
-            part[(..., *mine)] = tensor[(..., *whole)]
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            part[(..., *local)] = tensor[(..., *whole)]
         return part
 
     def to_global(self, x: Array) -> Array:
@@ -290,8 +290,8 @@ class DistributedSpace(Space):
         what = Label(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        found = "agrees" if same else "differs"
-        verdicts = world.allgather(f"{found}, digest {self._digest(tensor)}", "to_global")
+        verdict = "agrees" if same else "differs"
+        verdicts = world.allgather(f"{verdict}, digest {self._digest(tensor)}", "to_global")
         if len(set(verdicts)) > 1 or not same:
             raise AgreementError(
                 f"{self}: to_global: the vector is not the layout of one tensor: {tell_apart(verdicts)}"

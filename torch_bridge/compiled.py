@@ -31,17 +31,17 @@ _traced: dict[str, Function] = {}
 
 def name(function: Function) -> str:
     """Return a name of its own for a function; it tells what comes out, for compilers keep graphs by their text."""
-    found = f"{next(_numbers)} {function.layout}"
-    _named[found] = function
-    return found
+    function_name = f"{next(_numbers)} {function.layout}"
+    _named[function_name] = function
+    return function_name
 
 
 def _function(name: str) -> Function:
     """Return the function of a name."""
-    found = _named.get(name)
-    if found is None:
+    function = _named.get(name)
+    if function is None:
         raise RuntimeError(f"operator {name!r} of a compiled or exported graph does not exist in this process")
-    return found
+    return function
 
 
 def _refuse_forward_mode() -> None:

@@ -96,10 +96,10 @@ class Function:
         else:
             thread = thread_of(self.world)
             token = thread.token if thread else ANYONE
-            token, *found = _Apply.apply(self, self.next_call(place), token, *parts)  # type: ignore[no-untyped-call]
+            token, *outputs = _Apply.apply(self, self.next_call(place), token, *parts)  # type: ignore[no-untyped-call]
             if thread:
                 thread.token = token
-            results = tuple(found)
+            results = tuple(outputs)
         return results[0] if self._codomain is None else _join(iter(results), self._codomain)
 
     @functools.cached_property
@@ -129,7 +129,7 @@ class Function:
                 y = self._applied(x, parts[0].device.type)
             finally:
                 caller.call = before
-        return [_given(space, found, parts[0]) for space, found in zip(self._targets, arrays.leaves(y), strict=True)]
+        return [_given(space, vector, parts[0]) for space, vector in zip(self._targets, arrays.leaves(y), strict=True)]
 
     def in_backward_pass(self, device: torch.device) -> AbstractContextManager[None]:
         """Return a block in which the world may be used by the thread that torch runs this device's backward passes in.
@@ -258,14 +258,14 @@ def _held(space: Space, part: torch.Tensor) -> Any:
     return getattr(part, "departed", part) if _flies(space) else part.detach().resolve_conj().resolve_neg()
 
 
-def _given(space: Space, found: Any, like: torch.Tensor) -> torch.Tensor:
+def _given(space: Space, vector: Any, like: torch.Tensor) -> torch.Tensor:
     """Return a vector as a tensor in the precision of another one; as a ticket, what is in flight."""
     if _flies(space):
-        ticket = like.new_empty((*found.batch, 0), dtype=_dtype(space, _real(like)))
-        ticket.departed = found  # type: ignore[attr-defined]
+        ticket = like.new_empty((*vector.batch, 0), dtype=_dtype(space, _real(like)))
+        ticket.departed = vector  # type: ignore[attr-defined]
         return ticket
     # Torch forbids to change a view in place that comes out of a function; its `data` is none.
-    return found.to(_dtype(space, _real(like))).data  # type: ignore[no-any-return]
+    return vector.to(_dtype(space, _real(like))).data  # type: ignore[no-any-return]
 
 
 def _anyones(token: torch.Tensor) -> torch.Tensor:
@@ -276,7 +276,7 @@ def _anyones(token: torch.Tensor) -> torch.Tensor:
 def _real(x: torch.Tensor) -> torch.dtype:
     """Return the dtype of the real part of a tensor; of whole numbers, double precision."""
     if x.is_complex():
-        return next(real for real, found in COMPLEX.items() if found == x.dtype)
+        return next(real for real, pair in COMPLEX.items() if pair == x.dtype)
     return x.dtype if x.is_floating_point() or x.dtype == torch.bool else torch.float64
 
 
@@ -293,7 +293,7 @@ def _is_complex(space: Space) -> bool:
 def _parts(space: Space) -> list[Space]:
     """Return the spaces of the arrays that a vector consists of."""
     space = space.unweighted
-    return [found for part in space.parts for found in _parts(part)] if isinstance(space, Product) else [space]
+    return [inner for part in space.parts for inner in _parts(part)] if isinstance(space, Product) else [space]
 
 
 def _structure(space: Space) -> Structure:

@@ -145,8 +145,8 @@ def tie(loss: torch.Tensor, *results: torch.Tensor) -> torch.Tensor:
 
 
 def _tie(loss: torch.Tensor, tokens: list[torch.Tensor], results: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    found: torch.Tensor = _Tie.apply(loss, len(tokens), *tokens, *results)  # type: ignore[no-untyped-call]
-    return found
+    tied_loss: torch.Tensor = _Tie.apply(loss, len(tokens), *tokens, *results)  # type: ignore[no-untyped-call]
+    return tied_loss
 
 
 def thread_of(world: World) -> Thread | None:

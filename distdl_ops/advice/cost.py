@@ -134,8 +134,8 @@ def world_size(space: Space) -> int:
 @query
 def cost_on(operator: LinearOperator, *, relaid: Relay) -> Reply[ParallelCost]:
     """Return what an operator costs with its spaces laid out anew: its parts, and its own work as entries go."""
-    own = yield from beyond_parts(operator)
-    total = share(own, min((operator.codomain, operator.domain), key=held), relaid)
+    beyond = yield from beyond_parts(operator)
+    total = share(beyond, min((operator.codomain, operator.domain), key=held), relaid)
     for part in parts(operator):
         total += yield part
     return total
@@ -206,10 +206,10 @@ def costs(operator: LinearOperator) -> list[ParallelCost]:
 @query
 def cost_table(operator: LinearOperator) -> Reply[np.ndarray]:
     """Return four rows, the attributes of a `ParallelCost`, of one column for each rank: of Python's integers."""
-    own = yield from beyond_parts(operator)
+    beyond = yield from beyond_parts(operator)
     space = min((operator.codomain, operator.domain), key=held) if isinstance(operator, Scale) else operator.codomain
     entries, largest = entries_by_rank(space), max(held(space), 1)
-    total = np.stack([own.flops * entries // largest, own.bytes * entries // largest, 0 * entries, 0 * entries])
+    total = np.stack([beyond.flops * entries // largest, beyond.bytes * entries // largest, 0 * entries, 0 * entries])
     for part in parts(operator):
         total = total + (yield part)
     return total

@@ -70,8 +70,8 @@ def scaling(
     space = distributed(operator.domain)
     grid = space.grid
     name = next(iter(grid.axes)) if axis is None else axis
-    found = [cost_on(operator, relaid=_relay(grid.axes, name, grow, p)) for p in ranks]
-    return Scaling(str(operator), tuple(ranks), tuple(found), machine or Machine())
+    costs = [cost_on(operator, relaid=_relay(grid.axes, name, grow, p)) for p in ranks]
+    return Scaling(str(operator), tuple(ranks), tuple(costs), machine or Machine())
 
 
 @final
@@ -113,8 +113,8 @@ class Scaling:
 
     def __str__(self) -> str:
         lines = [f"{'ranks':>10}{'messages':>10}{'bytes sent':>16}{'flops':>16}{'bytes moved':>16}{'seconds':>10}"]
-        for p, found, seconds in zip(self.ranks, self.costs, self.seconds, strict=True):
-            numbers = f"{found.messages:>10}{found.sent:>16}{found.flops:>16}{found.bytes:>16}"
+        for p, cost, seconds in zip(self.ranks, self.costs, self.seconds, strict=True):
+            numbers = f"{cost.messages:>10}{cost.sent:>16}{cost.flops:>16}{cost.bytes:>16}"
             lines.append(f"{p:>10}{numbers}{seconds:>10.1e}")
         return "\n".join(lines)
 
@@ -135,10 +135,10 @@ class Scaling:
         figure, ax = (ax.figure, ax) if ax is not None else new_figure((6.4, 4.2))
         machine = self.machine
         shares = {
-            "messages": [machine.alpha * found.messages for found in self.costs],
-            "bytes sent": [machine.beta * found.sent for found in self.costs],
-            "operations": [machine.gamma * found.flops for found in self.costs],
-            "bytes in memory": [machine.delta * found.bytes for found in self.costs],
+            "messages": [machine.alpha * cost.messages for cost in self.costs],
+            "bytes sent": [machine.beta * cost.sent for cost in self.costs],
+            "operations": [machine.gamma * cost.flops for cost in self.costs],
+            "bytes in memory": [machine.delta * cost.bytes for cost in self.costs],
         }
         for (name, seconds), marker in zip(shares.items(), "osv^", strict=True):
             if any(seconds):

@@ -91,54 +91,54 @@ class Local(LinearOperator):
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
-        told, self._numbers = _tell(operator)
-        self._everyone = tuple(world.allgather(told, "Local"))
+        summary, self._numbers = _tell(operator)
+        self._everyone = tuple(world.allgather(summary, "Local"))
         super().__init__(domain, codomain)
         self.operator = operator
 
     @property
     def exact(self) -> bool:
         """Exact where the operator of every rank is."""
-        return all(told.exact for told in self._everyone)
+        return all(summary.exact for summary in self._everyone)
 
     @property
     def roundings(self) -> int:
         """The most of any rank's operator."""
-        return max(told.roundings for told in self._everyone)
+        return max(summary.roundings for summary in self._everyone)
 
     @property
     def gain(self) -> float | None:
         """The largest of any rank's operator."""
-        gains = [told.gain for told in self._everyone]
+        gains = [summary.gain for summary in self._everyone]
         return None if None in gains else max(gain for gain in gains if gain is not None)
 
     @property
     def claims(self) -> Claims:
         """What the operators of all ranks claim."""
-        found = frozenset.intersection(*(told.claims for told in self._everyone))
-        return found if self.domain == self.codomain else found & claims.UNITARY
+        shared = frozenset.intersection(*(summary.claims for summary in self._everyone))
+        return shared if self.domain == self.codomain else shared & claims.UNITARY
 
     @property
     def dual(self) -> Local:
         """The adjoints. No communication."""
-        told = [told.mirrored() for told in self._everyone]
-        return _lifted(self.codomain, self.domain, self.operator.dual, told, self._numbers)
+        summaries = [summary.mirrored() for summary in self._everyone]
+        return _lifted(self.codomain, self.domain, self.operator.dual, summaries, self._numbers)
 
     @property
     def simple(self) -> bool:
         """Whether the operators of all ranks are known to be as simple as `linop.simplify` makes them."""
-        return all(told.simple for told in self._everyone)
+        return all(summary.simple for summary in self._everyone)
 
     @property
     def number(self) -> Scalar | None:
         """The number c where every rank's operator is c times the identity; None where it is not."""
-        numbers = {told.number for told in self._everyone if told.number != "any"}
+        numbers = {summary.number for summary in self._everyone if summary.number != "any"}
         return None if len(numbers) > 1 else numbers.pop() if numbers else 1.0
 
     @property
     def costs(self) -> tuple[Cost, ...]:
         """What the operator of each rank costs."""
-        return tuple(told.cost for told in self._everyone)
+        return tuple(summary.cost for summary in self._everyone)
 
     def simplified(self) -> Local:
         """Return the same with the operators of all ranks simplified; collective, unless they are known to be."""
@@ -152,15 +152,15 @@ class Local(LinearOperator):
         pairs = list(zip(self._everyone, other._everyone, strict=True))
         if any(left.ends[0] != right.ends[1] for left, right in pairs):
             return None
-        told = [left.after(right, self.codomain) for left, right in pairs]
+        summaries = [left.after(right, self.codomain) for left, right in pairs]
         numbers = self._numbers | other._numbers
-        return _lifted(other.domain, self.codomain, self.operator @ other.operator, told, numbers)
+        return _lifted(other.domain, self.codomain, self.operator @ other.operator, summaries, numbers)
 
     def _apply(self, x: Array) -> Array:
         return self.operator._apply(x)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, tuple(told.identity for told in self._everyone))
+        return (self.domain, self.codomain, tuple(summary.identity for summary in self._everyone))
 
     def __str__(self) -> str:
         return f"Local({self.operator})"
@@ -173,8 +173,8 @@ def lifted(
 
     Collective: each rank tells of its operator.
     """
-    told, numbers = _tell(operator, simple=simple)
-    return _lifted(domain, codomain, operator, domain.grid.world.allgather(told, "Local"), numbers)
+    summary, numbers = _tell(operator, simple=simple)
+    return _lifted(domain, codomain, operator, domain.grid.world.allgather(summary, "Local"), numbers)
 
 
 def diagonal(space: DistributedSpace, entries: object) -> Local:
@@ -187,8 +187,8 @@ def diagonal(space: DistributedSpace, entries: object) -> Local:
     entries : numpy array, of the logical tensor's shape
         The same on every rank.
     """
-    own = Euclidean(space.shape, space.dtype, space.field)
-    return lifted(space, space, Diagonal(space.from_global(entries), own))
+    part = Euclidean(space.shape, space.dtype, space.field)
+    return lifted(space, space, Diagonal(space.from_global(entries), part))
 
 
 def summed(terms: Sequence[LinearOperator]) -> Local | None:
@@ -201,29 +201,29 @@ def summed(terms: Sequence[LinearOperator]) -> Local | None:
     if not locals_:
         return None
     first = locals_[0]
-    ends = [told.ends for told in first._everyone]
+    ends = [summary.ends for summary in first._everyone]
     square = all(domain == codomain for domain, codomain in ends)
-    if any([told.ends for told in term._everyone] != ends for term in locals_) or (
+    if any([summary.ends for summary in term._everyone] != ends for term in locals_) or (
         len(locals_) < len(terms) and not square
     ):
         return None
     identity = Identity(first.operator.domain)
-    own = [scale(number, term.operator if isinstance(term, Local) else identity) for number, term in split]
-    return lifted(first.domain, first.codomain, reduce(add, own))
+    multiples = [scale(number, term.operator if isinstance(term, Local) else identity) for number, term in split]
+    return lifted(first.domain, first.codomain, reduce(add, multiples))
 
 
 def _lifted(
     domain: DistributedSpace,
     codomain: DistributedSpace,
     operator: LinearOperator,
-    told: list[_Told],
+    summaries: list[_Told],
     numbers: frozenset[_Number],
 ) -> Local:
     """Return ``Local(domain, codomain, operator)`` of operators that are known to fit, without communication."""
-    found = object.__new__(Local)
-    LinearOperator.__init__(found, domain, codomain)
-    found._everyone, found.operator, found._numbers = tuple(told), operator, numbers
-    return found
+    lifted_operator = object.__new__(Local)
+    LinearOperator.__init__(lifted_operator, domain, codomain)
+    lifted_operator._everyone, lifted_operator.operator, lifted_operator._numbers = tuple(summaries), operator, numbers
+    return lifted_operator
 
 
 @final
@@ -242,10 +242,10 @@ class _Number:
         """Return the number of something: of what is equal to it, where that has one; else a new one."""
         hash(thing)  # which may take long, and is kept
         with cls._lock:  # of simulated ranks in one process
-            found = cls._numbers.get(thing)
-            if found is None:
-                found = cls._numbers[thing] = cls(next(cls._next))
-            return found
+            number = cls._numbers.get(thing)
+            if number is None:
+                number = cls._numbers[thing] = cls(next(cls._next))
+            return number
 
 
 class _Told(NamedTuple):
@@ -299,7 +299,7 @@ def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, fro
     identity = [_Number.of(factor) for factor in _factors(operator)]
     mirror = identity if dual is operator else [_Number.of(factor) for factor in _factors(dual)]
     ends = _Number.of(operator.domain), _Number.of(operator.codomain)
-    told = _Told(
+    summary = _Told(
         operator.exact,
         operator.roundings,
         operator.gain,
@@ -311,7 +311,7 @@ def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, fro
         _number(operator),
         simple or (not parts(operator) and simplify(operator) is operator),
     )
-    return told, frozenset((*identity, *mirror, *ends))
+    return summary, frozenset((*identity, *mirror, *ends))
 
 
 def _factors(operator: LinearOperator) -> tuple[LinearOperator, ...]:

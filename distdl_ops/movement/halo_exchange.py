@@ -86,19 +86,19 @@ class HaloExchange(Movement):
 
 def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:
     """Return the roles with wider intervals."""
-    here = f"HaloExchange({space}, {dict(widths)})"
+    where = f"HaloExchange({space}, {dict(widths)})"
     copied = [name for name, role in space.roles.items() if not space.layout.holds_once_along(name)]
     if copied:
-        raise SpaceError(f"{here}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
+        raise SpaceError(f"{where}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
     wider: dict[str, Role] = dict(space.roles)
     for axis, given in widths.items():
         names = space.split_axes(axis)
         if not names:
-            raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
+            raise SpaceError(f"{where}: tensor axis {axis} is not split, so it has no halo")
         intervals = space.layout.intervals(axis)
         if intervals is None:
             raise SpaceError(
-                f"{here}: tensor axis {axis} is split into parts of several intervals, each with ends of its own; "
+                f"{where}: tensor axis {axis} is split into parts of several intervals, each with ends of its own; "
                 f"expected one interval for each rank, as Split({axis}) makes them"
             )
         everyone, each = _pair(given), _pairs(given, len(intervals))
@@ -108,26 +108,26 @@ def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boun
             intervals = Listed([widened(interval, *pair) for interval, pair in zip(intervals, each, strict=True)])
         else:
             raise SpaceError(
-                f"{here}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
+                f"{where}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
                 f"along {', '.join(map(repr, names))}; found {given!r}"
             )
         wider |= space.layout.roles_for(axis, intervals, boundary)
     return wider
 
 
-def _pairs(found: Any, count: int) -> list[tuple[int, int]] | None:
+def _pairs(widths: Any, count: int) -> list[tuple[int, int]] | None:
     """Return a pair of widths for each rank; None where the widths are no such pairs."""
     try:
-        pairs = [pair for each in found if (pair := _pair(each)) is not None]
-        return pairs if len(pairs) == len(found) == count else None
+        pairs = [pair for each in widths if (pair := _pair(each)) is not None]
+        return pairs if len(pairs) == len(widths) == count else None
     except TypeError:
         return None
 
 
-def _pair(found: Any) -> tuple[int, int] | None:
+def _pair(widths: Any) -> tuple[int, int] | None:
     """Return two whole numbers; None where something else was found."""
     try:
-        below, above = (operator.index(width) for width in found)
+        below, above = (operator.index(width) for width in widths)
     except (TypeError, ValueError):
         return None
     return below, above

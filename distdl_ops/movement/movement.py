@@ -184,12 +184,12 @@ class Movement(LinearOperator):
     def claims(self) -> Claims:
         """An isometry where the target holds each entry once, and so does the source; self-adjoint from S to S."""
         source, target = self.domain.layout, self.codomain.layout
-        found = set()
+        isometries = set()
         if source.holds_once and multiplicity(target).constant == 1:
-            found.add(claims.ISOMETRY)
+            isometries.add(claims.ISOMETRY)
         if target.holds_once and multiplicity(source).constant == 1:
-            found.add(claims.COISOMETRY)
-        return frozenset(found) | (claims.SYMMETRY if self.domain == self.codomain else claims.NONE)
+            isometries.add(claims.COISOMETRY)
+        return frozenset(isometries) | (claims.SYMMETRY if self.domain == self.codomain else claims.NONE)
 
     @functools.cached_property
     def dual(self) -> Movement:
@@ -222,8 +222,8 @@ class _Executor:
 
     def __init__(self, source: DistributedSpace, target: DistributedSpace) -> None:
         self.world = source.grid.world
-        found = collective(source, target) if way(source.layout, target.layout) else None
-        self.way: Collective | Plan = found or Plan(source.layout, target.layout, self.world.rank)
+        how = collective(source, target) if way(source.layout, target.layout) else None
+        self.way: Collective | Plan = how or Plan(source.layout, target.layout, self.world.rank)
         self.label = Label(f"{name_movement(source, target)} : {source} -> {target}", source.ndim)
 
     def run(self, x: Array) -> Array:

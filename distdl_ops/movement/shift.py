@@ -85,7 +85,9 @@ class Shift(LinearOperator):
             space.grid.world,
             "Shift",
             lambda: _check(space, steps, axis),
-            describe=lambda found: f"Shift({space}, {found[0]}, {axis!r}, periodic={bool(periodic)})",
+            describe=lambda checked_arguments: (
+                f"Shift({space}, {checked_arguments[0]}, {axis!r}, periodic={bool(periodic)})"
+            ),
         )
         super().__init__(space, space if roles == space.roles else space.like(roles=roles))
         self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
@@ -149,23 +151,23 @@ class Shift(LinearOperator):
 
 def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[str, Role]]:
     """Return the number of steps, and the roles after them; raise where there are none."""
-    here = f"Shift({space}, {steps!r}, {axis!r})"
+    name = f"Shift({space}, {steps!r}, {axis!r})"
     if axis not in space.roles:
-        raise SpaceError(f"{here}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
+        raise SpaceError(f"{name}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
     try:
         steps = operator.index(steps)
     except TypeError:
-        raise SpaceError(f"{here}: expected a whole number of steps, found {steps!r}") from None
+        raise SpaceError(f"{name}: expected a whole number of steps, found {steps!r}") from None
     roles = space.layout.rolled(axis, steps)
     if roles is not None:
         return steps, roles
     if space.roles[axis].replicated:
         raise SpaceError(
-            f"{here}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
+            f"{name}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
             f"vector, which cannot go on to another; Copy makes a vector of everyone's own"
         )
     raise SpaceError(
-        f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
+        f"{name}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
         f"say where they are afterwards"
     )
 

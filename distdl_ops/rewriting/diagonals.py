@@ -77,8 +77,8 @@ def _carried(local: Local, target: DistributedSpace) -> Local | None:
     if not _is_diagonal(local) or source.size != source.layout.size:  # real and imaginary parts may differ
         return None
     kind = np.dtype("c16" if source.dtype.kind == "c" else "f8")
-    own = local.operator
-    entries = own.entries if isinstance(own, Diagonal) else entries_of(own)
+    operator = local.operator
+    entries = operator.entries if isinstance(operator, Diagonal) else entries_of(operator)
     entries = np.asarray(entries, kind).reshape(source.shape)
     world = source.grid.world
     if not source.layout.holds_once:  # what is held several times must be the same everywhere

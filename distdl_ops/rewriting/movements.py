@@ -45,8 +45,8 @@ def two_movements(left: Movement, right: Movement) -> LinearOperator | None:
 @rule(Movement)
 def steps(node: Movement) -> LinearOperator | None:
     """``M(S, T) = M(X, T) M(S, X)`` where X holds each entry once, ``E_X* E_X = I``: steps may be cheaper."""
-    found = in_steps(node.domain, node.codomain)
-    return found if isinstance(found, Compose) and cost(found) < cost(node) else None
+    route = in_steps(node.domain, node.codomain)
+    return route if isinstance(route, Compose) and cost(route) < cost(node) else None
 
 
 @rule(Compose)
@@ -63,8 +63,8 @@ def _meet_beyond(left: LinearOperator, middle: LinearOperator, right: LinearOper
     fused = None if swapped is None else two_movements(left, swapped[0])
     if swapped is None or fused is None:
         return None
-    found = fused @ swapped[1]
-    return found if cost(found) < cost(left) + cost(middle) + cost(right) else None
+    product = fused @ swapped[1]
+    return product if cost(product) < cost(left) + cost(middle) + cost(right) else None
 
 
 def in_threes(
@@ -75,9 +75,9 @@ def in_threes(
     changed = False
     for factor in node.factors:
         done.append(factor)
-        found = meet(*done[-3:]) if len(done) > 2 else None
-        if found is not None:
-            done[-3:] = [found]
+        met = meet(*done[-3:]) if len(done) > 2 else None
+        if met is not None:
+            done[-3:] = [met]
             changed = True
     return reduce(compose, done) if changed else None
 

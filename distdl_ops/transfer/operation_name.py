@@ -36,14 +36,14 @@ class Label:
     def of(self, x: Array) -> str:
         """Return the name of the application to a vector."""
         key = x.shape[: x.ndim - self._ndim], x.dtype if type(x) is ndarray else str(x.dtype)
-        found = self._known.get(key)
-        if found is None:
+        name = self._known.get(key)
+        if name is None:
             batch = arrays.split_batch(x, self._ndim)
-            found = f"{self._operator}, applied to a batch {batch} of {dtype_name(x)}"
+            name = f"{self._operator}, applied to a batch {batch} of {dtype_name(x)}"
             if len(self._known) == MOST_KNOWN:
                 self._known.clear()
-            self._known[key] = found
-        return found
+            self._known[key] = name
+        return name
 
 
 MOST_KNOWN = 64

@@ -149,12 +149,12 @@ class Log:
             return (None, f"in an operation that is forgotten (operation {ask.number})") if other else None
         if other:
             return entry, ""
-        mine = size_for(entry[2], ask.peer, mirrored=True)
-        if mine == ask.size:
+        expected = size_for(entry[2], ask.peer, mirrored=True)
+        if expected == ask.size:
             return None
-        if not isinstance(mine, tuple):
-            return entry, f", with {mine} bytes"
-        received, sent = mine
+        if not isinstance(expected, tuple):
+            return entry, f", with {expected} bytes"
+        received, sent = expected
         return entry, f", sends rank {ask.peer} {sent or 0} bytes and expects {received or 0} of it"
 
     def epilogue(self) -> Epilogue:
@@ -337,9 +337,9 @@ class Watch:
         notices = self._heard()
         for ask in list(notices.asked.values()):
             log = self.logs.get(ask.key)
-            mine = None if log is None else log.other_than(ask)
-            if mine is not None:
-                entry, more = mine
+            entry_here = None if log is None else log.other_than(ask)
+            if entry_here is not None:
+                entry, more = entry_here
                 return Line("AgreementError", ("" if entry is None else self.where(ask.key, entry)) + more)
             self._drop_answered(ask)
         waited = time.monotonic() - wait.began
@@ -389,8 +389,8 @@ class Watch:
 
     def _took_part(self, rank: int, wait: Wait) -> bool:
         """Say whether a rank that has ended began an operation before."""
-        told = self._ended[rank].get(wait.key)
-        return told is not None and told.took_part(wait.entry)
+        epilogue = self._ended[rank].get(wait.key)
+        return epilogue is not None and epilogue.took_part(wait.entry)
 
     def fail(self, error: Exception, timeout: float) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
@@ -454,10 +454,10 @@ class Watch:
 
     def _lines(self, notices: Notices) -> dict[int, Line]:
         """Return what every rank says, or what is known of it."""
-        found = {rank: line for rank, (line, _, _) in notices.lines.items()}
+        lines = {rank: line for rank, (line, _, _) in notices.lines.items()}
         for rank in self._everyone:
-            found.setdefault(rank, Line("", "has ended" if rank in self._ended else "has not come"))
-        return found
+            lines.setdefault(rank, Line("", "has ended" if rank in self._ended else "has not come"))
+        return lines
 
     def _break(self, error: Exception, unfinished: Sequence[Pending]) -> None:
         """Let nothing be begun any more."""
@@ -493,8 +493,8 @@ class Watch:
 
     def leave(self) -> None:
         """Tell all ranks that this one ends, and wait a little for others that end, too."""
-        told = {key: log.epilogue() for key, log in self.logs.items()}
-        self._say(("ended", 0, told), self._everyone)
+        epilogues = {key: log.epilogue() for key, log in self.logs.items()}
+        self._say(("ended", 0, epilogues), self._everyone)
         deadline = time.monotonic() + FAREWELL
         with contextlib.suppress(*self.errors):
             while len(self._ended) < self.size - 1 and time.monotonic() < deadline:
@@ -511,36 +511,36 @@ class Watch:
 
     def _say(self, notice: tuple[str, int, object], ranks: Iterable[int]) -> None:
         """Send a notice."""
-        told = pickle.dumps(notice)
+        message = pickle.dumps(notice)
         for rank in ranks:
             if rank != self.rank:
-                self.post.send(told, rank)
+                self.post.send(message, rank)
 
     def _look(self) -> None:
         """Read the notices of other ranks."""
-        for sender, told in self.post.receive():
-            kind, failures, found = pickle.loads(told)
+        for sender, message in self.post.receive():
+            kind, failures, content = pickle.loads(message)
             if kind == "ended":
-                self._ended[sender] = found
+                self._ended[sender] = content
                 continue
             if failures < self.failures:  # a question that has been answered
                 continue
             notices = self._notices.setdefault(failures, Notices())  # of a rank that is ahead: for later
             if kind == "line":
-                notices.lines[sender] = found
+                notices.lines[sender] = content
             elif kind == "ready":
                 notices.ready.add(sender)
             elif kind == "gone":
-                notices.gone = notices.gone or found
+                notices.gone = notices.gone or content
             elif kind == "here":
-                notices.here.add((found, sender))
+                notices.here.add((content, sender))
             else:
-                notices.asked[found.first, sender] = found
+                notices.asked[content.first, sender] = content
 
 
 def latest(begun: Mapping[int, Any], key: object) -> Any:
     """Return what the rank that is furthest has begun under a key; an empty tuple where nobody has begun anything."""
-    return max((found.get(key, (0, ())) for found in begun.values()), key=lambda found: found[0])
+    return max((begun_by.get(key, (0, ())) for begun_by in begun.values()), key=lambda begun_by: begun_by[0])
 
 
 @final

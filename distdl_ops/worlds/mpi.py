@@ -79,7 +79,7 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     watch.caller.require_thread()
     watch.worlds += 1
     world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
-    agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+    agreed(world, "world", lambda: timeout, describe=lambda seconds: f"timeout={seconds:g}")
     return world
 
 
@@ -147,29 +147,29 @@ class _MPIPost(Post):
 
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come; see `Post.receive`."""
-        found, status = [], MPI.Status()
+        arrived, status = [], MPI.Status()
         while (message := self._notices.Improbe(tag=NOTICE, status=status)) is not None:
             notice = bytearray(status.Get_count(MPI.BYTE))
             message.Recv([notice, MPI.BYTE])
-            found.append((status.Get_source(), bytes(notice)))
-        return found
+            arrived.append((status.Get_source(), bytes(notice)))
+        return arrived
 
     def group(self, ranks: Group, meet: Callable[[], None]) -> Collectives:
         """Return the collectives of some ranks. The first time, all of them meet, and make communicators."""
-        found = self.collectives.get(ranks)
-        if found is None:
+        collectives = self.collectives.get(ranks)
+        if collectives is None:
             meet()  # the next call blocks, but not for long: all ranks of the group are here
             few = self.data.Create_group(self.data.Get_group().Incl(ranks))
-            found = self.collectives[ranks] = Collectives(few, few.Dup())
-        return found
+            collectives = self.collectives[ranks] = Collectives(few, few.Dup())
+        return collectives
 
     def begun(self) -> Any:
         """Return how many collectives each group has begun, and the last of them; see `Post.begun`."""
         return {
-            (ranks, k): (found.counts[k], tuple(found.last[k]))
-            for ranks, found in self.collectives.items()
+            (ranks, k): (collectives.counts[k], tuple(collectives.last[k]))
+            for ranks, collectives in self.collectives.items()
             for k in range(2)
-            if found.counts[k]
+            if collectives.counts[k]
         }
 
     def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:
@@ -181,8 +181,10 @@ class _MPIPost(Post):
                 for request in pending.requests[: pending.receives]:
                     if request != MPI.REQUEST_NULL:
                         request.Cancel()
-        for ranks, found in self.collectives.items():
-            requests += itertools.chain.from_iterable(found.catch_up(k, *latest(begun, (ranks, k))) for k in range(2))
+        for ranks, collectives in self.collectives.items():
+            requests += itertools.chain.from_iterable(
+                collectives.catch_up(k, *latest(begun, (ranks, k))) for k in range(2)
+            )
         others = [rank for rank in range(self.size) if rank != self.rank]
         requests += [self.data.Isend([b"", MPI.BYTE], rank, LAST) for rank in others]
         turn, open_ends, status = 0, set(others), MPI.Status()
@@ -248,18 +250,18 @@ class Collectives:
         self.counts = [0, 0]
         self.last: list[deque[Job]] = [deque(maxlen=3), deque(maxlen=3)]
 
-    def begin(self, k: int, job: Job, mine: Any, everyone: Any) -> _Requests:
+    def begin(self, k: int, job: Job, sent: Any, everyone: Any) -> _Requests:
         """Begin a collective."""
         self.counts[k] += 1
         self.last[k].append(job)
         start = getattr(self._communicators[k], job.name)
         if job.name == "Iallreduce":
-            return _Requests([start(mine, everyone, MPI.MAX if k == 0 else MPI.SUM)])
+            return _Requests([start(sent, everyone, MPI.MAX if k == 0 else MPI.SUM)])
         if job.name == "Ireduce":
-            return _Requests([start(mine, everyone, MPI.SUM, job.root)])
+            return _Requests([start(sent, everyone, MPI.SUM, job.root)])
         if job.name == "Ibcast":
-            return _Requests([start([mine, MPI.BYTE], job.root)])
-        return _Requests([start(mine, everyone if job.name == "Iallgather" else [everyone, list(job.count)])])
+            return _Requests([start([sent, MPI.BYTE], job.root)])
+        return _Requests([start(sent, everyone if job.name == "Iallgather" else [everyone, list(job.count)])])
 
     def catch_up(self, k: int, count: int, last: Sequence[Job]) -> list[Any]:
         """Begin what another rank has begun, and this one has not."""
@@ -325,25 +327,25 @@ class MPIWorld(ProcessWorld):
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
-        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        sent = np.frombuffer(pickle.dumps(value), np.uint8)
         entry = self._compare(what, None)
         sizes = np.zeros(self.size, np.int64)
-        self._run(Job("Iallgather", 1, "q"), np.array([mine.size], np.int64), sizes, entry)
+        self._run(Job("Iallgather", 1, "q"), np.array([sent.size], np.int64), sizes, entry)
         gathered = np.empty(int(sizes.sum()), np.uint8)
-        self._run(Job("Iallgatherv", tuple(sizes.tolist()), "B"), mine, gathered, entry)
+        self._run(Job("Iallgatherv", tuple(sizes.tolist()), "B"), sent, gathered, entry)
         ends = np.cumsum(sizes)
         return [pickle.loads(gathered[end - size : end].tobytes()) for size, end in zip(sizes, ends, strict=True)]
 
-    def _run(self, job: Job, mine: Any, everyone: Any, entry: Entry, k: int = 1) -> None:
+    def _run(self, job: Job, sent: Any, everyone: Any, entry: Entry, k: int = 1) -> None:
         """Call a collective, and wait."""
-        self._wait(self._collectives(entry).begin(k, job, mine, everyone), entry)
+        self._wait(self._collectives(entry).begin(k, job, sent, everyone), entry)
 
     def _compare(self, what: str, size: int | None) -> Entry:
         """Begin a collective of which all ranks must say the same."""
         entry = self._enter(what, size)
         stamp = self._compared(entry)
-        mine, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
-        self._run(Job("Iallreduce", 2, "q"), mine, extremes, entry, 0)
+        stamps, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
+        self._run(Job("Iallreduce", 2, "q"), stamps, extremes, entry, 0)
         if extremes[0] != -extremes[1]:
             self._disagree(entry)
         return entry
@@ -357,12 +359,12 @@ class MPIWorld(ProcessWorld):
         entry = self._enter(what, addend.nbytes)
         high, low = divmod(self._compared(entry), 2**16)
         few = addend.reshape(-1).view(np.float64)
-        mine = np.zeros(FEW + 4)
-        mine[: few.size] = few
-        mine[FEW:] = high, high * high, low, low * low
+        addends = np.zeros(FEW + 4)
+        addends[: few.size] = few
+        addends[FEW:] = high, high * high, low, low * low
         sums = np.empty(FEW + 4)
-        self._run(Job("Iallreduce", FEW + 4, "d"), mine, sums, entry)
-        if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
+        self._run(Job("Iallreduce", FEW + 4, "d"), addends, sums, entry)
+        if not np.array_equal(sums[FEW:], self.size * addends[FEW:]):
             self._disagree(entry)
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
 

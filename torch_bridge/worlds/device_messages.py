@@ -90,9 +90,9 @@ class Direct:
         sends, receives : sequence of (rank, tensor)
             Ranks of the process group, and contiguous tensors.
         """
-        found = Journey(self, headers, sends, receives)
-        self._begun.append(found)
-        return found
+        exchange = Journey(self, headers, sends, receives)
+        self._begun.append(exchange)
+        return exchange
 
     def follow(self, last: Journey) -> bool:
         """Let tensors follow the headers that have come, up to those of an exchange; say whether that one's have."""

@@ -98,7 +98,7 @@ class TorchWorld(ProcessWorld):
         self._carried = carried(group) if direct is None else frozenset(direct)
         assert isinstance(watch.post, _GlooPost)
         self._direct = watch.post.direct(group) if self._carried else None
-        agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+        agreed(self, "TorchWorld", lambda: timeout, describe=lambda seconds: f"timeout={seconds:g}")
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)
@@ -112,8 +112,8 @@ class TorchWorld(ProcessWorld):
         return super()._memory(buffer)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
-        mine = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
-        for received, sent in zip(*mine, strict=True):
+        to_itself = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
+        for received, sent in zip(*to_itself, strict=True):
             received.reshape(-1)[...] = sent.reshape(-1)
         post, group = self._watch.post, self._group
         assert isinstance(post, _GlooPost)
@@ -145,23 +145,23 @@ class TorchWorld(ProcessWorld):
         parts = [slice(0, size)] * self.size
         if addend.nbytes > SMALL:
             parts = [slice(*interval) for interval in balanced(size, self.size)]
-        mine, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
+        part, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
         sends = [(rank, addend[parts[rank]]) for rank in others]
-        self._add_up(sends, addend[mine], flat[mine], "allreduce", entry)
+        self._add_up(sends, addend[part], flat[part], "allreduce", entry)
         if addend.nbytes > SMALL:
             sums = [(rank, flat[parts[rank]]) for rank in others]
-            self._run([(rank, flat[mine]) for rank in others], sums, "sums of allreduce", entry)
+            self._run([(rank, flat[part]) for rank in others], sums, "sums of allreduce", entry)
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
-        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        sent = np.frombuffer(pickle.dumps(value), np.uint8)
         entry, others = self._enter(what, None), [rank for rank in range(self.size) if rank != self.rank]
         sizes = {rank: np.zeros(1, np.int64) for rank in others}
-        size = np.array([mine.size])
+        size = np.array([sent.size])
         self._run([(rank, size) for rank in others], list(sizes.items()), "allgather", entry)
-        found = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
-        self._run([(rank, mine) for rank in others], list(found.items()), "objects of allgather", entry)
-        return [pickle.loads(found.get(rank, mine).tobytes()) for rank in range(self.size)]
+        pickled = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
+        self._run([(rank, sent) for rank in others], list(pickled.items()), "objects of allgather", entry)
+        return [pickle.loads(pickled.get(rank, sent).tobytes()) for rank in range(self.size)]
 
     def _run(self, sends: list[Message], receives: list[Message], step: str, entry: Entry) -> None:
         """Send and receive, in a step of an operation."""
@@ -262,18 +262,18 @@ class _GlooPost(Post):
 
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come; raise once when there is no store any more. See `Post.receive`."""
-        found: list[tuple[int, bytes]] = []
+        notices: list[tuple[int, bytes]] = []
         if self._lost:
-            return found
+            return notices
         try:
             while self._store.check([key := f"notice/{self.rank}/{self._next}"]):
-                found.append(pickle.loads(bytes.fromhex(self._store.get(key).decode())))
+                notices.append(pickle.loads(bytes.fromhex(self._store.get(key).decode())))
                 self._store.delete_key(key)
                 self._next += 1
         except self.errors:
             self._lost = True
             raise
-        return found
+        return notices
 
     def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:  # noqa: ARG002
         """End all connections, and make new ones; see `Post.clear`."""

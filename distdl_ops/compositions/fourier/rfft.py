@@ -68,17 +68,17 @@ def DistributedRFFT(
         X = whole(domain)
         if X.dtype.kind != "f":
             raise SpaceError(f"expected real arrays, found {X.dtype}; DistributedFFT transforms complex ones")
-        found = checked_last("RFFT", X, axes)
+        chosen = checked_last("RFFT", X, axes)
         checked_norm("RFFT", X, norm)
-        half = tuple(n // 2 + 1 if axis == found[-1] else n for axis, n in enumerate(X.shape))
+        half = tuple(n // 2 + 1 if axis == chosen[-1] else n for axis, n in enumerate(X.shape))
         require_codomain(domain, codomain, half, dtype)
-        return found, half
+        return chosen, half
 
     dtype = np.result_type(domain.dtype, np.complex64)
-    (*_, last), half = found = settled(
-        "DistributedRFFT", domain, build, lambda found: f"axes={found[0]}, {norm=}, {codomain=}"
+    (*_, last), half = chosen = settled(
+        "DistributedRFFT", domain, build, lambda chosen: f"axes={chosen[0]}, {norm=}, {codomain=}"
     )
-    first, *others = stages(*(domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain))
+    first, *others = stages(*(domain.roles, domain.global_shape, chosen[0]), first=last, towards=ends_of(codomain))
     start = staged(domain, first)
     spectra = DistributedSpace(start.grid, half, dtype, "real", **start.roles)
 
