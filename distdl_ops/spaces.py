@@ -21,7 +21,7 @@ from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Replicated, Role
 from distdl_ops.layouts.runs import paired_slices
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
@@ -159,8 +159,8 @@ class DistributedSpace(Space):
         return total.item() if total.ndim == 0 else total
 
     @functools.cached_property
-    def _dot(self) -> Label:
-        return Label(f"dot in {self}", 0)
+    def _dot(self) -> OperationName:
+        return OperationName(f"dot in {self}", 0)
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""
@@ -287,7 +287,7 @@ class DistributedSpace(Space):
         """
         self.check(x, "to_global")
         world, everywhere = self.grid.world, self.everywhere()
-        what = Label(f"to_global of {self}", self.ndim).of(x)
+        what = OperationName(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
         verdict = "agrees" if same else "differs"

@@ -402,7 +402,7 @@ def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | Non
     """Return by which number what was found is too large along every direction; None where there is none."""
     if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
         return None
-    ratios = [measured / expected for expected, measured in sides]
+    ratios = [found / expected for expected, found in sides]
     doubts = [
         2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
     ]

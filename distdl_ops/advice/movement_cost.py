@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from distdl_ops.advice.cost import MESSAGE, SENT, ParallelCost
-from distdl_ops.advice.volumes import flow, held_by_rank, on_grid
+from distdl_ops.advice.volumes import held_by_rank, on_grid, volumes
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.transfer.collective import way
 from distdl_ops.worlds.world import Traffic
@@ -62,7 +62,7 @@ def exchange_cost(source: Layout, target: Layout) -> tuple[int, int, int]:
 
 def exchange_costs(source: Layout, target: Layout, ranks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for each of so many ranks the additions, messages and entries of a sparse exchange."""
-    padded = (np.pad(numbers, (0, ranks - numbers.size)) for numbers in flow(source, target))
+    padded = (np.pad(numbers, (0, ranks - numbers.size)) for numbers in volumes(source, target))
     messages_out, entries_out, messages_in, entries_in, kept = padded
     adds = 0 * kept if source.holds_once else entries_in
     return adds, np.maximum(messages_out, messages_in), np.maximum(entries_out, entries_in)
@@ -118,7 +118,7 @@ def movement_traffic(source: Layout, target: Layout, itemsize: int, ranks: int) 
 def exchange_traffic(source: Layout, target: Layout, itemsize: int, ranks: int) -> list[Traffic]:
     """Return what a sparse exchange sends from each of so many ranks."""
     sent = [Traffic() for _ in range(ranks)]
-    out = flow(source, target)
+    out = volumes(source, target)
     for traffic, messages, entries in zip(sent, out.messages_out, out.entries_out, strict=False):
         traffic.messages, traffic.bytes = int(messages), itemsize * int(entries)
     return sent

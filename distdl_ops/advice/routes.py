@@ -132,7 +132,7 @@ def _cheapest_path(source: Layout, target: Layout, itemsize: int) -> tuple[Layou
     return shortest_path(source, target, itemsize, operations)
 
 
-def in_steps(source: DistributedSpace, target: DistributedSpace) -> LinearOperator:
+def cheapest_route(source: DistributedSpace, target: DistributedSpace) -> LinearOperator:
     """Return ``M(S, T)`` as the product of movements that costs least: itself, or steps; or as the identity.
 
     No communication: for spaces that all ranks agree on. See `advise` for others.

@@ -24,7 +24,7 @@ WIDE = 56
 
 
 @final
-class Flow(NamedTuple):
+class Volumes(NamedTuple):
     """What a movement takes from rank to rank when it is a sparse exchange: arrays with one number for each rank.
 
     Attributes
@@ -44,7 +44,7 @@ class Flow(NamedTuple):
     kept: Numbers
 
 
-def flow(source: Layout, target: Layout) -> Flow:
+def volumes(source: Layout, target: Layout) -> Volumes:
     """Return what ``M(S, T)`` sends and receives as a sparse exchange.
 
     Examples
@@ -52,7 +52,7 @@ def flow(source: Layout, target: Layout) -> Flow:
     >>> from distdl_ops.layouts.roles import Split
     >>> S = Layout({"rows": 3}, (9, 5), {"rows": Split(0)})
     >>> T = Layout({"rows": 3}, (9, 5), {"rows": Split(0, [(-1, 4), (2, 7), (5, 10)])})
-    >>> found = flow(S, T)
+    >>> found = volumes(S, T)
     >>> found.messages_out.tolist(), found.entries_out.tolist(), found.kept.tolist()
     ([1, 2, 1], [5, 10, 5], [15, 15, 15])
     """
@@ -68,7 +68,7 @@ def flow(source: Layout, target: Layout) -> Flow:
     else:
         messages_out, entries_out = _planned(source, target)
     messages_in, entries_in = _received(source, target, meetings, receivers)
-    return Flow(messages_out - to_itself, entries_out - kept, messages_in - to_itself, entries_in - kept, kept)
+    return Volumes(messages_out - to_itself, entries_out - kept, messages_in - to_itself, entries_in - kept, kept)
 
 
 def held_by_rank(layout: Layout, ranks: int) -> Numbers:

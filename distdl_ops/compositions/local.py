@@ -91,7 +91,7 @@ class Local(LinearOperator):
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
-        summary, self._numbers = _tell(operator)
+        summary, self._numbers = _summarise(operator)
         self._everyone = tuple(world.allgather(summary, "Local"))
         super().__init__(domain, codomain)
         self.operator = operator
@@ -173,7 +173,7 @@ def lifted(
 
     Collective: each rank tells of its operator.
     """
-    summary, numbers = _tell(operator, simple=simple)
+    summary, numbers = _summarise(operator, simple=simple)
     return _lifted(domain, codomain, operator, domain.grid.world.allgather(summary, "Local"), numbers)
 
 
@@ -216,7 +216,7 @@ def _lifted(
     domain: DistributedSpace,
     codomain: DistributedSpace,
     operator: LinearOperator,
-    summaries: list[_Told],
+    summaries: list[_Summary],
     numbers: frozenset[_Number],
 ) -> Local:
     """Return ``Local(domain, codomain, operator)`` of operators that are known to fit, without communication."""
@@ -248,7 +248,7 @@ class _Number:
             return number
 
 
-class _Told(NamedTuple):
+class _Summary(NamedTuple):
     """What a rank tells the others of its operator.
 
     Whether two operators of one rank are equal, that rank alone can say: it gives equal ones the same number.
@@ -265,7 +265,7 @@ class _Told(NamedTuple):
     number: Any  # None, or c of c times the identity; "any" where there is nothing to multiply
     simple: bool
 
-    def mirrored(self) -> _Told:
+    def mirrored(self) -> _Summary:
         """Return what the rank tells of the adjoint."""
         number = self.number.conjugate() if isinstance(self.number, complex) else self.number
         return self._replace(
@@ -276,10 +276,10 @@ class _Told(NamedTuple):
             number=number,
         )
 
-    def after(self, other: _Told, space: DistributedSpace) -> _Told:
+    def after(self, other: _Summary, space: DistributedSpace) -> _Summary:
         """Return what the rank tells of the product, to a space, with another operator, which was applied before."""
         kept = claims.UNITARY | {claims.DIAGONAL}
-        return _Told(
+        return _Summary(
             self.exact and other.exact,
             self.roundings + other.roundings,
             gain_of([self.gain, other.gain]),
@@ -293,13 +293,13 @@ class _Told(NamedTuple):
         )
 
 
-def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, frozenset[_Number]]:
+def _summarise(operator: LinearOperator, *, simple: bool = False) -> tuple[_Summary, frozenset[_Number]]:
     """Return what is told of an operator, and the numbers in it, to be kept; `simple`, where it was simplified."""
     dual = operator.dual
     identity = [_Number.of(factor) for factor in _factors(operator)]
     mirror = identity if dual is operator else [_Number.of(factor) for factor in _factors(dual)]
     ends = _Number.of(operator.domain), _Number.of(operator.codomain)
-    summary = _Told(
+    summary = _Summary(
         operator.exact,
         operator.roundings,
         operator.gain,

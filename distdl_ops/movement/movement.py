@@ -38,7 +38,7 @@ from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.transfer.collective import Collective, collective, way
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
@@ -224,10 +224,10 @@ class _Executor:
         self.world = source.grid.world
         how = collective(source, target) if way(source.layout, target.layout) else None
         self.way: Collective | Plan = how or Plan(source.layout, target.layout, self.world.rank)
-        self.label = Label(f"{name_movement(source, target)} : {source} -> {target}", source.ndim)
+        self.operation = OperationName(f"{name_movement(source, target)} : {source} -> {target}", source.ndim)
 
     def run(self, x: Array) -> Array:
-        return self.way.run(x, self.world, self.label.of(x))
+        return self.way.run(x, self.world, self.operation.of(x))
 
 
 def name_movement(source: DistributedSpace, target: DistributedSpace) -> str:

@@ -23,7 +23,7 @@ from typing import final
 from distdl_ops.advice.cost import ParallelCost, Relay, as_laid_out, cost_on, traffic
 from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Identity, LinearOperator, SpaceError, arrays, claims, cost, rule
@@ -92,7 +92,7 @@ class Shift(LinearOperator):
         super().__init__(space, space if roles == space.roles else space.like(roles=roles))
         self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
         self._receiver, self._sender = self._neighbour(steps), self._neighbour(-steps)
-        self._label = Label(repr(self), self.domain.ndim)
+        self._operation = OperationName(repr(self), self.domain.ndim)
 
     def _neighbour(self, steps: int) -> int | None:
         """Return the rank some steps on along the axis; None beyond its end, and of a rank outside the grid."""
@@ -125,7 +125,7 @@ class Shift(LinearOperator):
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
         mirrored.steps, mirrored.axis, mirrored.periodic = -self.steps, self.axis, self.periodic
         mirrored._receiver, mirrored._sender = self._sender, self._receiver
-        mirrored._label = Label(repr(mirrored), mirrored.domain.ndim)
+        mirrored._operation = OperationName(repr(mirrored), mirrored.domain.ndim)
         return mirrored
 
     def _apply(self, x: Array) -> Array:
@@ -138,7 +138,7 @@ class Shift(LinearOperator):
             sends.append((self._receiver, x if arrays.is_row_major(x) else arrays.copy(x)))
         if not (stays or self._sender is None or 0 in self.codomain.shape):
             receives.append((self._sender, y))
-        world.exchange(sends, receives, self._label.of(x)).finish()
+        world.exchange(sends, receives, self._operation.of(x)).finish()
         return y
 
     def _key(self) -> tuple[object, ...]:

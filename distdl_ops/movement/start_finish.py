@@ -27,7 +27,7 @@ from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.movement.in_flight import Departed, InFlight
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.world import Traffic
 from linop import LinearOperator, Space, SpaceError, cost, rule
@@ -151,12 +151,12 @@ class Start(_Half):
         return Plan(self.movement.domain.layout, self.movement.codomain.layout, world.rank)
 
     @functools.cached_property
-    def _label(self) -> Label:
-        return Label(repr(self), self.domain.ndim)
+    def _operation(self) -> OperationName:
+        return OperationName(repr(self), self.domain.ndim)
 
     def _apply(self, x: Array) -> Departed:
-        flight = self._plan.start(x, self.domain.grid.world, self._label.of(x))
-        return Departed(flight, self.movement, self.domain.batch(x))
+        transfer = self._plan.start(x, self.domain.grid.world, self._operation.of(x))
+        return Departed(transfer, self.movement, self.domain.batch(x))
 
 
 @final

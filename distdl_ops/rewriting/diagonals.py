@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distdl_ops.advice.routes import in_steps
+from distdl_ops.advice.routes import cheapest_route
 from distdl_ops.compositions.local import Local, lifted
 from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.movement.movement import Movement
@@ -47,7 +47,7 @@ def _meet_around(left: LinearOperator, middle: LinearOperator, right: LinearOper
     held = multiplicity(middle.domain.layout).constant if _is_diagonal(middle) else None
     if held is None:
         return None
-    fused = in_steps(right.domain, left.codomain)
+    fused = cheapest_route(right.domain, left.codomain)
     space = min(left.codomain, right.domain, key=_part)
     share, whole = _part(space), max(_part(middle.domain), 1)
     outside = Cost(cost(middle).flops * share // whole, cost(middle).bytes * share // whole)

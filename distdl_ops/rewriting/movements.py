@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
-from distdl_ops.advice.routes import in_steps, loses_nothing
+from distdl_ops.advice.routes import cheapest_route, loses_nothing
 from distdl_ops.compositions.local import diagonal
 from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.layouts.roles import Role
@@ -32,7 +32,7 @@ from linop.core.scale import scale
 def two_movements(left: Movement, right: Movement) -> LinearOperator | None:
     """``M(S, T) M(R, S) = M(R, T) diag(E_R d_S)``, where S holds entries d_S times; a number comes to the front."""
     source, target = right.domain, left.codomain
-    held, fused = multiplicity(left.domain.layout), in_steps(source, target)
+    held, fused = multiplicity(left.domain.layout), cheapest_route(source, target)
     if isinstance(fused, Compose) and not cost(fused) < cost(left) + cost(right):
         return None
     if held.constant is not None:
@@ -45,7 +45,7 @@ def two_movements(left: Movement, right: Movement) -> LinearOperator | None:
 @rule(Movement)
 def steps(node: Movement) -> LinearOperator | None:
     """``M(S, T) = M(X, T) M(S, X)`` where X holds each entry once, ``E_X* E_X = I``: steps may be cheaper."""
-    route = in_steps(node.domain, node.codomain)
+    route = cheapest_route(node.domain, node.codomain)
     return route if isinstance(route, Compose) and cost(route) < cost(node) else None
 
 

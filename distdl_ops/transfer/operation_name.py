@@ -12,7 +12,7 @@ from linop.arrays import Array
 
 
 @final
-class Label:
+class OperationName:
     """The names of an operator's applications; see `distdl_ops.worlds.World`.
 
     Parameters
@@ -25,7 +25,7 @@ class Label:
     Examples
     --------
     >>> import numpy as np
-    >>> Label("Broadcast(rows)", 1).of(np.zeros((8, 3)))
+    >>> OperationName("Broadcast(rows)", 1).of(np.zeros((8, 3)))
     'Broadcast(rows), applied to a batch (8,) of float64'
     """
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.runs import Run, composed, inverted, paired_slices, slice_length
-from distdl_ops.transfer.transfer import Box, Flight, Packing, Piece, Step
+from distdl_ops.transfer.transfer import Box, Packing, Piece, Step, Transfer
 from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
@@ -92,8 +92,8 @@ class Plan:
         """
         return self.start(x, world, what, accumulate=accumulate).finish()
 
-    def start(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Flight:
-        """Begin to move a vector, which must not change until the flight has finished; see `run`."""
+    def start(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Transfer:
+        """Begin to move a vector, which must not change until the transfer has finished; see `run`."""
         batch = x.shape[: x.ndim - len(self.shape)]
         y = self._make((*batch, *self.shape), x)
         total = arrays.widened(y) if self._adds and accumulate else y
@@ -116,7 +116,7 @@ class Plan:
         for piece in self._own:  # while messages travel
             for index, taken in zip(piece.indices, piece.sources, strict=True):
                 total[index] = x[taken]
-        return Flight(exchange, packing, y, total, steps)
+        return Transfer(exchange, packing, y, total, steps)
 
 
 def _partners(

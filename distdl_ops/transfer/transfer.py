@@ -117,7 +117,7 @@ class Packing:
 
 
 @final
-class Flight:
+class Transfer:
     """A vector on its way.
 
     Parameters

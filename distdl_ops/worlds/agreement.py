@@ -81,12 +81,12 @@ class Line(NamedTuple):
     ----------
     kind : str
         Name of the error that it raises; empty when it only waits.
-    told : str
+    words : str
         The message of that error, or the operation that it is in.
     """
 
     kind: str
-    told: str
+    words: str
 
 
 def inside(what: str, number: int | str) -> str:
@@ -134,8 +134,8 @@ def story(lines: Mapping[int, Line]) -> Exception:
     TypeError('the ranks disagree. ranks 0, 2: in Broadcast; rank 1: found a list')
     """
     kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
-    if len({line.told for line in lines.values()}) == 1:
-        return of_all(KINDS[kind](next(iter(lines.values())).told))
-    words = tell_apart({rank: line.told for rank, line in lines.items()})
+    if len({line.words for line in lines.values()}) == 1:
+        return of_all(KINDS[kind](next(iter(lines.values())).words))
+    words = tell_apart({rank: line.words for rank, line in lines.items()})
     words = f"the ranks disagree. {words}" if kind not in ("TimeoutError", "DeadlockError") else words
     return of_all(KINDS[kind](words))

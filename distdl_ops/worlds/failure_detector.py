@@ -1,7 +1,7 @@
 """Waiting for ranks that are other processes, and what happens when that is in vain.
 
-All waiting goes through one `Watch`, which the worlds of a job share. A wait that is over soon costs nothing else. A
-rank that has waited longer looks for notices of the others, which travel apart from all other messages
+All waiting goes through one `FailureDetector`, which the worlds of a job share. A wait that is over soon costs nothing
+else. A rank that has waited longer looks for notices of the others, which travel apart from all other messages
 (`distdl_ops.worlds.notices`):
 
 ask
@@ -38,7 +38,7 @@ from typing import Any, NamedTuple, NoReturn, final
 
 from distdl_ops.worlds.agreement import Line, inside, line_of, name_ranks, raise_found, story
 from distdl_ops.worlds.call import Call, Caller, in_call, key_of
-from distdl_ops.worlds.notices import LONGEST_PAUSE, Pending, Post, pause
+from distdl_ops.worlds.notices import LONGEST_PAUSE, NoticeChannel, Pending, pause
 
 ASK = 0.2
 """Seconds that a rank waits before it asks those that it waits for where they are."""
@@ -207,12 +207,12 @@ class Wait:
 
 
 @final
-class Watch:
+class FailureDetector:
     """What the worlds of a job share in order to wait.
 
     Parameters
     ----------
-    post : Post
+    channel : NoticeChannel
         Carries notices between all ranks of the job. Ranks are named by their number there.
 
     Attributes
@@ -232,13 +232,13 @@ class Watch:
         memory that messages land in, when nobody finishes them.
     """
 
-    def __init__(self, post: Post) -> None:
-        self.rank, self.size = post.rank, post.size
-        self.caller = Caller(post.rank, lends=True)
+    def __init__(self, channel: NoticeChannel) -> None:
+        self.rank, self.size = channel.rank, channel.size
+        self.caller = Caller(channel.rank, lends=True)
         self.failures = self.epoch = self.worlds = 0
         self.open: dict[object, Pending] = {}
         self.logs: dict[Key, Log] = {}
-        self.post = post
+        self.channel = channel
         self._everyone = tuple(range(self.size))
         self._notices: dict[int, Notices] = {}  # by failures: a rank may be ahead
         self._ended: dict[int, dict[Key, Epilogue]] = {}
@@ -298,7 +298,7 @@ class Watch:
                 turn += 1
                 if fault is None and pending.wait(turn):
                     return
-        except self.post.errors as error:
+        except self.channel.errors as error:
             fault = self._failure(error, self.where(key, entry))
         except BaseException:  # an interrupt
             pending.abandon()
@@ -318,7 +318,7 @@ class Watch:
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """What is raised when a message cannot be sent or received."""
-        return self.post.errors
+        return self.channel.errors
 
     def give_up(self, error: Exception, key: Key, entry: Entry, timeout: float) -> NoReturn:
         """Let all ranks raise, for messages of an operation cannot be sent or received."""
@@ -330,7 +330,7 @@ class Watch:
             self._look()
         gone = sorted(self._ended)
         ended = f"{name_ranks(gone)} ended; " if gone else ""
-        return Line("" if self._heard().lines else self.post.kind, f"{place}: {ended}{error}")
+        return Line("" if self._heard().lines else self.channel.kind, f"{place}: {ended}{error}")
 
     def _fault(self, wait: Wait, pending: Pending, peers: Sequence[int]) -> Line | None:
         """Return what keeps this rank from going on in an operation; None while there is nothing."""
@@ -410,7 +410,7 @@ class Watch:
         """
         self.require_usable()
         notices = self._heard()
-        notices.lines[self.rank] = line, clean, self.post.begun()
+        notices.lines[self.rank] = line, clean, self.channel.begun()
         unfinished = list(dict.fromkeys([*self.open.values(), *([] if pending is None else [pending])]))  # each once
         if notices.gone is None:
             self._say(("line", self.failures, notices.lines[self.rank]), self._everyone)
@@ -440,7 +440,7 @@ class Watch:
         elif None in states or len(states) > 1:
             self.open = {}
             begun = {rank: begun for rank, (_, _, begun) in notices.lines.items()}
-            if self.post.clear(unfinished, begun, time.monotonic() + timeout + GRACE):
+            if self.channel.clear(unfinished, begun, time.monotonic() + timeout + GRACE):
                 self.epoch += 1
                 self.logs = {}
             else:
@@ -514,11 +514,11 @@ class Watch:
         message = pickle.dumps(notice)
         for rank in ranks:
             if rank != self.rank:
-                self.post.send(message, rank)
+                self.channel.send(message, rank)
 
     def _look(self) -> None:
         """Read the notices of other ranks."""
-        for sender, message in self.post.receive():
+        for sender, message in self.channel.receive():
             kind, failures, content = pickle.loads(message)
             if kind == "ended":
                 self._ended[sender] = content
@@ -547,18 +547,18 @@ def latest(begun: Mapping[int, Any], key: object) -> Any:
 class _Arrivals(Pending):
     """Ranks of a group that have still to come."""
 
-    def __init__(self, watch: Watch, group: Group, ranks: Sequence[int]) -> None:
-        self._watch, self._group, self._ranks = watch, group, ranks
+    def __init__(self, detector: FailureDetector, group: Group, ranks: Sequence[int]) -> None:
+        self._detector, self._group, self._ranks = detector, group, ranks
 
     def wait(self, turn: int) -> bool:
         """Look whether they are here."""
         if turn:
             pause(turn)
-        return self._watch.arrived(self._group, self._ranks)
+        return self._detector.arrived(self._group, self._ranks)
 
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return those who are not; `peers` and the ranks are in one order."""
-        return [p for p, r in zip(peers, self._ranks, strict=True) if not self._watch.arrived(self._group, [r])]
+        return [p for p, r in zip(peers, self._ranks, strict=True) if not self._detector.arrived(self._group, [r])]
 
     def abandon(self) -> None:
         """Do nothing: nobody else waits."""

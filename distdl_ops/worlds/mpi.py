@@ -27,8 +27,8 @@ import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError, agreed
-from distdl_ops.worlds.failure_detector import Entry, Group, Watch, latest
-from distdl_ops.worlds.notices import Pending, Post, pause
+from distdl_ops.worlds.failure_detector import Entry, FailureDetector, Group, latest
+from distdl_ops.worlds.notices import NoticeChannel, Pending, pause
 from distdl_ops.worlds.processes import Message, ProcessWorld
 from distdl_ops.worlds.world import Traffic, World
 
@@ -71,22 +71,22 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     timeout : float
         Seconds after which waiting for other ranks is an error.
     """
-    watch: Watch | None = communicator.Get_attr(JOB)
-    if watch is None:
-        watch = Watch(_MPIPost(communicator))
-        communicator.Set_attr(JOB, watch)
-        atexit.register(_leave, watch, os.getpid())
-    watch.caller.require_thread()
-    watch.worlds += 1
-    world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
-    agreed(world, "world", lambda: timeout, describe=lambda seconds: f"timeout={seconds:g}")
+    detector: FailureDetector | None = communicator.Get_attr(JOB)
+    if detector is None:
+        detector = FailureDetector(_MPIChannel(communicator))
+        communicator.Set_attr(JOB, detector)
+        atexit.register(_leave, detector, os.getpid())
+    detector.caller.require_thread()
+    detector.worlds += 1
+    world = MPIWorld(detector, detector.worlds, tuple(range(detector.size)), timeout, Traffic(), {})
+    agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
     return world
 
 
-def _leave(watch: Watch, process: int) -> None:
+def _leave(detector: FailureDetector, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
-        watch.leave()
+        detector.leave()
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class _Requests(Pending):
 
 
 @final
-class _MPIPost(Post):
+class _MPIChannel(NoticeChannel):
     """Carries notices on a communicator of their own, and has the one for all messages.
 
     Parameters
@@ -141,12 +141,12 @@ class _MPIPost(Post):
         self.collectives = {everyone: Collectives(communicator.Dup(), communicator.Dup())}
 
     def send(self, notice: bytes, rank: int) -> None:
-        """Send a notice; see `Post.send`."""
+        """Send a notice; see `NoticeChannel.send`."""
         self._sent = [request for request in self._sent if not request.Test()]
         self._sent.append(self._notices.Isend([notice, MPI.BYTE], rank, NOTICE))
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """Return the notices that have come; see `Post.receive`."""
+        """Return the notices that have come; see `NoticeChannel.receive`."""
         arrived, status = [], MPI.Status()
         while (message := self._notices.Improbe(tag=NOTICE, status=status)) is not None:
             notice = bytearray(status.Get_count(MPI.BYTE))
@@ -164,7 +164,7 @@ class _MPIPost(Post):
         return collectives
 
     def begun(self) -> Any:
-        """Return how many collectives each group has begun, and the last of them; see `Post.begun`."""
+        """Return how many collectives each group has begun, and the last of them; see `NoticeChannel.begun`."""
         return {
             (ranks, k): (collectives.counts[k], tuple(collectives.last[k]))
             for ranks, collectives in self.collectives.items()
@@ -173,7 +173,7 @@ class _MPIPost(Post):
         }
 
     def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:
-        """Cancel, complete, and receive; see `Post.clear`."""
+        """Cancel, complete, and receive; see `NoticeChannel.clear`."""
         requests = []
         for pending in unfinished:
             if isinstance(pending, _Requests):  # not ranks that meet
@@ -282,16 +282,22 @@ class MPIWorld(ProcessWorld):
     """A group of MPI ranks, seen by one of them; see `ProcessWorld`."""
 
     def __init__(
-        self, watch: Watch, serial: int, group: Group, timeout: float, traffic: Traffic, worlds: dict[Group, World]
+        self,
+        detector: FailureDetector,
+        serial: int,
+        group: Group,
+        timeout: float,
+        traffic: Traffic,
+        worlds: dict[Group, World],
     ) -> None:
-        super().__init__(watch, serial, group, timeout, traffic, worlds)
-        assert isinstance(watch.post, _MPIPost)
-        self._post = watch.post
-        self._data = self._post.data
+        super().__init__(detector, serial, group, timeout, traffic, worlds)
+        assert isinstance(detector.channel, _MPIChannel)
+        self._channel = detector.channel
+        self._data = self._channel.data
         self._tags = (MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 2**15 - 1) - 1
 
     def _of(self, group: Group) -> World:
-        return MPIWorld(self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
+        return MPIWorld(self._detector, self._key[0], group, self._timeout, self.traffic, self._worlds)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
         data, group, tags = self._data, self._group, self._tags
@@ -307,8 +313,8 @@ class MPIWorld(ProcessWorld):
 
     def _collectives(self, entry: Entry) -> Collectives:
         """Return the collectives of the group, for an operation."""
-        meet = self._watch.meet
-        return self._post.group(self._group, lambda: meet(self._key, entry, self._timeout))
+        meet = self._detector.meet
+        return self._channel.group(self._group, lambda: meet(self._key, entry, self._timeout))
 
     def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
         entry = self._compare(what, memory.nbytes)
@@ -375,4 +381,4 @@ class MPIWorld(ProcessWorld):
     def _disagree(self, entry: Entry) -> NoReturn:
         """Raise where ranks have said different things."""
         bytes_each = "" if entry[2] is None else f", with {entry[2]} bytes"
-        self.fail(AgreementError(self._watch.where(self._key, entry) + bytes_each))
+        self.fail(AgreementError(self._detector.where(self._key, entry) + bytes_each))

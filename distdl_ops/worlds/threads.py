@@ -354,7 +354,7 @@ class _Simulation:
         self._lines[rank] = line
         self._settle(rank)
         if rank not in self._verdicts:
-            self._park(rank, line.told)
+            self._park(rank, line.words)
         raise self._verdicts.pop(rank)
 
     def fail(self, rank: int, error: BaseException) -> None:

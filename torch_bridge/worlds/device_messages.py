@@ -55,7 +55,7 @@ class Direct:
     def __init__(self, group: dist.ProcessGroup, name: str, timeout: timedelta) -> None:
         self._name, self._timeout, self._connections = name, timeout, 0
         self._ranks, self._backend = dist.get_process_group_ranks(group), dist.get_backend_config(group)
-        self._begun: list[Journey] = []
+        self._begun: list[DeviceExchange] = []
         self.link: Link | None = None
         self.connect()
 
@@ -80,7 +80,7 @@ class Direct:
             self.link.close()
             self.link = None
 
-    def journey(self, headers: Pending, sends: Tensors, receives: Tensors) -> Journey:
+    def exchange(self, headers: Pending, sends: Tensors, receives: Tensors) -> DeviceExchange:
         """Return an exchange that has begun; its headers have been sent.
 
         Parameters
@@ -90,11 +90,11 @@ class Direct:
         sends, receives : sequence of (rank, tensor)
             Ranks of the process group, and contiguous tensors.
         """
-        exchange = Journey(self, headers, sends, receives)
+        exchange = DeviceExchange(self, headers, sends, receives)
         self._begun.append(exchange)
         return exchange
 
-    def follow(self, last: Journey) -> bool:
+    def follow(self, last: DeviceExchange) -> bool:
         """Let tensors follow the headers that have come, up to those of an exchange; say whether that one's have."""
         while last in self._begun:
             first = self._begun[0]
@@ -107,8 +107,8 @@ class Direct:
 
 
 @final
-class Journey(Pending):
-    """An exchange of tensors; see `Direct.journey`."""
+class DeviceExchange(Pending):
+    """An exchange of tensors; see `Direct.exchange`."""
 
     def __init__(self, direct: Direct, headers: Pending, sends: Tensors, receives: Tensors) -> None:
         self._direct, self._headers, self._sends, self._receives = direct, headers, sends, receives
