@@ -138,7 +138,7 @@ class _Alone:
         before, caller.call = caller.call, term.call
         try:
             self._term = term
-            self._transfer = executor.way.start(term.part, executor.world, executor.label.of(term.part))
+            self._transfer = executor.way.start(term.part, executor.world, executor.operation.of(term.part))
         finally:
             caller.call = before
 
