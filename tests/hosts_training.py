@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from lenet5 import lenet5
+from torch.nn.functional import cross_entropy
 
 import distdl_ops
 from distdl_ops import Grid, Split
@@ -35,7 +35,7 @@ def main(folder: Path, steps: int) -> None:
         digits = torch.randint(10, (BATCH,), generator=draw)
         optimizer.zero_grad()
         scores = model(distribute_tensor(images, grid, rows=Split(2)))
-        loss = F.cross_entropy(scores, distribute_tensor(digits, grid))
+        loss = cross_entropy(scores, distribute_tensor(digits, grid))
         loss.backward()
         optimizer.step()
         save_checkpoint(folder / str(step + 1), model, optimizer, extra={"step": step + 1})

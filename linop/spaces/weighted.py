@@ -146,6 +146,9 @@ class Weighted(Space):
         """Say where coordinate `i` lies."""
         return self.space.locate(i)
 
+    def _rank_of(self, i: int) -> int:
+        return self.space._rank_of(i)
+
     def _fault(self, x: Vector) -> str | None:
         """Return what keeps `x` from being a vector; see `Space.check`."""
         return self.space._fault(x)

@@ -11,8 +11,6 @@ from hypothesis import given
 
 from distdl_ops import Grid, Replicated, Split, simulate
 from torch_bridge.tensors import distribute_tensor
-from torch_bridge.tensors.call import RULES
-from torch_bridge.tensors.rules.names import known
 
 EXTENTS = {1: (9,), 2: (7, 6), 3: (5, 5, 6)}
 
@@ -160,23 +158,3 @@ def test_results_that_keep_their_extent_keep_their_intervals(function: Any) -> N
         return function(x).space.roles == {"rows": role, "rest": Replicated()}
 
     assert simulate(2, main) == [True, True]
-
-
-def test_a_rule_that_gathers_takes_no_place_of_another() -> None:
-    """What has a rule of its own in one file is not gathered by another, in whichever order the files are read."""
-    names = (
-        "unfold",
-        "fold",
-        "flip",
-        "roll",
-        "gather",
-        "take_along_dim",
-        "index_select",
-        "quantile",
-        "rms_norm",
-        "diff",
-    )
-    for name in names:
-        for function in known(name):
-            if function in RULES and function is not torch.Tensor.unfold:  # windows of one axis, another function
-                assert RULES[function].__module__ != "torch_bridge.tensors.rules.whole", function
