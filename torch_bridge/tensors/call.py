@@ -158,7 +158,10 @@ class Call:
         for part in parts:
             part.requires_grad_(part.is_floating_point() or part.is_complex())
         try:
-            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep or _itself, _itself):  # none of the user's
+            with (
+                torch.enable_grad(),
+                torch.autograd.graph.saved_tensors_hooks(keep or _itself, _itself),
+            ):  # none of the user's
                 return self.run(*(part.clone() for part in parts))
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
