@@ -468,7 +468,7 @@ def _layer_norm(
     return _normalized(call, Mean(source, axes), source, weight, bias, axes, eps, True)
 
 
-@rule(torch.rms_norm)
+@rule(torch.rms_norm, F.rms_norm)
 def _rms_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Plan:
     """Mean squares over the last axes."""
     call.meta()
