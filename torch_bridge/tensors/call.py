@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
 from distdl_ops.worlds.call import key_of
+from torch_bridge.compat import below_autograd, is_registered_operator, plain, saved_tensors_hooks
 from torch_bridge.tensors import context, sharding, views
 from torch_bridge.tensors.movement import move_between, origin_of
 from torch_bridge.tensors.placement import Placement, replicated
@@ -302,7 +302,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     instead = DIRECT.get(function)
     if instead is not None:
         return instead(*args, **kwargs)
-    if type(function) is torch._ops.OpOverload and _below_autograd():
+    if is_registered_operator(function) and below_autograd():  # seen by a user's mode, with this rank's part
         with plain():
             return function(*args, **kwargs)
     with plain():
@@ -349,7 +349,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             recorder.note(function, plan, values, placements)
         result: Any
         if type(plan) is AsItIs:
-            if _packing(False) is None or function in IN_PLACE:
+            if saved_tensors_hooks(False) is None or function in IN_PLACE:
                 result = plan.wrapped(function(*args, **kwargs), values)
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
@@ -380,20 +380,13 @@ def _named(result: Any, origin: int) -> None:
             _named(item, origin + k)
 
 
-def _below_autograd() -> bool:
-    """Say whether a registered operator is called by autograd and seen by a user's mode: it has this rank's part."""
-    return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
-
-
-_packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
-_excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 _autocast = torch.is_autocast_enabled
 
 
 def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
     """Move the operands, compute, and wrap the result."""
-    packed = _packing(False) is not None and not plan.changes
+    packed = saved_tensors_hooks(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional
-from torch._C import DisableTorchFunctionSubclass as plain
 from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from torch_bridge.compat import plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""

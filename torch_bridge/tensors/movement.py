@@ -21,11 +21,12 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.worlds.call import Call, Number
+from torch_bridge import compat
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
@@ -131,7 +132,7 @@ class Move:
         function : int, optional
             For which function of torch it is.
         """
-        if torch._C._are_functorch_transforms_active():
+        if compat.transforms_are_active():
             raise context.refused(
                 f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
                 "torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"

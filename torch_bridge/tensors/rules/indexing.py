@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, labelled, settle
 from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
