@@ -101,10 +101,8 @@ def module_path() -> str:
 
 def assign(changed: Any, result: Any) -> Any:
     """Copy a distributed result into a tensor that lies in another way, or into a plain one; return that."""
-    from torch_bridge.tensors.tensor import DistributedTensor  # it imports what calls this
-
-    if not isinstance(changed, DistributedTensor):
-        changed.copy_(result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result)
+    if not hasattr(changed, "_placement"):  # a plain tensor; the class of distributed ones imports what calls this
+        changed.copy_(result.full_tensor().to_local() if hasattr(result, "_placement") else result)
         return changed
     if changed._placement.partial:
         summed = changed.redistribute(changed._placement.finished())
