@@ -10,18 +10,28 @@ from distdl_ops.advice.routes import Advice, advise
 from distdl_ops.advice.scaling import Scaling, scaling
 from distdl_ops.compositions.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.compositions.diagonal import DistributedDiagonal
+from distdl_ops.compositions.flip import DistributedFlip
+from distdl_ops.compositions.fourier.dct import DistributedDCT
 from distdl_ops.compositions.fourier.fft import DistributedFFT
+from distdl_ops.compositions.fourier.fractional_shift import DistributedFractionalShift
 from distdl_ops.compositions.fourier.rfft import DistributedRFFT
 from distdl_ops.compositions.gather import DistributedGather
 from distdl_ops.compositions.interpolation import DistributedInterpolation
 from distdl_ops.compositions.local import Local
 from distdl_ops.compositions.matrix_product import DistributedMatrix
 from distdl_ops.compositions.restriction import DistributedRestriction
+from distdl_ops.compositions.roll import DistributedRoll
 from distdl_ops.compositions.sparse_matrix import DistributedSparseMatrix
 from distdl_ops.compositions.stencils.convolution import DistributedConvolution, DistributedCorrelation
+from distdl_ops.compositions.stencils.directional_derivative import DistributedDirectionalDerivative
 from distdl_ops.compositions.stencils.finite_difference import DistributedFiniteDifference
 from distdl_ops.compositions.stencils.gradient import DistributedGradient
+from distdl_ops.compositions.stencils.laplacian import DistributedLaplacian
+from distdl_ops.compositions.stencils.non_stationary_convolution import DistributedNonStationaryConvolution
+from distdl_ops.compositions.stencils.smoothing import DistributedSmoothing
+from distdl_ops.compositions.symmetrise import DistributedSymmetrise
 from distdl_ops.compositions.uneven_all_to_all import UnevenAllToAll
+from distdl_ops.compositions.windows import DistributedWindows
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.cyclic import Cyclic
 from distdl_ops.layouts.intervals import balanced
@@ -71,17 +81,27 @@ __all__ = [
     "DistributedConvolution",
     "DistributedCorrelation",
     "DistributedCumulativeSum",
+    "DistributedDCT",
     "DistributedDiagonal",
+    "DistributedDirectionalDerivative",
     "DistributedFFT",
     "DistributedFiniteDifference",
+    "DistributedFlip",
+    "DistributedFractionalShift",
     "DistributedGather",
     "DistributedGradient",
     "DistributedInterpolation",
+    "DistributedLaplacian",
     "DistributedMatrix",
+    "DistributedNonStationaryConvolution",
     "DistributedRFFT",
     "DistributedRestriction",
+    "DistributedRoll",
+    "DistributedSmoothing",
     "DistributedSpace",
     "DistributedSparseMatrix",
+    "DistributedSymmetrise",
+    "DistributedWindows",
     "Explanation",
     "Finish",
     "Gather",

@@ -30,9 +30,6 @@ from linop.arguments import Whole, checked
 from linop.errors import ArgumentError
 from torch_bridge.tensors import DistributedTensor
 
-DIRECTIONS = 3
-"""Along how many directions a gradient must be too large by the same number."""
-
 Place = DistributedSpace | Role
 """How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
 
@@ -203,14 +200,11 @@ class _Check:
         places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in parameters_of_module)]
         self.places = [given or space or Copies() for given, space in zip(places, self.spaces, strict=True)]
         self.codomains = codomains
-        self.directions = self.directions_of(0)
+        self.directions = [
+            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
+        ]
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
         self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
-
-    def directions_of(self, stream: int) -> list[torch.Tensor]:
-        """Return a direction for each of this rank's inputs; another one for each stream."""
-        places = enumerate(zip(self.values, self.places, strict=True))
-        return [self.draw(x, place, k + stream * len(self.values)) for k, (x, place) in places]
 
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
@@ -396,18 +390,6 @@ class _Check:
         drawn = generator.standard_normal((2, *like.shape))
         numbers = drawn[0] + 1j * drawn[1] if like.is_complex() else drawn[0]
         return torch.from_numpy(np.asarray(numbers)).to(like)
-
-
-def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | None:
-    """Return by which number what was found is too large along every direction; None where there is none."""
-    if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
-        return None
-    ratios = [found / expected for expected, found in sides]
-    doubts = [
-        2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
-    ]
-    alike = all(abs(ratio - ratios[0]) <= doubt + doubts[0] for ratio, doubt in zip(ratios, doubts, strict=True))
-    return ratios[0] if alike else None
 
 
 def _pair(x: torch.Tensor, y: torch.Tensor) -> float:

@@ -99,6 +99,7 @@ class TorchWorld(ProcessWorld):
         assert isinstance(detector.channel, _GlooChannel)
         self._direct = detector.channel.direct(group) if self._carried else None
         agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+        self.find_hosts()
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)
