@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from torch_bridge.compat import plain
+from torch_bridge.compat import dispatch_mode, plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""
@@ -27,13 +26,10 @@ gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 
 def recording() -> Any:
     """Return who records a program (see `torch_bridge.tensors.program`); None where nobody does."""
-    if not _recorders():
-        return None
-    mode = _get_current_dispatch_mode()
+    mode = dispatch_mode()
     return mode if getattr(mode, "records", False) else None
 
 
-_recorders = torch._C._len_torch_dispatch_stack
 _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
 
