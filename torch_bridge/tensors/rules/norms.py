@@ -15,10 +15,10 @@ from typing import Any, final
 
 import torch
 import torch.nn.functional as F
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Replicated, Split
 from distdl_ops.compositions.stencils.windows import Window
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, gather
