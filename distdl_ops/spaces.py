@@ -11,7 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Mapping
-from numbers import Complex
+from numbers import Complex, Integral
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -30,6 +30,9 @@ from linop.arguments import refuse, show
 from linop.arrays import Array, Scalar
 from linop.errors import ArgumentTypeError
 from linop.spaces import Euclidean, Seed
+
+EXACT = 2**53
+"""Whole numbers up to it are floating ones, too."""
 
 OPTIONS = ("dtype", "field", "roles")
 """What `DistributedSpace` takes by name, beside roles by the names of grid axes."""
@@ -404,9 +407,13 @@ def require_spaces(name: str, *spaces: object) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return a value with Python's numbers: equal numbers of NumPy's print differently."""
+    """Return what prints alike where it is the same: Python's numbers, and digests of arrays."""
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     if isinstance(value, bool | np.bool_):
         return bool(value)
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, shape {value.shape}, digest {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    if isinstance(value, Integral) and abs(int(value)) > EXACT:
+        return int(value)
     return complex(value) if isinstance(value, Complex) else value

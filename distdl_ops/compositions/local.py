@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.worlds.agreement import agreed
+from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
 from linop.arguments import checked
 from linop.arrays import Array, Scalar
@@ -27,7 +27,7 @@ from linop.claims import Claims
 from linop.core.scale import scale
 from linop.core.sum import add
 from linop.errors import ArgumentTypeError
-from linop.keyed import Keyed
+from linop.keyed import Keyed, fingerprint
 from linop.numbers import gain_of, product
 
 
@@ -41,15 +41,15 @@ class Local(LinearOperator):
         On the same grid. Along each axis both are replicated or neither is: making a replicated vector from
         independent ones, or back, needs a `Movement`.
     operator : LinearOperator
-        This rank's: from a space of ``domain.shape`` to one of ``codomain.shape``. Replicas need the same operator;
-        `linop.check_adjoint` finds it when they do not.
+        This rank's: from a space of ``domain.shape`` to one of ``codomain.shape``. Replicas need the same operator.
 
     Raises
     ------
     SpaceError
         When operators and spaces do not fit.
     AgreementError
-        When they do not fit on some ranks only.
+        When they do not fit on some ranks only, or replicas have other operators. Functions (of a `FunctionOperator`)
+        cannot be compared; `linop.check_adjoint` finds it when those of replicas differ.
 
     Examples
     --------
@@ -74,7 +74,11 @@ class Local(LinearOperator):
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
         told, self._numbers = _tell(operator)
-        self._everyone = tuple(world.allgather(told, "Local"))
+        replicated = any(role.replicated for role in domain.roles.values())
+        words = f"{str(operator)[:60]}, digest {fingerprint(operator)}" if replicated else ""
+        everyone = world.allgather((told, words), "Local")
+        self._everyone = tuple(told for told, _ in everyone)
+        _require_one_for_replicas(domain, [words for _, words in everyone])
         super().__init__(domain, codomain)
         self.operator = operator
 
@@ -305,6 +309,15 @@ def _product(left: Any, right: Any, space: DistributedSpace) -> Any:
     if left is None or right is None:
         return None
     return "any" if "any" in (left, right) else product(left, right, space)
+
+
+def _require_one_for_replicas(domain: DistributedSpace, operators: Sequence[str]) -> None:
+    """Raise, on all ranks, unless replicas have the same operator, as far as its contents can be compared."""
+    for rank, words in enumerate(operators):
+        first = domain.layout.counted_rank(rank)
+        if words != operators[first]:
+            found = tell_apart({first: operators[first], rank: words})
+            raise AgreementError(f"Local on {domain}: replicas need the same operator; {found}")
 
 
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:

@@ -230,6 +230,10 @@ class Watch:
     open : dict
         The exchanges that have started and not finished, and their messages. They are kept here, and with them the
         memory that messages land in, when nobody finishes them.
+    hosts : tuple of int
+        The host of each rank; empty before the first world is made.
+    several_hosts : bool
+        Whether there is more than one.
     """
 
     def __init__(self, post: Post) -> None:
@@ -237,6 +241,8 @@ class Watch:
         self.caller = Caller(post.rank, lends=True)
         self.failures = self.epoch = self.worlds = 0
         self.open: dict[object, Pending] = {}
+        self.hosts: tuple[int, ...] = ()
+        self.several_hosts = False
         self.logs: dict[Key, Log] = {}
         self.post = post
         self._everyone = tuple(range(self.size))

@@ -18,9 +18,10 @@ import functools
 import itertools
 import os
 import pickle
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar, final
 
 import numpy as np
@@ -37,11 +38,18 @@ T = TypeVar("T")
 EAGER_POLLS = 2000
 """How often a rank polls before it begins to sleep and to look: a few milliseconds."""
 
+MOVE_EVERY = 5e-4
+"""Seconds between two calls that let messages move while this rank computes."""
+
 NOTICE = 1
 """Tag on the communicator of notices."""
 
 LAST = 0
 """Tag of the last message before all begin anew; no operation has it."""
+
+SEGMENT = 2**18
+"""Bytes of which a message to another host consists at most. On one connection, a larger one in one direction may keep
+the request for one in the other direction waiting until all of it has left: they went one after the other."""
 
 FEW = 12
 """How many real numbers are summed together with what they are."""
@@ -80,6 +88,7 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     watch.worlds += 1
     world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
     agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+    world.find_hosts()
     return world
 
 
@@ -87,16 +96,29 @@ def _leave(watch: Watch, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
         watch.leave()
+        assert isinstance(watch.post, _MPIPost)
+        watch.post.close()
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
 class _Requests(Pending):
-    """Requests of MPI."""
+    """Requests of MPI.
 
-    def __init__(self, requests: list[Any], receives: int = 0) -> None:
+    Parameters
+    ----------
+    requests : list of mpi4py.MPI.Request
+        In order of the messages that they belong to: those that are received first.
+    messages : list of int, optional
+        Which message each belongs to; by default, one each.
+    receives : int, optional
+        How many of the requests receive.
+    """
+
+    def __init__(self, requests: list[Any], messages: Sequence[int] | None = None, receives: int = 0) -> None:
         self.requests, self.receives = requests, receives
+        self._messages = range(len(requests)) if messages is None else messages
 
     def wait(self, turn: int) -> bool:
         """Poll for a while, later sleep and poll; see `Pending.wait`."""
@@ -112,12 +134,50 @@ class _Requests(Pending):
 
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return the peers whose requests are not done, where there is one for each; see `Pending.late`."""
-        if len(peers) != len(self.requests):
+        if len(peers) != len(set(self._messages)):
             return peers
-        return [peer for peer, request in zip(peers, self.requests, strict=True) if not request.Test()]
+        late = [k for k, request in zip(self._messages, self.requests, strict=True) if not request.Test()]
+        return [peers[k] for k in dict.fromkeys(late)]
 
     def abandon(self) -> None:
         """Do nothing: nobody else waits."""
+
+
+@final
+class _Mover:
+    """A thread that calls MPI now and then while messages are under way and this rank computes.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+        It is only looked at.
+    under_way : collection
+        Empty when nothing is.
+    """
+
+    def __init__(self, communicator: Any, under_way: Collection[object]) -> None:
+        self._communicator, self._under_way = communicator, under_way
+        self._awake, self._ended = threading.Event(), False
+        self._thread = threading.Thread(target=self._serve, name="moves messages", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Begin, unless it has begun."""
+        self._awake.set()
+
+    def close(self) -> None:
+        """End."""
+        self._ended = True
+        self._awake.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._ended:
+            self._awake.wait()
+            self._awake.clear()
+            while self._under_way and not self._ended:
+                self._communicator.Iprobe(tag=NOTICE)
+                time.sleep(MOVE_EVERY)
 
 
 @final
@@ -139,6 +199,7 @@ class _MPIPost(Post):
         self._sent: list[Any] = []  # requests keep their buffers
         everyone = tuple(range(self.size))
         self.collectives = {everyone: Collectives(communicator.Dup(), communicator.Dup())}
+        self._mover: _Mover | None = None
 
     def send(self, notice: bytes, rank: int) -> None:
         """Send a notice; see `Post.send`."""
@@ -153,6 +214,18 @@ class _MPIPost(Post):
             message.Recv([notice, MPI.BYTE])
             found.append((status.Get_source(), bytes(notice)))
         return found
+
+    def keep_moving(self, under_way: Collection[object]) -> None:
+        """Let a thread call MPI now and then, where it may: MPI moves messages only within calls."""
+        if self._mover is None and MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+            self._mover = _Mover(self._notices, under_way)
+        if self._mover is not None:
+            self._mover.wake()
+
+    def close(self) -> None:
+        """End that thread."""
+        if self._mover is not None:
+            self._mover.close()
 
     def group(self, ranks: Group, meet: Callable[[], None]) -> Collectives:
         """Return the collectives of some ranks. The first time, all of them meet, and make communicators."""
@@ -292,16 +365,38 @@ class MPIWorld(ProcessWorld):
         return MPIWorld(self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        if self._watch.several_hosts:
+            return self._pieces(sends, receives, stamp)
+        data, group, tags, requests = self._data, self._group, self._tags, []
+        for sender, memory in receives:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Irecv([memory, MPI.BYTE], group[sender], tag))
+        for receiver, memory in sends:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Isend([memory, MPI.BYTE], group[receiver], tag))
+        return _Requests(requests, receives=len(receives))
+
+    def _pieces(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        """Begin messages, of which large ones to and from other hosts go in pieces."""
         data, group, tags = self._data, self._group, self._tags
-        requests = [
-            data.Irecv([memory, MPI.BYTE], group[sender], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for sender, memory in receives
-        ]
-        requests += [
-            data.Isend([memory, MPI.BYTE], group[receiver], 1 + (stamp + PRIME * memory.nbytes) % tags)
-            for receiver, memory in sends
-        ]
-        return _Requests(requests, len(receives))
+        requests: list[Any] = []
+        messages: list[int] = []
+        received = 0
+        for start, ends in ((data.Irecv, receives), (data.Isend, sends)):
+            for rank, memory in ends:
+                tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+                pieces = [memory] if memory.nbytes <= SEGMENT else self._segments(rank, memory)
+                messages += [len(messages) and messages[-1] + 1] * len(pieces)
+                requests += [start([piece, MPI.BYTE], group[rank], tag) for piece in pieces]
+            received = received or len(requests)
+        return _Requests(requests, messages, received if receives else 0)
+
+    def _segments(self, rank: int, memory: np.ndarray) -> list[np.ndarray]:
+        """Return the pieces of a large message to a rank, or from it: one on the same host."""
+        if self.hosts[rank] == self.hosts[self.rank]:
+            return [memory]
+        flat = memory.reshape(-1).view(np.uint8)
+        return [flat[start : start + SEGMENT] for start in range(0, flat.size, SEGMENT)]
 
     def _collectives(self, entry: Entry) -> Collectives:
         """Return the collectives of the group, for an operation."""

@@ -7,13 +7,16 @@ and all waiting, is in `distdl_ops.worlds.failure_detector`.
 
 from __future__ import annotations
 
+import functools
+import socket
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import get_ident
 from typing import NoReturn, final
 
 from distdl_ops.worlds.agreement import overtaken
-from distdl_ops.worlds.buffers import Land, bits
+from distdl_ops.worlds.buffers import bits
 from distdl_ops.worlds.call import in_call
 from distdl_ops.worlds.failure_detector import Entry, Group, Log, Size, Watch
 from distdl_ops.worlds.notices import Pending
@@ -25,6 +28,21 @@ Message = tuple[int, Array]
 
 LOOK_EVERY = 64
 """After how many operations a rank reads the notices of others in any case."""
+
+
+def host_name() -> str:
+    """Return a name that processes share which reach each other without a network: of the machine, and its network."""
+    try:
+        network = str(Path("/proc/self/ns/net").readlink())
+    except OSError:  # no Linux
+        network = ""
+    return f"{socket.gethostname()} {network}"
+
+
+def numbered(names: Sequence[object]) -> tuple[int, ...]:
+    """Return numbers in place of names, in the order in which these come first."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return tuple(numbers[name] for name in names)
 
 
 class ProcessWorld(World):
@@ -60,6 +78,21 @@ class ProcessWorld(World):
         """How often the ranks have raised an error together; see `World.failures`."""
         return self._watch.failures
 
+    @functools.cached_property
+    def hosts(self) -> tuple[int, ...]:
+        """The host of each rank; see `World.hosts`."""
+        return numbered([self._watch.hosts[rank] for rank in self._group])
+
+    def find_hosts(self) -> None:
+        """Find out on which host each rank is. Collective over all ranks of the job, once."""
+        if not self._watch.hosts:
+            self._watch.hosts = numbered(self.allgather(host_name(), "hosts"))
+            self._watch.several_hosts = len(set(self._watch.hosts)) > 1
+
+    def keep_moving(self) -> None:
+        """Let messages move while this rank computes; see `World.keep_moving`."""
+        self._watch.post.keep_moving(self._watch.open)
+
     @abstractmethod
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
         """Start to receive and to send, in this order, what belongs to an operation; it has a stamp."""
@@ -85,18 +118,30 @@ class ProcessWorld(World):
     ) -> Exchange:
         """Start to send and receive pieces; see `World.exchange`."""
         memory = self._memory
+        arriving: list[Message] = []
+        leaving: list[Message] = []
+        lands: list[Callable[[], None]] = []
+        sent: list[tuple[int, int]] = []
+        received: list[tuple[int, int]] = []
         try:  # all memory is found before the first message is under way: nothing can fail between the two
-            landing = [(sender, *bits(buffer, memory)) for sender, buffer in receives]
-            leaving = [(receiver, bits(buffer, memory)[0]) for receiver, buffer in sends]
+            for sender, buffer in receives:
+                entries, land = bits(buffer, memory)
+                arriving.append((sender, entries))
+                received.append((sender, entries.nbytes))
+                if land is not None:
+                    lands.append(land)
+            for receiver, buffer in sends:
+                entries, _ = bits(buffer, memory)
+                leaving.append((receiver, entries))
+                sent.append((receiver, entries.nbytes))
         except (TypeError, ValueError) as error:
             self.fail(type(error)(f"{what}: {error}"))
-        sent = [(receiver, entries.nbytes) for receiver, entries in leaving]
-        entry = self._enter(what, (sent, [(sender, entries.nbytes) for sender, entries, _ in landing]))
-        pending = self._begin(leaving, [message[:2] for message in landing], entry, entry[4])
+        entry = self._enter(what, (sent, received))
+        pending = self._begin(leaving, arriving, entry, entry[4])
         for _, size in sent:
             self.traffic.messages += 1
             self.traffic.bytes += size
-        started = _ProcessExchange(self, pending, landing, leaving, entry)
+        started = _ProcessExchange(self, pending, (arriving, leaving), lands, entry)
         self._watch.open[started] = pending
         return started
 
@@ -130,17 +175,17 @@ class ProcessWorld(World):
 class _ProcessExchange(Exchange):
     """Messages that are under way."""
 
-    __slots__ = ("_entry", "_epoch", "_landing", "_leaving", "_pending", "_world")
+    __slots__ = ("_entry", "_epoch", "_lands", "_messages", "_pending", "_world")
 
     def __init__(
         self,
         world: ProcessWorld,
         pending: Pending,
-        landing: list[tuple[int, Array, Land]],
-        leaving: list[Message],
+        messages: tuple[list[Message], list[Message]],  # kept, and with them their memory
+        lands: list[Callable[[], None]],
         entry: Entry,
     ) -> None:
-        self._world, self._pending, self._landing, self._leaving = world, pending, landing, leaving
+        self._world, self._pending, self._messages, self._lands = world, pending, messages, lands
         self._entry, self._epoch = entry, world._epoch
 
     def finish(self) -> None:
@@ -152,6 +197,5 @@ class _ProcessExchange(Exchange):
             world.fail(overtaken(in_call(*self._entry[:2])))
         watch.wait(self._pending, world._key, self._entry, world._timeout)
         watch.open.pop(self, None)
-        for _, _, land in self._landing:
-            if land is not None:
-                land()
+        for land in self._lands:
+            land()

@@ -22,6 +22,7 @@ import numpy as np
 from distdl_ops.worlds.agreement import AgreementError, Line, inside, line_of, overtaken, raise_found, story, tell_apart
 from distdl_ops.worlds.buffers import Land, bits, dtype_name, nbytes
 from distdl_ops.worlds.call import Call, Caller, in_call
+from distdl_ops.worlds.processes import numbered
 from distdl_ops.worlds.rank_state import RankStates
 from distdl_ops.worlds.world import DeadlockError, Exchange, Traffic, World
 from linop.arguments import checked
@@ -201,6 +202,7 @@ class _Simulation:
 
     def __init__(self, size: int, states: RankStates | None) -> None:
         self.size = size
+        self.hosts = (0,) * size
         self._states = states
         self._turns = [threading.Lock() for _ in range(size)]  # one that is released is the turn of that rank
         for turn in self._turns[1:] if states else ():
@@ -529,6 +531,11 @@ class _ThreadWorld(World):
     def failures(self) -> int:
         """How often the ranks have raised an error together; see `World.failures`."""
         return self.simulation.failures
+
+    @property
+    def hosts(self) -> tuple[int, ...]:
+        """The host of each rank: one, unless a test says otherwise; see `World.hosts`."""
+        return numbered([self.simulation.hosts[rank] for rank in self.ranks])
 
     def sub(self, ranks: Sequence[int]) -> World | None:
         """Return the world of some of the ranks; see `World.sub`."""

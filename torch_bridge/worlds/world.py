@@ -98,6 +98,7 @@ class TorchWorld(ProcessWorld):
         assert isinstance(watch.post, _GlooPost)
         self._direct = watch.post.direct(group) if self._carried else None
         agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
+        self.find_hosts()
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)

@@ -9,14 +9,14 @@ from functools import reduce
 import numpy as np
 
 from linop import arrays
-from linop.arguments import Nonnegative, checked
+from linop.arguments import Nonnegative
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, proximal
 from linop.spaces import Space
 
 
-@checked
+@proximal
 def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
     """Return the proximal map of ``weight * sum_i |x_i|``: each x_i is a group of entries, ``|x_i|`` its length.
 
@@ -54,7 +54,7 @@ def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
     return shrink
 
 
-@checked
+@proximal
 def infinity_ball(radius: Nonnegative = 1.0) -> Proximal:
     """Return the projection onto the vectors whose entries have moduli of at most `radius`, real or complex.
 
@@ -78,7 +78,7 @@ def infinity_ball(radius: Nonnegative = 1.0) -> Proximal:
     return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
 
 
-@checked
+@proximal
 def group_ball(radius: Nonnegative = 1.0, axis: int | None = None) -> Proximal:
     """Return the projection onto the vectors whose groups of entries have lengths of at most `radius`.
 
@@ -164,7 +164,7 @@ def _root(squared: Array, groups: Callable[[Array], Array]) -> Array:
     return found
 
 
-@checked
+@proximal
 def nuclear_threshold(space: Space, weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight`` times the sum of singular values of a matrix, which lowers its rank.
 

@@ -25,7 +25,7 @@ from linop.arrays import Vector
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
 from linop.solve.loop import ORDINARY, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, settings_of
 from linop.solve.result import Result
 from linop.solve.splitting.ista import norm_bound
 
@@ -115,7 +115,7 @@ def primal_dual(
         callback,
         progress,
         default=1000,
-        options=(primal_step, dual_step, convexity),
+        options=(primal_step, dual_step, convexity, settings_of(prox_f), settings_of(prox_g)),
     )
     X, Y = K.domain, K.codomain
     for name, step in (("primal_step", primal_step), ("dual_step", dual_step)):
