@@ -156,7 +156,7 @@ class Call:
         Parameters
         ----------
         parts : sequence of torch.Tensor
-            The operands.
+            The operands, of the shapes of the whole tensors.
         keep : callable, optional
             Takes each tensor that autograd saves, and returns what is to be saved in its place.
 
