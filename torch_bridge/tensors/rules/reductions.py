@@ -343,9 +343,7 @@ def scans(call: Call, x: Spec, dim: int, **_: Any) -> Plan:
 @rule(*known("sort", "argsort"))
 def sort(call: Call, x: Spec, dim: Any = -1, *args: Any, **kwargs: Any) -> Plan:
     """Along an axis that is whole on each rank."""
-    return one_whole(
-        call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim)
-    )
+    return one_whole(call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim))
 
 
 @rule(*known("msort"))

@@ -480,7 +480,9 @@ def meshgrid(call: Call, *_: Any, indexing: str | None = None, **__: Any) -> Any
         if indexing == "xy" and len(given) > 1:
             order[:2] = 1, 0
         shape = [len(given[k]) for k in order]
-        return tuple(x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given))
+        return tuple(
+            x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given)
+        )
 
     return composed
 
