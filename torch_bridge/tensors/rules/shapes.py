@@ -483,9 +483,7 @@ def meshgrid(call: Call, *_: Any, indexing: str | None = None, **__: Any) -> Any
         if indexing == "xy" and len(given) > 1:
             order[:2] = 1, 0
         shape = [len(given[k]) for k in order]
-        return tuple(
-            x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given)
-        )
+        return tuple(x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given))
 
     return composed
 
@@ -496,7 +494,7 @@ def block_diag(call: Call, *_: Any) -> Any:
     call.meta()
 
     def composed(*tensors: Any) -> Any:
-        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]  # type: ignore[no-untyped-call]
+        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]
         dtype, widths = blocks[0].dtype, [block.shape[1] for block in blocks]
         for block in blocks:
             dtype = torch.promote_types(dtype, block.dtype)
