@@ -22,7 +22,7 @@ T: Any = torch.Tensor
 @rule(*known("embedding"))
 def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
     """Rows of a table: the indices may be split, and so may the features."""
-    indices, table = (a, b) if call.function is F.embedding else (b, a)
+    indices = a if call.function is F.embedding else b
     given = (
         dict(zip(("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"), args, strict=False)) | kwargs
     )

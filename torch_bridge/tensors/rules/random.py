@@ -25,6 +25,7 @@ def _dropped(name: str) -> Any:
     """Return the rule of a dropout whose mask has an entry for each entry, or for each of the first axes."""
 
     def dropout(call: Call, x: Spec, p: float = 0.5, *args: Any, **kwargs: Any) -> Any:
+        """The mask at an entry, or a channel, follows from its place: nothing is sent."""
         training = kwargs.get("training", kwargs.get("train", args[0] if args else name not in ("feature_dropout",)))
         inplace = bool(kwargs.get("inplace", args[1] if len(args) > 1 else False))
         call.meta()
