@@ -43,7 +43,7 @@ TRAINING = str(HERE / "hosts_training.py")
 
 @pytest.fixture(params=["mpiexec", "torchrun"])
 def launcher(request: pytest.FixtureRequest) -> str:
-    """A launcher, by its name."""
+    """Return the name of a launcher."""
     name: str = request.param
     return name
 
@@ -93,7 +93,7 @@ def test_a_job_on_two_hosts_passes_the_selftest(launcher: str, tmp_path: Path) -
 
 
 def test_training_goes_on_where_it_was_saved(launcher: str, tmp_path: Path) -> None:
-    """Four steps in two jobs, the second from the first one's checkpoint, have the losses of four steps in one process."""
+    """Four steps in two jobs, the second from the first one's checkpoint, have the losses of one process."""
     saved, whole = tmp_path / "saved", tmp_path / "whole"
     saved.mkdir()
     whole.mkdir()

@@ -153,7 +153,17 @@ class Call:
     def meta_of(self, parts: Sequence[torch.Tensor], keep: Any = None) -> Any:
         """Return what the function returns for such whole tensors; those that can, are made to require a gradient.
 
-        What autograd saves is given to `keep`.
+        Parameters
+        ----------
+        parts : sequence of torch.Tensor
+            The operands.
+        keep : callable, optional
+            Takes each tensor that autograd saves, and returns what is to be saved in its place.
+
+        Raises
+        ------
+        _UnknownShapeError
+            When the function cannot be run on them.
         """
         for part in parts:
             part.requires_grad_(part.is_floating_point() or part.is_complex())
@@ -266,8 +276,9 @@ def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
             if known is not function:
                 if not replaces:
                     raise ValueError(
-                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found another, "
-                        f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found "
+                        f"another, {function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to "
+                        "replace it"
                     )
                 RULES[of] = function
         return function

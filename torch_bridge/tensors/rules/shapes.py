@@ -494,7 +494,7 @@ def block_diag(call: Call, *_: Any) -> Any:
     call.meta()
 
     def composed(*tensors: Any) -> Any:
-        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]  # type: ignore[no-untyped-call]
+        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]
         dtype, widths = blocks[0].dtype, [block.shape[1] for block in blocks]
         for block in blocks:
             dtype = torch.promote_types(dtype, block.dtype)

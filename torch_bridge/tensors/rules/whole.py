@@ -217,7 +217,7 @@ def beside(call: Call, x: Spec) -> Plan:
     return labelled(call, [own if spec is x else [None] * spec.ndim for spec in call.operands], own)
 
 
-@rule(*known("stft"), torch._C._VariableFunctions.stft)
+@rule(*known("stft"), torch._C._VariableFunctions.stft)  # type: ignore[attr-defined]
 def stft(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
     """Signals may be split, not their times."""
     batch = ["b"] if x.ndim == 2 else []
