@@ -88,7 +88,7 @@ def _check(space: DistributedSpace, axis: str) -> int:
     role = space.roles[axis]
     if role != Copies():
         raise SpaceError(
-            f"{name}: expected Copies() along {axis!r}, a vector of everyone's own; found {role!r}. Copy makes copies "
+            f"{name}: expected Copies() along {axis!r}, a vector of each rank's own; found {role!r}. Copy makes copies "
             f"of a replicated vector; DistributedCumulativeSum sums along a tensor axis that is split"
         )
     return space.grid.axes[axis]
