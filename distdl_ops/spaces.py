@@ -21,7 +21,7 @@ from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Replicated, Role
 from distdl_ops.layouts.runs import paired_slices
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
@@ -162,8 +162,8 @@ class DistributedSpace(Space):
         return total.item() if total.ndim == 0 else total
 
     @functools.cached_property
-    def _dot(self) -> Label:
-        return Label(f"dot in {self}", 0)
+    def _dot(self) -> OperationName:
+        return OperationName(f"dot in {self}", 0)
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""
@@ -239,13 +239,13 @@ class DistributedSpace(Space):
 
     def positions(self) -> np.ndarray:
         """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
-        found = np.full(self.shape, -1)
+        places = np.full(self.shape, -1)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
             axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
-            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
-        return found
+            places[local] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return places
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
@@ -274,8 +274,8 @@ class DistributedSpace(Space):
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
-            part[(..., *mine)] = tensor[(..., *whole)]
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            part[(..., *local)] = tensor[(..., *whole)]
         return part
 
     def to_global(self, x: Array) -> Array:
@@ -298,11 +298,11 @@ class DistributedSpace(Space):
         """
         self.check(x, "to_global")
         world, everywhere = self.grid.world, self.everywhere()
-        what = Label(f"to_global of {self}", self.ndim).of(x)
+        what = OperationName(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        found = "agrees" if same else "differs"
-        verdicts = world.allgather(f"{found}, digest {self._digest(tensor)}", "to_global")
+        verdict = "agrees" if same else "differs"
+        verdicts = world.allgather(f"{verdict}, digest {self._digest(tensor)}", "to_global")
         if len(set(verdicts)) > 1 or not same:
             raise AgreementError(
                 f"{self}: to_global: the vector is not the layout of one tensor: {tell_apart(verdicts)}"

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from distdl_ops.advice.cost import ParallelCost, _table, traffic
+from distdl_ops.advice.cost import ParallelCost, cost_table, traffic
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
-from distdl_ops.layouts.roles import Replicated, Split
+from distdl_ops.layouts.roles import Split
 from distdl_ops.layouts.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule
@@ -39,7 +39,7 @@ from linop.claims import Claims
 from linop.operators.indexing.gather import Gather
 
 
-class Told(NamedTuple):
+class Summary(NamedTuple):
     """What all ranks know of one: how much it sends and receives, and what follows from its indices."""
 
     entries: int
@@ -126,8 +126,8 @@ class DistributedGather(LinearOperator):
         self._own = own
         taken = self._collect(np.ones((places.size, 1)), "DistributedGather: how often")
         self._multiplicity = int(taken.max(initial=0))
-        self._told = tuple(world.allgather(self._tell(shape), "DistributedGather"))
-        self._label = Label(f"DistributedGather : {domain} -> {codomain}", domain.ndim)
+        self._summaries = tuple(world.allgather(self._summarise(shape), "DistributedGather"))
+        self._operation = OperationName(f"DistributedGather : {domain} -> {codomain}", domain.ndim)
 
     def _ask(self, owner: np.ndarray, row: np.ndarray) -> dict[int, np.ndarray]:
         """Tell every rank which of its rows are wanted, and return which of this one are, by rank."""
@@ -142,7 +142,7 @@ class DistributedGather(LinearOperator):
             arriving[me] = requests[me]
         return dict(sorted(arriving.items()))
 
-    def _tell(self, shape: tuple[int, ...]) -> Told:
+    def _summarise(self, shape: tuple[int, ...]) -> Summary:
         me = self.domain.grid.world.rank
         out = [n for rank, n in self._serves.items() if rank != me]
         inward = [n for rank, n in self._wanted.items() if rank != me]
@@ -150,7 +150,7 @@ class DistributedGather(LinearOperator):
         for array in self.index:
             digest = zlib.crc32(np.ascontiguousarray(array).data, digest)
         entries = math.prod(self.domain.shape) + math.prod(self.codomain.shape)
-        return Told(
+        return Summary(
             entries,
             len(out),
             len(inward),
@@ -163,9 +163,9 @@ class DistributedGather(LinearOperator):
         )
 
     @property
-    def everyone(self) -> tuple[Told, ...]:
+    def everyone(self) -> tuple[Summary, ...]:
         """What is known of every rank."""
-        return self._told
+        return self._summaries
 
     @property
     def exact(self) -> bool:
@@ -175,30 +175,32 @@ class DistributedGather(LinearOperator):
     @property
     def roundings(self) -> int:
         """Number of roundings: one for each round of the adjoint's sums, of the rank that has most."""
-        return max(told.rounds for told in self._told)
+        return max(told.rounds for told in self._summaries)
 
     @property
     def gain(self) -> float:
         """The root of how often an entry is taken at most: that of the largest column sum."""
-        return math.sqrt(max(1, *(told.multiplicity for told in self._told)))
+        return math.sqrt(max(1, *(told.multiplicity for told in self._summaries)))
 
     @property
     def claims(self) -> Claims:
         """A coisometry where no entry is taken twice, unitary where each is taken once."""
-        if self.domain.size and any(told.multiplicity > 1 for told in self._told):  # of rows, which may have no entries
+        if self.domain.size and any(
+            told.multiplicity > 1 for told in self._summaries
+        ):  # of rows, which may have no entries
             return claims.NONE
         return claims.UNITARY if self.domain.size == self.codomain.size else frozenset({claims.COISOMETRY})
 
     def _apply(self, x: Array) -> Array:
         batch = self.domain.batch(x)
         rows = arrays.reshape(x, (*batch, math.prod(self._own), self._width))
-        arrived = self._travel(self._serve.take(rows), self._serves, self._wanted, self._label.of(x))
+        arrived = self._travel(self._serve.take(rows), self._serves, self._wanted, self._operation.of(x))
         return arrays.reshape(self._repeat.take(arrived), (*batch, *self.codomain.shape))
 
     def _apply_dual(self, y: Array) -> Array:
         batch = self.codomain.batch(y)
         rows = arrays.reshape(y, (*batch, self._repeat.index.size, self._width))
-        what = f"{self._label.of(_like_domain(y, batch, self.domain.ndim))}, adjoint"
+        what = f"{self._operation.of(_like_domain(y, batch, self.domain.ndim))}, adjoint"
         return arrays.reshape(self._collect(rows, what), (*batch, *self.domain.shape))
 
     def _collect(self, rows: Array, what: str) -> Array:
@@ -221,7 +223,7 @@ class DistributedGather(LinearOperator):
         return xp.concat(found, axis=-2) if found else arrays.zeros((*batch, 0, width), like=rows)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, tuple(told.digest for told in self._told))
+        return (self.domain, self.codomain, tuple(summary.digest for summary in self._summaries))
 
     def __str__(self) -> str:
         return "DistributedGather"
@@ -239,7 +241,7 @@ def _checked(
     """Return this rank's indices, flat, and their shape; raise where they do not fit."""
     name = f"DistributedGather on {domain}"
     for line, role in domain.roles.items():
-        if domain.grid.axes[line] > 1 and (isinstance(role, Replicated) or not domain.layout.holds_once_along(line)):
+        if domain.grid.axes[line] > 1 and (role.replicated or not domain.layout.holds_once_along(line)):
             raise SpaceError(f"{name}: expected each entry on one rank, found {line}={role!r}")
     given = indices if isinstance(indices, tuple) else (indices,)
     found = [np.asarray(index) for index in given]
@@ -266,7 +268,7 @@ def _checked(
         if (codomain.dtype, codomain.field) != (domain.dtype, domain.field):
             raise SpaceError(f"{name}: expected a codomain of {domain.dtype}, found {codomain}")
         for line, role in codomain.roles.items():
-            if isinstance(role, Replicated) and codomain.grid.axes[line] > 1:
+            if role.replicated and codomain.grid.axes[line] > 1:
                 raise SpaceError(f"{name}: expected a codomain that is not replicated, found {line}={role!r}")
         if math.prod(codomain.shape) == 0 and found[0].size * math.prod(carried) == 0:
             return tuple(index.reshape(-1).astype(np.int64) for index in found), shape
@@ -339,7 +341,7 @@ def _(operator: DistributedGather) -> Cost:
     return ParallelCost(*(int(row.max()) for row in _numbers(operator)))
 
 
-@_table.register
+@cost_table.register
 def _(operator: DistributedGather) -> np.ndarray:
     return _numbers(operator)
 

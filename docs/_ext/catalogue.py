@@ -1,13 +1,12 @@
 """The catalogue of operators, read off the modules: ``.. operator-catalogue:: linop``.
 
-The docstring of an operator's module begins with a table of three rows: map, adjoint, matrix. The catalogue has these
-as columns. What is communicated is the `cost` of an example.
+The docstring of an operator, or of its module, begins with a table of three rows: map, adjoint, matrix. The catalogue
+has these as columns. What is communicated is the `cost` of an example.
 """
 
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -122,19 +121,28 @@ def communicated(name: str) -> str:
     return f"| A: {there}\n       | A\\*: {back}"
 
 
-def rooms(package: str) -> dict[str, list[str]]:
-    """Return the modules of a package's public operators that begin with such a table, and the names in each."""
-    found: dict[str, list[str]] = {}
+def tables(package: str) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the tables of a package's public operators, each with the names of those that it is about.
+
+    A table stands in the docstring of a class, or in that of its module, for all that the module defines.
+    """
+    listed: dict[str, tuple[list[str], dict[str, str]]] = {}
     public = importlib.import_module(package)
+    missing = []
     for name in public.__all__:
-        room = inspect.getmodule(getattr(public, name))
-        if room is not None and room.__name__.startswith(package) and first_table(room.__doc__ or ""):
-            found.setdefault(room.__name__, []).append(name)
-    listed = {name for names in found.values() for name in names} | {"LinearOperator"}
-    missing = [name for name in public.__all__ if _is_operator(getattr(public, name)) and name not in listed]
+        operator = getattr(public, name)
+        module = inspect.getmodule(operator)
+        if module is None or not module.__name__.startswith(package):
+            continue
+        of_class = first_table(inspect.cleandoc(operator.__doc__ or "")) if _is_operator(operator) else {}
+        table = of_class or first_table(module.__doc__ or "")
+        if table:
+            listed.setdefault(name if of_class else module.__name__, ([], table))[0].append(name)
+        elif _is_operator(operator) and operator is not LinearOperator:
+            missing.append(name)
     if missing:
-        raise ValueError(f"the modules of {', '.join(missing)} do not begin with a table of {', '.join(ROWS)}")
-    return found
+        raise ValueError(f"neither {', '.join(missing)} nor their modules begin with a table of {', '.join(ROWS)}")
+    return sorted(listed.values(), key=lambda item: item[0][0].lower())
 
 
 def _is_operator(thing: Any) -> bool:
@@ -142,7 +150,7 @@ def _is_operator(thing: Any) -> bool:
 
 
 class Catalogue(SphinxDirective):
-    """One row for each module of operators."""
+    """One row for each table of operators."""
 
     required_arguments = 1
 
@@ -153,8 +161,7 @@ class Catalogue(SphinxDirective):
         head = ["name", "A x", "A* y", "matrix", *(["messages, bytes"] if parallel else [])]
         lines = [".. list-table::", "   :header-rows: 1", ""]
         cells = [head]
-        for room, names in sorted(rooms(package).items(), key=lambda item: item[1][0].lower()):
-            table = first_table(sys.modules[room].__doc__ or "")
+        for names, table in tables(package):
             links = ", ".join(f":obj:`~{package}.{name}`" for name in names)
             sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["by its roles"]
             cells.append([links, *(table[row] for row in ROWS), *(sent if parallel else [])])

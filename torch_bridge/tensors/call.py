@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
 from distdl_ops.worlds.call import key_of
+from torch_bridge.compat import below_autograd, is_registered_operator, plain, saved_tensors_hooks
 from torch_bridge.tensors import context, sharding, views
 from torch_bridge.tensors.movement import move_between, origin_of
 from torch_bridge.tensors.placement import Placement, replicated
@@ -150,12 +150,18 @@ class Call:
         """
         return self.meta_of([torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands])
 
-    def meta_of(self, parts: Sequence[torch.Tensor]) -> Any:
-        """Return what the function returns for such whole tensors; those that can, are made to require a gradient."""
+    def meta_of(self, parts: Sequence[torch.Tensor], keep: Any = None) -> Any:
+        """Return what the function returns for such whole tensors; those that can, are made to require a gradient.
+
+        What autograd saves is given to `keep`.
+        """
         for part in parts:
             part.requires_grad_(part.is_floating_point() or part.is_complex())
         try:
-            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
+            with (
+                torch.enable_grad(),
+                torch.autograd.graph.saved_tensors_hooks(keep or _itself, _itself),
+            ):  # none of the user's
                 return self.run(*(part.clone() for part in parts))
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
@@ -302,7 +308,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     instead = DIRECT.get(function)
     if instead is not None:
         return instead(*args, **kwargs)
-    if type(function) is torch._ops.OpOverload and _below_autograd():
+    if is_registered_operator(function) and below_autograd():  # seen by a user's mode, with this rank's part
         with plain():
             return function(*args, **kwargs)
     with plain():
@@ -349,7 +355,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             recorder.note(function, plan, values, placements)
         result: Any
         if type(plan) is AsItIs:
-            if _packing(False) is None or function in IN_PLACE:
+            if saved_tensors_hooks(False) is None or function in IN_PLACE:
                 result = plan.wrapped(function(*args, **kwargs), values)
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
@@ -380,20 +386,13 @@ def _named(result: Any, origin: int) -> None:
             _named(item, origin + k)
 
 
-def _below_autograd() -> bool:
-    """Say whether a registered operator is called by autograd and seen by a user's mode: it has this rank's part."""
-    return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
-
-
-_packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
-_excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 _autocast = torch.is_autocast_enabled
 
 
 def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
     """Move the operands, compute, and wrap the result."""
-    packed = _packing(False) is not None and not plan.changes
+    packed = saved_tensors_hooks(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values
@@ -428,7 +427,7 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
 def _moved(value: torch.Tensor, move: Any, function: int) -> torch.Tensor:
     """Return an operand's part where a function needs it. What was summed over ranks once is not summed again."""
     if not move.source.partial:
-        return move(value, move.next_call(value, function))  # type: ignore[no-any-return]
+        return move(value, None, function)  # type: ignore[no-any-return]
     kept = value.__dict__.get("_summed")
     if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
         return kept[3]  # type: ignore[no-any-return]
@@ -495,7 +494,10 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
     result = torch.zeros(shapes.shape, dtype=dtype, device=parts[0].device)
     for k, part in enumerate(parts):
         if k in shapes.depends and part.requires_grad and torch.is_grad_enabled():
-            nothing = part.reshape(-1)[:0].sum()
+            nothing = part.reshape(-1)[:0]
+            if shapes.saves:  # a checkpoint runs again when what it saved is asked for: on all ranks or on none
+                nothing = nothing * nothing.detach()
+            nothing = nothing.sum()
             result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
     return result
 
@@ -659,9 +661,10 @@ def complete(plan: Any, call: Call) -> Any:
     shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
     if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
         parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in call.operands]
-        like = call.meta_of(parts)  # on every rank alike: it may raise
+        saved: list[Any] = []
+        like = call.meta_of(parts, saved.append)  # on every rank alike: it may raise
         if _all_empty(plan.results):
-            plan.empty = _empties(plan.results, like, parts)
+            plan.empty = _empties(plan.results, like, parts, bool(saved))
     return plan
 
 
@@ -688,22 +691,25 @@ class Empty:
         Of the part.
     depends : frozenset of int
         The operands of whose gradient it is a part.
+    saves : bool
+        Whether something is saved for its gradient, so that a checkpoint computes it again.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     depends: frozenset[int]
+    saves: bool
 
 
-def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor]) -> Any:
+def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor], saves: bool) -> Any:
     """Return the empty parts of results, like tensors on the meta device that were made of operands there."""
     if results is None:
         return None
     if type(results) is Placement:
         reached = _leaves_of(like)
         depends = (k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached))
-        return Empty(results.local_shape, like.dtype, frozenset(depends))
-    return _as(like, [_empties(result, item, operands) for result, item in zip(results, like, strict=True)])
+        return Empty(results.local_shape, like.dtype, frozenset(depends), saves)
+    return _as(like, [_empties(result, item, operands, saves) for result, item in zip(results, like, strict=True)])
 
 
 def _leaves_of(result: torch.Tensor) -> list[torch.Tensor]:

@@ -21,11 +21,12 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.worlds.call import Call, Number
+from torch_bridge import compat
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
@@ -119,7 +120,7 @@ class Move:
         # Whole numbers wrap as torch's do: an operator would compute sums twice to say so.
         return self.complex(part) if part.is_complex() else self.real._apply(part)  # type: ignore[no-any-return]
 
-    def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
+    def __call__(self, part: torch.Tensor, call: Call | None = None, function: int = 0) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted.
 
         Parameters
@@ -128,8 +129,10 @@ class Move:
             This rank's part.
         call : Call, optional
             Which call it is; by default the next one.
+        function : int, optional
+            For which function of torch it is.
         """
-        if torch._C._are_functorch_transforms_active():
+        if compat.transforms_are_active():
             raise context.refused(
                 f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
                 "torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"
@@ -138,8 +141,8 @@ class Move:
         if recorder is not None:
             recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
-            return _Moved.apply(part, self, call or self.next_call(part))  # type: ignore[no-any-return, no-untyped-call]
-        return part if self.keeps else self.run(part, call or self.next_call(part))
+            return _Moved.apply(part, self, call or self.next_call(part, function))  # type: ignore[no-any-return, no-untyped-call]
+        return part if self.keeps else self.run(part, call or self.next_call(part, function))
 
 
 class _Moved(torch.autograd.Function):

@@ -13,6 +13,8 @@ from typing import Any, final
 
 import torch
 
+from torch_bridge.compat import saved_tensors_hooks
+
 _nothing = contextlib.nullcontext()
 
 
@@ -38,7 +40,7 @@ class Weight:
                 "a sharded weight was changed in place between the forward pass and the backward pass, "
                 "which gathers it again"
             )
-        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        with torch.no_grad(), plain():
             return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
 
     def prepare(self) -> None:
@@ -89,7 +91,7 @@ def given_up(values: Sequence[Any], moves: Sequence[Any]) -> list[Weight]:
     moves : sequence of Move or None
         How each was moved.
     """
-    if not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
+    if not torch.is_grad_enabled() or saved_tensors_hooks(False) is not None:
         return []  # within a checkpoint, nothing is kept, and the recomputation gathers again
     return [
         Weight(value, move)

@@ -10,8 +10,8 @@ import functools
 from typing import Any
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 
 OF_EITHER_KIND = {"reshape", "flatten", "ravel", "reshape_as"}

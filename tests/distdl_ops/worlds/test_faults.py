@@ -873,9 +873,9 @@ def test_mpi_errors_leave_nothing_behind() -> None:
             total = np.zeros(200)
             w.allreduce(large, total, "right")
             assert (total == 3).all() and H(x).sum() == 3 + (w.rank == 1) and w.allgather(w.rank, "test") == [0, 1, 2]
-        post = w._watch.post
-        tell(caught, len(w._watch._kept), len(w._watch.open), len(w._watch._notices) < 2, len(post.collectives))
-        tell(sum(not request.Test() for request in post._sent))
+        detector, channel = w._detector, w._detector.channel
+        tell(caught, len(detector._kept), len(detector.open), len(detector._notices) < 2, len(channel.collectives))
+        tell(sum(not request.Test() for request in channel._sent))
         """
     )
     assert code == 0, err
@@ -888,11 +888,11 @@ def test_mpi_only_those_who_are_late_are_asked() -> None:
     code, out, err = mpi(
         """
         from distdl_ops.worlds import failure_detector
-        asked, say = [], failure_detector.Watch._say
+        asked, say = [], failure_detector.FailureDetector._say
         def noted(self, notice, ranks):
             asked.extend(rank for rank in ranks if notice[0] == "ask")
             say(self, notice, ranks)
-        failure_detector.Watch._say = noted
+        failure_detector.FailureDetector._say = noted
         time.sleep(2 * (w.rank == 2))
         R(np.ones(2 * w.size))
         if w.rank < 2:

@@ -169,7 +169,7 @@ class Stages:
         return function(self._move(first.reshape(self.ranks.local_shape)).reshape(self.staged), 0)  # type: ignore[no-any-return]
 
 
-class Chosen(torch.autograd.Function):
+class _Chosen(torch.autograd.Function):
     """What the entries of a part that have a share in it are equal to; the gradient goes to them by their shares."""
 
     @staticmethod
@@ -208,7 +208,7 @@ def extrema(call: Call, x: Spec, dim: Any = (), keepdim: bool = False, **_: Any)
             value = stages.second(extremum, first)
             hit = part == value
             count = stages.second(torch.sum, hit.sum(axes, True))
-        made = Chosen.apply(part, hit.to(part.dtype) / count, value) if part.requires_grad else value
+        made = _Chosen.apply(part, hit.to(part.dtype) / count, value) if part.requires_grad else value
         return made.reshape(stages.result.local_shape)  # type: ignore[no-any-return]
 
     return Plan([stages.source], stages.result, chosen, skip=False)
@@ -343,7 +343,9 @@ def scans(call: Call, x: Spec, dim: int, **_: Any) -> Plan:
 @rule(*known("sort", "argsort"))
 def sort(call: Call, x: Spec, dim: Any = -1, *args: Any, **kwargs: Any) -> Plan:
     """Along an axis that is whole on each rank."""
-    return one_whole(call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim))
+    return one_whole(
+        call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim)
+    )
 
 
 @rule(*known("msort"))
