@@ -36,6 +36,8 @@ class Identity(LinearOperator):
     True
     """
 
+    _meets = True
+
     @checked
     def __init__(self, space: Space) -> None:
         super().__init__(space, space)

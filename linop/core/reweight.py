@@ -15,6 +15,7 @@ from linop import arrays, claims
 from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.spaces import Space
@@ -45,6 +46,8 @@ class Reweight(LinearOperator):
     >>> A(np.ones(2)).tolist(), A.H(np.ones(2)).tolist()
     ([1.0, 1.0], [1.0, 4.0])
     """
+
+    _meets = True
 
     @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
@@ -79,6 +82,13 @@ class Reweight(LinearOperator):
 
     def _apply(self, x: Vector) -> Vector:
         return arrays.copy(x)
+
+    def _met(self, right: LinearOperator) -> LinearOperator | None:
+        """Return one change of weights for two."""
+        if not isinstance(right, Reweight):
+            return None
+        same = self.codomain == right.domain
+        return Identity(self.codomain) if same else Reweight(right.domain, self.codomain)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)

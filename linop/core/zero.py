@@ -36,6 +36,8 @@ class Zero(LinearOperator):
     [0.0, 0.0, 0.0]
     """
 
+    _meets = True
+
     @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
         super().__init__(domain, codomain)

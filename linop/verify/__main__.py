@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from linop.core.operator import LinearOperator
+from linop.interop.pylops import from_pylops
+from linop.interop.scipy import from_scipy
+from linop.operators.entrywise.diagonal import Diagonal
 from linop.verify import check
 
 
@@ -42,20 +45,14 @@ def operator_of(name: str) -> LinearOperator:
     if isinstance(found, LinearOperator):
         return found
     if type(found).__module__.startswith("pylops"):
-        from linop.interop import from_pylops
-
         return from_pylops(found)
     if hasattr(found, "matvec") and hasattr(found, "rmatvec"):
-        from linop.interop import from_scipy
-
         return from_scipy(found)
     raise TypeError(f"{name}: expected a linear operator, or a function that makes one, found {type(found).__name__}")
 
 
 def example() -> LinearOperator:
     """Return an operator to try the command with."""
-    from linop import Diagonal
-
     return Diagonal([1.0, 2.0])
 
 

@@ -17,8 +17,10 @@ from linop import arrays, claims
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -103,3 +105,12 @@ class Permute(LinearOperator):
 
     def __str__(self) -> str:
         return f"Permute({', '.join(map(str, self.axes))})"
+
+
+@rule(Permute, Permute)
+def permutations(left: Permute, right: Permute) -> LinearOperator:
+    """Axes are permuted once."""
+    axes = tuple(right.axes[k] for k in left.axes)
+    if axes == tuple(range(len(axes))) and left.codomain == right.domain:
+        return Identity(right.domain)
+    return Permute(right.domain, axes, codomain=left.codomain)

@@ -18,8 +18,10 @@ from linop import arrays, claims
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -110,3 +112,11 @@ def _resolved(domain: Space, shape: int | Sequence[int]) -> tuple[int, ...]:
             f"Reshape : {domain}: expected a shape of {size} entries, with one -1 at most, found {shape!r}"
         )
     return tuple(given)
+
+
+@rule(Reshape, Reshape)
+def reshapes(left: Reshape, right: Reshape) -> LinearOperator:
+    """The last shape is what counts."""
+    if left.codomain == right.domain:
+        return Identity(right.domain)
+    return Reshape(right.domain, left.codomain.shape, codomain=left.codomain)

@@ -17,6 +17,9 @@ from linop.arguments import checked
 from linop.arrays import Array
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.operators.stencils.finite_difference import FiniteDifference
+from linop.queries.cost import Cost, cost, moved, reals
+from linop.queries.inverse import inverse
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays
 
@@ -89,3 +92,13 @@ class CumulativeSum(LinearOperator):
 
     def __str__(self) -> str:
         return f"CumulativeSum(axis={self.axis})"
+
+
+@cost.register
+def _(operator: CumulativeSum) -> Cost:
+    return Cost(reals(operator.domain), moved(operator))
+
+
+@inverse.register
+def _(operator: CumulativeSum) -> LinearOperator:
+    return FiniteDifference(operator.domain, axis=operator.axis, scheme="backward", boundary="zero")

@@ -20,6 +20,7 @@ from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.queries.cost import Cost, cost, moved, reals
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -148,3 +149,8 @@ def _checked_axes(domain: Space, axes: int | tuple[int, ...] | None) -> tuple[in
         raise SpaceError(
             f"SumAxes of {domain}: expected different axes of {domain.ndim}, found {axes!r} ({error})"
         ) from None
+
+
+@cost.register
+def _(operator: SumAxes) -> Cost:
+    return Cost(reals(operator.domain), moved(operator))
