@@ -54,11 +54,13 @@ def imports_of(name: str) -> set[str]:
     return {each for each in everything if each in modules() and each != name}
 
 
-def needs(name: str, libraries: set[str]) -> bool:
-    """Say whether an import is of one of some libraries, or of a module that imports one at its top."""
+def is_optional(name: str) -> bool:
+    """Say whether an import is of an optional library, or of a module that imports one at its top."""
+    package = name.partition(".")[0]
     statements = modules()[name].body if name in modules() else []
-    at_once = {each.split(".")[0] for statement in statements for each in imported(statement)}
-    return name.split(".", maxsplit=1)[0] in libraries or bool(at_once & libraries)
+    at_once = {each.partition(".")[0] for statement in statements for each in imported(statement)}
+    needed = {"torch"} if package == "torch_bridge" else set()
+    return package in OPTIONAL or bool(at_once & OPTIONAL - needed)
 
 
 def circles(package: str) -> list[set[str]]:
@@ -99,14 +101,13 @@ def test_no_two_files_import_each_other_but_those_of_the_algebra(package: str) -
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_inside_functions_are_of_optional_libraries(package: str) -> None:
     """Or of a module that needs one. All others stand at the top of the file, where a reader looks for them."""
-    optional = OPTIONAL - ({"torch"} if package == "torch_bridge" else set())
     hidden = set()
     for name, module in modules().items():
         if name.split(".")[0] == package:
             for function in ast.walk(module):
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                     inside = {each for statement in ast.walk(function) for each in imported(statement)}
-                    hidden |= {(name, each) for each in inside if not needs(each, optional)}
+                    hidden |= {(name, each) for each in inside if not is_optional(each)}
     assert sorted(hidden) == []
 
 
