@@ -54,13 +54,13 @@ test-openmpi: export OMPI_ALLOW_RUN_AS_ROOT = 1
 test-openmpi: export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 test-openmpi: export PRTE_MCA_rmaps_default_mapping_policy = :oversubscribe
 test-openmpi: $(VENV)-openmpi/ready
-	$(VENV)-openmpi/bin/python -m pytest -m serial tests/distdl_ops/test_faults.py tests/distdl_ops/test_worlds.py
+	$(VENV)-openmpi/bin/python -m pytest -m serial tests/distdl_ops/worlds/test_faults.py tests/distdl_ops/worlds/test_worlds.py
 	for ranks in $(SIZES); do \
 		echo "== $$ranks ranks of Open MPI"; \
 		timeout 900 $(VENV)-openmpi/bin/mpiexec -n $$ranks $(VENV)-openmpi/bin/python -m pytest -p no:cacheprovider tests || exit 1; \
 	done
 
-test-gloo: export DISTDL_OPS_WORLD = torch_bridge.world:start
+test-gloo: export DISTDL_OPS_WORLD = torch_bridge.worlds:start
 test-gloo: $(VENV)/ready
 	for ranks in 2 3; do \
 		echo "== $$ranks ranks of gloo"; \

@@ -35,7 +35,7 @@ from torch.multiprocessing.spawn import spawn
 from distdl_ops import Copies, DistributedSpace, Grid, Local, Movement, Split
 from linop import Diagonal, Euclidean
 from torch_bridge import as_function
-from torch_bridge.world import TorchWorld
+from torch_bridge.worlds import TorchWorld
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 

@@ -29,8 +29,7 @@ import numpy as np
 from by_hand_solvers import Map
 from mpi4py import MPI
 
-from distdl_ops import DistributedSpace, Grid, Local, Split, World, world
-from distdl_ops.compositions import DistributedFiniteDifference
+from distdl_ops import DistributedFiniteDifference, DistributedSpace, Grid, Local, Split, World, world
 from linop import Euclidean, Identity, Kron, LinearOperator, Matrix
 from linop.solve import cgls
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distdl_ops import At, Copies, Replicated, Split, balanced
-from distdl_ops.layout import Layout
-from distdl_ops.plan import Plan
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.transfer.plan import Plan
 
 EACH = 4
 """Entries of a rank along a tensor axis that is split."""

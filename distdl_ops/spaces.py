@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.grid import Grid
-from distdl_ops.label import Label
-from distdl_ops.layout import Layout
-from distdl_ops.plan import Plan
-from distdl_ops.roles import Replicated, Role
-from distdl_ops.runs import paired_slices
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.layouts.roles import Replicated, Role
+from distdl_ops.layouts.runs import paired_slices
+from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
 from linop import Space, SpaceError, arrays

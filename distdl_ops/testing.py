@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from distdl_ops.cyclic import Cyclic
+from distdl_ops.compositions.local import Local
 from distdl_ops.grid import Grid, Places
-from distdl_ops.intervals import balanced
-from distdl_ops.layout import Layout
-from distdl_ops.local import Local
+from distdl_ops.layouts.cyclic import Cyclic
+from distdl_ops.layouts.intervals import balanced
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.layouts.runs import Boundary
 from distdl_ops.movement.movement import Movement
-from distdl_ops.roles import At, Copies, Replicated, Role, Split
-from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, World, simulate, world
 from distdl_ops.worlds.start import in_job

@@ -32,7 +32,7 @@ from torch.multiprocessing.spawn import spawn
 from distdl_ops import Copies, DistributedSpace, Grid, Movement, Replicated, Role
 from torch_bridge import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
-from torch_bridge.world import TorchWorld
+from torch_bridge.worlds import TorchWorld
 
 OWN, ONE = Copies(), Replicated()
 

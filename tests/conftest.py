@@ -1,7 +1,7 @@
 """One set of tests for three engines.
 
 Plain pytest simulates ranks. ``mpiexec -n 3 python -m pytest`` runs on MPI's; when DISTDL_OPS_WORLD is
-torch_bridge.world:start, ``torchrun --nproc-per-node 3 -m pytest`` runs on torch.distributed's.
+torch_bridge.worlds:start, ``torchrun --nproc-per-node 3 -m pytest`` runs on torch.distributed's.
 
 Examples follow from the test alone, not from chance, the clock or the tests before: they are the same everywhere, on
 every rank of a job, too. ``make fuzz`` draws others. Only rank 0 of a job reports.

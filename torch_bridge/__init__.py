@@ -2,7 +2,7 @@
 
 The backward pass of ``as_function(A)`` is ``A.dual``, whatever A is composed of; nothing else is needed for a gradient
 to cross process boundaries. `tie` and `tied` keep ranks together whose graphs differ, `spmd_gradcheck` checks anybody's
-gradient over all ranks at once, `torch_bridge.world` runs operators on a process group of torch.distributed, and
+gradient over all ranks at once, `torch_bridge.worlds` runs operators on a process group of torch.distributed, and
 `DistributedTensor` runs any program of torch on tensors that know how they lie over the ranks.
 """
 
@@ -21,7 +21,7 @@ from torch_bridge.tensors import (
     replicated,
     rule,
 )
-from torch_bridge.thread import tie, tied
+from torch_bridge.token import tie, tied
 
 __all__ = [
     "DistributedTensor",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from torch_bridge.thread import ANYONE
+from torch_bridge.token import ANYONE
 
 if TYPE_CHECKING:
     from torch_bridge.function import Function

@@ -31,7 +31,7 @@ from linop import LinearOperator, Product, Space, arrays
 from linop.arguments import checked
 from linop.arrays import Vector
 from torch_bridge import compiled
-from torch_bridge.thread import ANYONE, thread_of
+from torch_bridge.token import ANYONE, thread_of
 
 Parts = tuple[torch.Tensor, ...]
 """The tensors that a vector consists of."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from distdl_ops.compositions.local import Local
 from distdl_ops.compositions.shared import fingerprint, held, settled
-from distdl_ops.local import Local
 from distdl_ops.spaces import DistributedSpace
 from linop import Diagonal, SpaceError
 from linop.arguments import checked

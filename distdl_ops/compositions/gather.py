@@ -22,12 +22,12 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from distdl_ops.cost import ParallelCost, _table, traffic
+from distdl_ops.advice.cost import ParallelCost, _table, traffic
 from distdl_ops.grid import Grid
-from distdl_ops.label import Label
-from distdl_ops.layout import Layout
-from distdl_ops.roles import Replicated, Split
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.layouts.roles import Replicated, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.transfer.operation_name import Label
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule

@@ -34,9 +34,9 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.compositions.shared import fingerprint, local, moved, settled
+from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.layouts.runs import Run
 from distdl_ops.movement.movement import Movement
-from distdl_ops.roles import At, Copies, Replicated, Role, Split
-from distdl_ops.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, Kron, LinearOperator, Matrix, SpaceError

@@ -20,8 +20,8 @@ import numpy as np
 from distdl_ops.compositions.gather import DistributedGather
 from distdl_ops.compositions.shared import fingerprint, local, moved, require_codomain, settled
 from distdl_ops.grid import Grid
-from distdl_ops.intervals import Interval, Intervals
-from distdl_ops.roles import Role, Split
+from distdl_ops.layouts.intervals import Interval, Intervals
+from distdl_ops.layouts.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace
 from linop import LinearOperator, Restriction, SpaceError
 from linop.arguments import checked

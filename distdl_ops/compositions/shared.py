@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from distdl_ops.local import Local
+from distdl_ops.compositions.local import Local
+from distdl_ops.layouts.roles import Role, Split
 from distdl_ops.movement.movement import Movement
-from distdl_ops.roles import Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import Euclidean, Identity, LinearOperator, SpaceError

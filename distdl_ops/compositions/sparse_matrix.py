@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from distdl_ops.compositions.gather import DistributedGather
+from distdl_ops.compositions.local import Local
 from distdl_ops.compositions.shared import held
 from distdl_ops.grid import Grid
-from distdl_ops.local import Local
-from distdl_ops.roles import Split
+from distdl_ops.layouts.roles import Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, SparseMatrix

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distdl_ops.compositions.gather import DistributedGather
-from distdl_ops.roles import Split
+from distdl_ops.layouts.roles import Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError

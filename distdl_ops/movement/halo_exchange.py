@@ -15,11 +15,11 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distdl_ops.intervals import Listed, widened
+from distdl_ops.layouts.intervals import Listed, widened
+from distdl_ops.layouts.roles import Role
+from distdl_ops.layouts.runs import Boundary
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require
-from distdl_ops.roles import Role
-from distdl_ops.runs import Boundary
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError

@@ -7,9 +7,9 @@ matrix     the identity
 =========  ==========================================================
 """
 
+from distdl_ops.layouts.roles import At
 from distdl_ops.movement.movement import Movement
 from distdl_ops.movement.named import require, roles_named
-from distdl_ops.roles import At
 from distdl_ops.spaces import DistributedSpace
 from linop.arguments import checked
 

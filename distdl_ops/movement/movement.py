@@ -29,12 +29,12 @@ import functools
 import math
 from typing import final
 
-from distdl_ops.label import Label
-from distdl_ops.movement.collective import Collective, collective, way
-from distdl_ops.multiplicity import multiplicity
-from distdl_ops.plan import Plan
-from distdl_ops.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.layouts.multiplicity import multiplicity
+from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.transfer.collective import Collective, collective, way
+from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, claims
 from linop.arguments import checked

@@ -19,9 +19,9 @@ from __future__ import annotations
 import operator
 from typing import final
 
-from distdl_ops.label import Label
-from distdl_ops.roles import Role
+from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
+from distdl_ops.transfer.operation_name import Label
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError, arrays, claims
 from linop.arguments import checked

@@ -18,12 +18,12 @@ import math
 from abc import abstractmethod
 from typing import TypeVar, final
 
-from distdl_ops.in_flight import Departed, InFlight
-from distdl_ops.label import Label
+from distdl_ops.layouts.multiplicity import multiplicity
+from distdl_ops.movement.in_flight import Departed, InFlight
 from distdl_ops.movement.movement import Movement
-from distdl_ops.multiplicity import multiplicity
-from distdl_ops.plan import Plan
 from distdl_ops.spaces import DistributedSpace
+from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.plan import Plan
 from linop import LinearOperator, Space, SpaceError
 from linop.arguments import checked
 from linop.arrays import Array

@@ -1,6 +1,6 @@
 """Worlds: the processes that work together, behind one small protocol.
 
-Simulated ranks in one process (`simulate`) and MPI stand behind it, and with `torch_bridge.world` torch.distributed.
+Simulated ranks in one process (`simulate`) and MPI stand behind it, and with `torch_bridge.worlds` torch.distributed.
 Operators are written against `World` and run unchanged on all.
 """
 

@@ -27,9 +27,9 @@ import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError, agreed
-from distdl_ops.worlds.post import Pending, Post, pause
+from distdl_ops.worlds.failure_detector import Entry, Group, Watch, latest
+from distdl_ops.worlds.notices import Pending, Post, pause
 from distdl_ops.worlds.processes import Message, ProcessWorld
-from distdl_ops.worlds.watch import Entry, Group, Watch, latest
 from distdl_ops.worlds.world import Traffic, World
 
 T = TypeVar("T")

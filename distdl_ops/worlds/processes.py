@@ -2,7 +2,7 @@
 
 Messages of an exchange carry in their tag which operation of which world they belong to, in which call, and how many
 bytes they have. So ranks that are in different operations never take wrong numbers for right ones; how they find out,
-and all waiting, is in `distdl_ops.worlds.watch`.
+and all waiting, is in `distdl_ops.worlds.failure_detector`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NoReturn, final
 from distdl_ops.worlds.agreement import overtaken
 from distdl_ops.worlds.buffers import Land, bits
 from distdl_ops.worlds.call import in_call
-from distdl_ops.worlds.post import Pending
-from distdl_ops.worlds.watch import Entry, Group, Log, Size, Watch
+from distdl_ops.worlds.failure_detector import Entry, Group, Log, Size, Watch
+from distdl_ops.worlds.notices import Pending
 from distdl_ops.worlds.world import Exchange, Traffic, World
 from linop.arrays import Array
 

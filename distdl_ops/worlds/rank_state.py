@@ -28,7 +28,7 @@ from numpy.random import mtrand
 
 T = TypeVar("T")
 
-LIBRARIES = {"torch": "torch_bridge.rank_state:TorchState"}
+LIBRARIES = {"torch": "torch_bridge.worlds.rank_state:TorchState"}
 """Where the state of a library is described that is no dependency: used when the process has imported that library."""
 
 

@@ -23,7 +23,7 @@ a world."""
 
 ENGINES = {
     "mpi": "distdl_ops.worlds.start:mpi_world",
-    "torch": "torch_bridge.world:start",
+    "torch": "torch_bridge.worlds:start",
     "single": "distdl_ops.worlds.start:single_world",
 }
 """Engines by short names: MPI, torch.distributed, and each process alone."""

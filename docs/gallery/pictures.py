@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from distdl_ops import DistributedSpace, Split
-from distdl_ops.pictures import colour
+from distdl_ops.show.pictures import colour
 
 
 def zone_plate(extent: int) -> Any:

@@ -10,8 +10,19 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Movement, Replicated, Shift, Split, World
-from distdl_ops.compositions import DistributedFiniteDifference
+from distdl_ops import (
+    At,
+    Copies,
+    DistributedFiniteDifference,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Movement,
+    Replicated,
+    Shift,
+    Split,
+    World,
+)
 from distdl_ops.worlds.world import Traffic
 
 pytestmark = pytest.mark.serial

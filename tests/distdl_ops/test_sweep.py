@@ -26,7 +26,7 @@ from distdl_ops import (
     World,
     balanced,
 )
-from distdl_ops.roles import Boundary
+from distdl_ops.layouts.roles import Boundary
 from distdl_ops.testing import on_ranks
 from distdl_ops.worlds.start import in_job
 from linop import LinearOperator, SpaceError

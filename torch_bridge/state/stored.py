@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from distdl_ops import At, DistributedSpace, Grid, Movement, World
-from distdl_ops.intervals import Interval
+from distdl_ops.layouts.intervals import Interval
 from torch_bridge.state.values import fingerprint
 from torch_bridge.tensors.placement import Placement
 

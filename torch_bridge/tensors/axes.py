@@ -20,7 +20,7 @@ from collections.abc import Collection, Hashable, Sequence
 from typing import Any, final
 
 from distdl_ops import Copies, Grid, Replicated, Split
-from distdl_ops.roles import Role
+from distdl_ops.layouts.roles import Role
 from torch_bridge.tensors.placement import Placement, place
 
 Labels = Sequence[Hashable]

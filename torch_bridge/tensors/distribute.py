@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from distdl_ops import Grid, Replicated
-from distdl_ops.roles import Role
+from distdl_ops.layouts.roles import Role
 from linop.arguments import checked
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.movement import name_leaf

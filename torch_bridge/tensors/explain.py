@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from distdl_ops import Movement
-from distdl_ops.cost import ParallelCost, movement_cost
+from distdl_ops.advice.cost import ParallelCost, movement_cost
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import function_name
 from torch_bridge.tensors.movement import Move

@@ -19,8 +19,8 @@ from typing import Any, final
 import torch
 
 from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Split, World
-from distdl_ops.layout import Layout
-from distdl_ops.roles import Role
+from distdl_ops.layouts.layout import Layout
+from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import rearranged
 
 _states: weakref.WeakKeyDictionary[World, State] = weakref.WeakKeyDictionary()

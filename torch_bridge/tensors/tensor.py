@@ -13,7 +13,7 @@ import torch
 from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import DistributedSpace, Grid, Replicated
-from distdl_ops.roles import Role
+from distdl_ops.layouts.roles import Role
 from distdl_ops.worlds.call import key_of
 from linop.arguments import checked
 from linop.errors import ArgumentError

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import AgreementError, Copies, DistributedSpace, Grid, Split, World
-from distdl_ops.compositions import DistributedDiagonal
+from distdl_ops import AgreementError, Copies, DistributedDiagonal, DistributedSpace, Grid, Split, World
 from distdl_ops.testing import Draft, drafts_of_one_tensor, on_ranks, world_sizes
 from linop import Diagonal, Euclidean, LinopError, check, matrix
 

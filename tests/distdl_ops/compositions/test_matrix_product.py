@@ -9,8 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Role, Split, World
-from distdl_ops.compositions import DistributedMatrix
+from distdl_ops import (
+    AgreementError,
+    At,
+    Copies,
+    DistributedMatrix,
+    DistributedSpace,
+    Grid,
+    Replicated,
+    Role,
+    Split,
+    World,
+)
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
 from linop import Euclidean, Identity, Kron, LinearOperator, LinopError, Matrix, SpaceError, check
 from linop.testing import DTYPES

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import AgreementError, At, Copies, DistributedSpace, Grid, Replicated, Split, World
-from distdl_ops.compositions import DistributedRestriction
+from distdl_ops import (
+    AgreementError,
+    At,
+    Copies,
+    DistributedRestriction,
+    DistributedSpace,
+    Grid,
+    Replicated,
+    Split,
+    World,
+)
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
 from linop import Euclidean, LinopError, Restriction, SpaceError
 from linop.testing import DTYPES

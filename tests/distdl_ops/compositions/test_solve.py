@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, Replicated, Split, World
-from distdl_ops.compositions import (
+from distdl_ops import (
+    At,
+    Copies,
     DistributedCorrelation,
     DistributedDiagonal,
     DistributedFFT,
@@ -19,6 +20,11 @@ from distdl_ops.compositions import (
     DistributedMatrix,
     DistributedRestriction,
     DistributedRFFT,
+    DistributedSpace,
+    Grid,
+    Replicated,
+    Split,
+    World,
 )
 from distdl_ops.testing import Draft, drafts, grids, on_ranks, world_sizes
 from linop import (

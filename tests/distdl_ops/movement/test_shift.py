@@ -25,7 +25,7 @@ from distdl_ops import (
     World,
 )
 from distdl_ops.grid import coordinates_of, place_at
-from distdl_ops.layout import Layout
+from distdl_ops.layouts.layout import Layout
 from distdl_ops.testing import Draft, drafts, grids, mutant, on_ranks, world_sizes
 from linop import Identity, LinearOperator, LinopError, check, check_adjoint, claims, matrix
 from linop.testing import DTYPES

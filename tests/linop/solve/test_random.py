@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from distdl_ops import At, Copies, DistributedSpace, Grid, HaloExchange, Replicated, Split, World, simulate
-from distdl_ops.compositions import DistributedFiniteDifference
+from distdl_ops import (
+    At,
+    Copies,
+    DistributedFiniteDifference,
+    DistributedSpace,
+    Grid,
+    HaloExchange,
+    Replicated,
+    Split,
+    World,
+    simulate,
+)
 from linop import Euclidean, FiniteDifference, Product, Weighted
 from linop.solve import power_iteration
 from linop.solve.loop import random

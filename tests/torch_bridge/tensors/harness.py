@@ -21,7 +21,7 @@ import hypothesis.strategies as st
 import torch
 
 from distdl_ops import Cyclic, Grid, Replicated, Split, World
-from distdl_ops.roles import Role
+from distdl_ops.layouts.roles import Role
 from distdl_ops.testing import on_ranks, world_sizes
 from torch_bridge.tensors import DistributedTensor, distribute_tensor
 

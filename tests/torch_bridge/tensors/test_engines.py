@@ -114,7 +114,7 @@ def test_mpi() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        from torch_bridge.world import TorchWorld
+        from torch_bridge.worlds import TorchWorld
 
         rank, store = sys.argv[1:]
         torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distdl_ops import Split
-from distdl_ops.intervals import Interval, balanced
-from distdl_ops.roles import Role
+from distdl_ops.layouts.intervals import Interval, balanced
+from distdl_ops.layouts.roles import Role
 from torch_bridge.tensors.axes import on_axis
 from torch_bridge.tensors.placement import Placement, place
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from distdl_ops import Copies, Split
-from distdl_ops.windows import Window
+from distdl_ops.compositions.stencils.windows import Window
 from torch_bridge.tensors.axes import bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, gather
 from torch_bridge.tensors.call import rule_of_intervals as rule

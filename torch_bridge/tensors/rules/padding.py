@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from distdl_ops import Split
-from distdl_ops.roles import Role
-from distdl_ops.windows import Continuation, Window
+from distdl_ops.compositions.stencils.windows import Continuation, Window
+from distdl_ops.layouts.roles import Role
 from torch_bridge.tensors.axes import bring_together
 from torch_bridge.tensors.call import Call, Plan, gather
 from torch_bridge.tensors.call import rule_of_intervals as rule

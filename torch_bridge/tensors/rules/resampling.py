@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 
 from distdl_ops import Split
-from distdl_ops.intervals import Interval
-from distdl_ops.roles import Role
+from distdl_ops.layouts.intervals import Interval
+from distdl_ops.layouts.roles import Role
 from torch_bridge.tensors.axes import bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of
 from torch_bridge.tensors.call import rule_of_intervals as rule

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 
 from distdl_ops import At, Copies, Split
-from distdl_ops.intervals import Interval
-from distdl_ops.roles import Role
-from distdl_ops.windows import Continuation, View, Window, roles_seen, views_here
+from distdl_ops.compositions.stencils.windows import Continuation, View, Window, roles_seen, views_here
+from distdl_ops.layouts.intervals import Interval
+from distdl_ops.layouts.roles import Role
 from torch_bridge.tensors.axes import Labels, bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, results_of
 from torch_bridge.tensors.call import rule_of_intervals as rule

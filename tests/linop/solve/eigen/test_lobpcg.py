@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import DistributedSpace, Grid, Split, World, simulate
-from distdl_ops.compositions import DistributedFiniteDifference
+from distdl_ops import DistributedFiniteDifference, DistributedSpace, Grid, Split, World, simulate
 from linop import Diagonal, Euclidean, FiniteDifference, Matrix, Product, Space, SpaceError, Weighted
 from linop.blocks.block_diagonal import BlockDiagonal
 from linop.solve import lobpcg

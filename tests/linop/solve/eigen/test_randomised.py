@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import DistributedSpace, Grid, Split, World, simulate
-from distdl_ops.compositions import DistributedDiagonal, DistributedFiniteDifference
+from distdl_ops import DistributedDiagonal, DistributedFiniteDifference, DistributedSpace, Grid, Split, World, simulate
 from linop import Diagonal, Euclidean, Matrix, Space, SpaceError, Weighted, hutchinson
 from linop.solve import diagonal_estimate, hutchpp, randomised_svd
 

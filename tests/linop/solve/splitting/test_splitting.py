@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops import DistributedSpace, Grid, Split, World, simulate
-from distdl_ops.compositions import DistributedConvolution, DistributedGradient
+from distdl_ops import DistributedConvolution, DistributedGradient, DistributedSpace, Grid, Split, World, simulate
 from linop import (
     Diagonal,
     Euclidean,

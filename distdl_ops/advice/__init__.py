@@ -1,0 +1,1 @@
+"""Advice: what an expression sends, how long that takes, and what would send less."""

@@ -1,0 +1,1 @@
+"""Fourier transforms of tensors that are split: transforms along whole axes, and all-to-alls between them."""

@@ -1,0 +1,1 @@
+"""Rewriting: which products and sums of operators equal something cheaper."""
