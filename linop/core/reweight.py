@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Vector
-from linop.claims import Claims
+from linop.claims import UNITARY
 from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
@@ -47,6 +47,11 @@ class Reweight(LinearOperator):
     ([1.0, 1.0], [1.0, 4.0])
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = UNITARY
+
     _meets = True
 
     @checked
@@ -54,26 +59,6 @@ class Reweight(LinearOperator):
         if domain.unweighted != codomain.unweighted:
             raise SpaceError(f"Reweight : {domain} -> {codomain}: the two spaces must have the same vectors")
         super().__init__(domain, codomain)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """Unitary with respect to `Space.dot`."""
-        return claims.UNITARY
 
     @property
     def dual(self) -> Reweight:

@@ -71,6 +71,8 @@ class Padding(LinearOperator):
     [0.0, 1.0, 2.0, 0.0]
     """
 
+    exact = True
+
     @checked
     def __init__(
         self, domain: Space, width: npt.ArrayLike, *, mode: str = "zero", codomain: Space | None = None
@@ -97,11 +99,6 @@ class Padding(LinearOperator):
         """Return ``P_k`` for one axis: which entry is put where, from padding the entries' numbers."""
         n = self.domain.shape[axis]
         return Gather(np.pad(np.arange(n), self.width[axis], mode=MODES[self.mode]), n, axis)  # type: ignore[call-overload]
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:

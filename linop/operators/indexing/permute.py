@@ -55,6 +55,10 @@ class Permute(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+
     @checked
     def __init__(self, domain: Space, axes: Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Permute", domain)
@@ -68,21 +72,6 @@ class Permute(LinearOperator):
             raise expected
         shape = tuple(domain.shape[axis] for axis in self.axes)
         super().__init__(domain, resolve_codomain(str(self), domain, codomain, shape))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
 
     @property
     def claims(self) -> Claims:

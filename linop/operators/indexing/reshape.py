@@ -14,10 +14,10 @@ import operator
 from collections.abc import Sequence
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.claims import Claims
+from linop.claims import UNITARY
 from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
@@ -56,31 +56,16 @@ class Reshape(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = UNITARY
+
     @checked
     def __init__(self, domain: Space, shape: int | Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Reshape", domain)
         found = _resolved(domain, shape)
         super().__init__(domain, resolve_codomain(f"Reshape{found}", domain, codomain, found))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """Unitary."""
-        return claims.UNITARY
 
     @property
     def dual(self) -> Reshape:

@@ -59,6 +59,8 @@ class Restriction(LinearOperator):
     [1.0, 5.0]
     """
 
+    exact = True
+
     @checked
     def __init__(self, domain: Space, index: Any, *, codomain: Space | None = None) -> None:
         require_arrays("Restriction", domain)
@@ -78,11 +80,6 @@ class Restriction(LinearOperator):
         self._slices = (..., *(slice(r.start, r.stop, r.step) for r in self._ranges))
         self._taken = tuple(map(len, self._ranges))
         super().__init__(domain, resolve_codomain(self._text, domain, codomain, shape))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:

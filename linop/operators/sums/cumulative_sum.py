@@ -49,6 +49,8 @@ class CumulativeSum(LinearOperator):
     ([1.0, 3.0, 6.0], [6.0, 5.0, 3.0])
     """
 
+    exact = True
+
     @checked
     def __init__(self, domain: Space, axis: int = -1) -> None:
         require_arrays("CumulativeSum", domain)
@@ -56,11 +58,6 @@ class CumulativeSum(LinearOperator):
             raise SpaceError(f"CumulativeSum : {domain}: expected one of its {domain.ndim} axes, found {axis!r}")
         super().__init__(domain, domain)
         self.axis = int(axis) % domain.ndim - domain.ndim
-
-    @property
-    def exact(self) -> bool:
-        """Always: sums of integers."""
-        return True
 
     @property
     def roundings(self) -> int:

@@ -54,6 +54,8 @@ class SumAxes(LinearOperator):
     [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
     """
 
+    exact = True
+
     @checked
     def __init__(
         self, domain: Space, axes: int | tuple[int, ...] | None = None, *, codomain: Space | None = None
@@ -67,11 +69,6 @@ class SumAxes(LinearOperator):
     def terms(self) -> int:
         """How many entries stand in one sum."""
         return math.prod(self.domain.shape[axis] for axis in self.axes)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:
