@@ -43,7 +43,7 @@ TRAINING = str(HERE / "hosts_training.py")
 
 @pytest.fixture(params=["mpiexec", "torchrun"])
 def launcher(request: pytest.FixtureRequest) -> str:
-    """Return a launcher's name."""
+    """Return the name of a launcher."""
     name: str = request.param
     return name
 
