@@ -266,7 +266,7 @@ def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
             if known is not function:
                 if not replaces:
                     raise ValueError(
-                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found another, "
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, not "
                         f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
                     )
                 RULES[of] = function
