@@ -79,6 +79,7 @@ from linop.queries.inverse import Inverse, inverse
 from linop.queries.matrix import matrix
 from linop.queries.norm import norm_estimate
 from linop.queries.trace import TraceEstimate, hutchinson, trace
+from linop.release import __version__ as __version__
 from linop.rewriting.engine import Rewriting, derivation, rebuild, rule, simplify
 from linop.show.display import notebook
 from linop.show.latex import latex

@@ -427,7 +427,7 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
 def _moved(value: torch.Tensor, move: Any, function: int) -> torch.Tensor:
     """Return an operand's part where a function needs it. What was summed over ranks once is not summed again."""
     if not move.source.partial:
-        return move(value, move.next_call(value, function))  # type: ignore[no-any-return]
+        return move(value, None, function)  # type: ignore[no-any-return]
     kept = value.__dict__.get("_summed")
     if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
         return kept[3]  # type: ignore[no-any-return]

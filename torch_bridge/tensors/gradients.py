@@ -19,12 +19,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, World
 from distdl_ops.movement.summation import Summation
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call
+from torch_bridge.compat import after_backward_pass, backward_pass, plain, will_run
 from torch_bridge.tensors import context
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Alone:
         before, caller.call = caller.call, term.call
         try:
             self._term = term
-            self._transfer = executor.way.start(term.part, executor.world, executor.label.of(term.part))
+            self._transfer = executor.way.start(term.part, executor.world, executor.operation.of(term.part))
         finally:
             caller.call = before
 
@@ -244,7 +244,7 @@ class Gradients:
 
     def _pass(self, world: World) -> _Pass:
         """Return the backward pass that this thread is in."""
-        task = torch._C._current_graph_task_id()
+        task = backward_pass()
         if task not in self._passes:
             for number, (callback, ended) in list(self._passes.items()):
                 if callback() is None:  # the pass has ended, by an error
@@ -258,7 +258,7 @@ class Gradients:
                     made.finish()
 
             self._passes[task] = weakref.ref(finish), made
-            torch.autograd.Variable._execution_engine.queue_callback(finish)
+            after_backward_pass(finish)
         return self._passes[task][1]
 
 
@@ -272,10 +272,7 @@ def _may_wait(leaf: torch.Tensor, node: Any, move: Any, cotangent: torch.Tensor)
         return False
     if any(map(_has_hooks, (node.register_hook, node.register_prehook))):
         return False
-    try:
-        return bool(torch._C._will_engine_execute_node(node))
-    except RuntimeError:  # `torch.autograd.grad`
-        return False
+    return will_run(node)
 
 
 def _executor(move: Any, part: torch.Tensor) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, final
 
 import torch
 
-from torch_bridge.compat import plain, saved_tensors_hooks
+from torch_bridge.compat import saved_tensors_hooks
 
 _nothing = contextlib.nullcontext()
 
@@ -40,7 +40,7 @@ class Weight:
                 "a sharded weight was changed in place between the forward pass and the backward pass, "
                 "which gathers it again"
             )
-        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        with torch.no_grad(), plain():
             return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
 
     def prepare(self) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import Labels, settle
-from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, rule
+from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, Spec, gather, rule
 from torch_bridge.tensors.rules.names import in_place, known, named
 
 NAMES = """
@@ -93,6 +93,12 @@ for _name in "add sub mul truediv floordiv mod pow and or xor lshift rshift".spl
         SCALE_FREE.add(_changing)
 for _name in ("copy_", "zero_", "fill_"):
     SCALE_FREE.add(getattr(torch.Tensor, _name))
+
+
+@rule(*known("where"))
+def _where(call: Call, condition: Spec, *args: Any, **kwargs: Any) -> Plan:
+    """A function of entries; of a condition alone, the indices where it holds."""
+    return entrywise(call) if args or kwargs else gather(call)
 
 
 @rule(torch.Tensor.copy_)

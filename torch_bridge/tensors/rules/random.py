@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from torch_bridge.tensors import context
-from torch_bridge.tensors.call import ALWAYS, DIRECT, Call, Plan, Spec, gather, rule
+from torch_bridge.tensors.call import ALWAYS, DIRECT, Call, Plan, Spec, gather, rule, wrap
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.random import seed, uniform
 from torch_bridge.tensors.rules.names import known
@@ -99,8 +99,6 @@ def _drawn_whole(call: Call, *_: Any, **__: Any) -> Any:
         whole = torch.empty(tuple(placement.shape), dtype=x.dtype)
         given = [a.full_tensor().to_local() if hasattr(a, "full_tensor") else a for a in args]
         result = function(whole, *given, **kwargs)
-        from torch_bridge.tensors.call import wrap
-
         if function.__name__.endswith("_") and not function.__name__.endswith("__"):
             with torch.no_grad():
                 part = wrap(move_between(placement.whole(), placement)(whole), placement)
