@@ -13,7 +13,7 @@ from typing import Any, final
 
 import torch
 
-from torch_bridge.compat import saved_tensors_hooks
+from torch_bridge.compat import plain, saved_tensors_hooks
 
 _nothing = contextlib.nullcontext()
 
