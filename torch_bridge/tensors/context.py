@@ -15,9 +15,8 @@ from typing import Any
 import torch
 import torch.nn.functional
 
-from torch_bridge.compat import dispatch_mode, plain
-
 from distdl_ops import Replicated
+from torch_bridge.compat import dispatch_mode, plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""
