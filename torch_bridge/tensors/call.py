@@ -276,9 +276,8 @@ def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
             if known is not function:
                 if not replaces:
                     raise ValueError(
-                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found "
-                        f"another, {function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to "
-                        "replace it"
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, not "
+                        f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
                     )
                 RULES[of] = function
         return function

@@ -104,6 +104,9 @@ def _where(call: Call, condition: Spec, *args: Any, **kwargs: Any) -> Plan:
     return entrywise(call) if args or kwargs else gather(call)
 
 
+SCALE_FREE.update(known("where"))
+
+
 @rule(torch.Tensor.copy_)
 def _copy(call: Call, x: Any, source: Any, *_: Any, **__: Any) -> Any:
     """The source is moved to where the tensor lies."""
