@@ -334,3 +334,21 @@ def test_the_default_compiler() -> None:
             torch.testing.assert_close(value.to_local(), one.to_local(), rtol=1e-10, atol=1e-12)  # type: ignore[attr-defined]
 
     simulate(2, main)
+
+
+@pytest.mark.parametrize("reshard", [True, False])
+def test_sharded_weights_are_gathered_within_a_program(reshard: bool) -> None:
+    """Their gradients are those of one process, whether they are given up in between or not."""
+    torch.manual_seed(0)
+    alone = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double()
+    start, x = copy.deepcopy(alone), normal(4, 6, grad=False)
+    alone(x).square().sum().backward()
+
+    def main(world: World) -> None:
+        grid = Grid(world, p=2)
+        model = distribute(copy.deepcopy(start), grid, {"*": {"p": Split(0)}}, reshard=reshard)
+        compiled(model)(distribute_tensor(x, grid, p=Split(0))).square().sum().backward()
+        for parameter, one in zip(model.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad.full_tensor().to_local(), one.grad)  # type: ignore[union-attr]
+
+    simulate(2, main)
