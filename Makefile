@@ -6,10 +6,11 @@
 # make test-gloo   runs them on ranks of torch.distributed, over gloo
 # make check   lint, formatting, types, spelling, and that no public name lacks documentation
 # make bench   timings, side by side
+# make bench-hosts   training steps beside torch's own, on two hosts that a slow link joins: namespaces of Linux, as root
 # make docs    builds the site into build/docs, runs its pages, and checks its links
 #
 # Each sets up .venv when it is missing. PYTHON chooses the interpreter that it is made from, PIP adds options for pip;
-# RANKS is how many ranks train, SIZES on how many the tests run, MINUTES how long make fuzz takes.
+# RANKS is how many ranks train, RATES are those of the link, SIZES on how many the tests run, MINUTES how long make fuzz takes.
 
 PYTHON ?= python3
 PIP ?=
@@ -17,6 +18,7 @@ VENV ?= .venv
 RANKS ?= 4
 SIZES ?= 1 2 3 4
 MINUTES ?= 10
+RATES ?= 1gbit 100mbit
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -26,7 +28,7 @@ MPIEXEC := $(VENV)/bin/mpiexec
 export OMP_NUM_THREADS ?= 1
 export MPIEXEC_TIMEOUT ?= 3600
 
-.PHONY: train test fuzz test-kernels test-openmpi test-gloo check format bench docs clean
+.PHONY: train test fuzz test-kernels test-openmpi test-gloo check format bench bench-hosts docs clean
 
 train: $(VENV)/ready
 	$(MPIEXEC) -n $(RANKS) $(PY) examples/lenet5.py $(ARGS)
@@ -92,6 +94,13 @@ bench: $(VENV)/ready
 		for ranks in 1 2 4; do \
 			$(MPIEXEC) -n $$ranks $(PY) benchmarks/memory.py $$network || exit 1; \
 		done; \
+	done
+
+bench-hosts: $(VENV)/ready
+	$(MPIEXEC) -n 2 $(PY) benchmarks/peers.py || exit 1
+	for rate in $(RATES); do \
+		$(PY) benchmarks/hosts.py $$rate 2 benchmarks/peers.py || exit 1; \
+		$(PY) benchmarks/hosts.py $$rate 4 benchmarks/peers.py --turns 4 --rows data_large,sharded_large || exit 1; \
 	done
 
 docs: $(VENV)-docs/ready

@@ -14,14 +14,45 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 
+from distdl_ops.worlds.call import Call
+from torch_bridge.compat import forward_mode_is_active
 from torch_bridge.token import ANYONE
 
-if TYPE_CHECKING:
-    from torch_bridge.function import Function
+
+class Function(Protocol):
+    """What a graph asks of a function that `torch_bridge.as_function` has made."""
+
+    compiled_name: str
+
+    @property
+    def arity(self) -> int:
+        """Number of parts of a vector of the domain."""
+
+    @property
+    def layout(self) -> str:
+        """Shapes and dtypes of the result, in words."""
+
+    @property
+    def dual(self) -> Function:
+        """The function of the dual operator."""
+
+    def next_call(self) -> Call | None:
+        """Return the call that the next application is."""
+
+    def run(self, parts: Iterable[torch.Tensor], call: Call | None) -> list[torch.Tensor]:
+        """Apply the operator."""
+
+    def empty(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return tensors like the results."""
+
+    def batched(self, size: int, dims: Iterable[int | None], parts: Iterable[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Return parts whose first axis is that of a map over a batch."""
+
 
 _numbers = itertools.count()
 _named: weakref.WeakValueDictionary[str, Function] = weakref.WeakValueDictionary()
@@ -30,23 +61,22 @@ _traced: dict[str, Function] = {}
 
 def name(function: Function) -> str:
     """Return a name of its own for a function; it tells what comes out, for compilers keep graphs by their text."""
-    found = f"{next(_numbers)} {function.layout}"
-    _named[found] = function
-    return found
+    function_name = f"{next(_numbers)} {function.layout}"
+    _named[function_name] = function
+    return function_name
 
 
 def _function(name: str) -> Function:
     """Return the function of a name."""
-    found = _named.get(name)
-    if found is None:
+    function = _named.get(name)
+    if function is None:
         raise RuntimeError(f"operator {name!r} of a compiled or exported graph does not exist in this process")
-    return found
+    return function
 
 
 def _refuse_forward_mode() -> None:
     """Raise where derivatives are wanted that torch would lose on the way, without a word."""
-    # No function that torch documents tells this; where the number is gone, nothing is refused.
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_mode_is_active():
         raise NotImplementedError(
             "torch has no forward mode (jvp, dual numbers) of an operator in a compiled or exported graph; "
             "differentiate the function that is not compiled"

@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.compositions.shared import fingerprint, local, moved, settled
-from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.layouts.roles import Copies, Replicated, Role, Split
 from distdl_ops.layouts.runs import Run
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace, require_spaces
@@ -90,25 +90,27 @@ def DistributedMatrix(
         m, n = _sizes(domain, codomain)
         if callable(entries):
             return None
-        found = Matrix(entries).entries
-        if found.shape != (m, n):
-            raise SpaceError(f"to {codomain}: expected a matrix of shape {(m, n)}, found {found.shape}")
-        if found.dtype.kind == "c" and domain.dtype.kind != "c":
-            raise SpaceError(f"a matrix of {found.dtype} needs spaces of complex arrays")
-        return found
+        whole_matrix = Matrix(entries).entries
+        if whole_matrix.shape != (m, n):
+            raise SpaceError(f"to {codomain}: expected a matrix of shape {(m, n)}, found {whole_matrix.shape}")
+        if whole_matrix.dtype.kind == "c" and domain.dtype.kind != "c":
+            raise SpaceError(f"a matrix of {whole_matrix.dtype} needs spaces of complex arrays")
+        return whole_matrix
 
-    def describe(found: np.ndarray | None) -> str:
-        return f"{codomain!r}, {'a function' if found is None else fingerprint(found)}"
+    def describe(whole_matrix: np.ndarray | None) -> str:
+        return f"{codomain!r}, {'a function' if whole_matrix is None else fingerprint(whole_matrix)}"
 
-    found = settled(name, domain, build, describe, once=False)
+    whole_matrix = settled(name, domain, build, describe, once=False)
     shares = _shares(domain, codomain)
     seen = domain.with_roles(**{axis: columns for axis, (columns, _) in shares.items()})
     sums = codomain.with_roles(**{axis: rows for axis, (_, rows) in shares.items()})
     world = domain.grid.world
     partial = agreed(world, name, lambda: _partial(domain, seen, sums, codomain))
     across, down = (_held(space) for space in (seen, sums))
-    given = entries if found is None else found
-    block = agreed(world, name, lambda: _block(given, down, across, domain), describe=lambda found: found.dtype)
+    given = entries if whole_matrix is None else whole_matrix
+    block = agreed(
+        world, name, lambda: _block(given, down, across, domain), describe=lambda whole_matrix: whole_matrix.dtype
+    )
 
     def multiply(X: Euclidean, Y: Euclidean) -> LinearOperator:
         A = Matrix(block, Euclidean(X.shape[0], X.dtype), Euclidean(Y.shape[0], Y.dtype))
@@ -161,7 +163,9 @@ def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, t
         elif x == y == Copies():
             shares[axis] = x, y
         else:
-            place = next((role for role in (y, x) if isinstance(role, At)), Replicated())
+            place = next(
+                (role for role in (y, x) if role.axis is None and role not in (Copies(), Replicated())), Replicated()
+            )
             shares[axis] = place, place
     return shares
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 LONGEST_PAUSE = 1e-3
@@ -16,7 +16,7 @@ def pause(turn: int) -> None:
     time.sleep(min(1e-5 * 2 ** min(turn, 10), LONGEST_PAUSE))
 
 
-class Post(ABC):
+class NoticeChannel(ABC):
     """Carries notices between the ranks of a job. They are small, and nobody need receive them. Abstract.
 
     Attributes
@@ -41,6 +41,9 @@ class Post(ABC):
     @abstractmethod
     def receive(self) -> list[tuple[int, bytes]]:
         """Return the notices that have come since the last call, each with who has sent it."""
+
+    def keep_moving(self, under_way: Collection[object]) -> None:  # noqa: B027  (most need nothing)
+        """Let messages move while this rank computes, as long as something is under way. By default they do so."""
 
     def begun(self) -> Any:
         """Return what others must know of what this rank has begun, when nothing shall be under way any more."""

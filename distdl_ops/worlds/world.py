@@ -91,6 +91,14 @@ class World(ABC):
     def failures(self) -> int:
         """How often the ranks have raised an error together, and begun anew."""
 
+    @property
+    def hosts(self) -> tuple[int, ...]:
+        """The host of each rank, numbered in the order of ranks. Between ranks of one host, messages cross no link."""
+        return (0,) * self.size
+
+    def keep_moving(self) -> None:  # noqa: B027  (simulated ranks need nothing)
+        """Let messages that are under way move while this rank computes, until they have been waited for."""
+
     def number_function(self) -> Number:
         """Return the number of a new function: all ranks of the world make their functions in the same order."""
         failures, count = self._functions

@@ -14,15 +14,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Replicated
+from torch_bridge.compat import dispatch_mode, plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""
 
 gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 """Whether functions without a rule gather their arguments; see `replicated`."""
+
+
+def recording() -> Any:
+    """Return who records a program (see `torch_bridge.tensors.program`); None where nobody does."""
+    mode = dispatch_mode()
+    return mode if getattr(mode, "records", False) else None
+
 
 _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
@@ -124,10 +131,8 @@ def _module_of(frame: Any) -> str:
 
 def assign(changed: Any, result: Any) -> Any:
     """Copy a distributed result into a tensor that lies in another way, or into a plain one; return that."""
-    from torch_bridge.tensors.tensor import DistributedTensor  # it imports what calls this
-
-    if not isinstance(changed, DistributedTensor):
-        changed.copy_(result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result)
+    if not hasattr(changed, "_placement"):  # a plain tensor; the class of distributed ones imports what calls this
+        changed.copy_(result.full_tensor().to_local() if hasattr(result, "_placement") else result)
         return changed
     if changed._placement.partial:
         summed = changed.redistribute(changed._placement.finished())

@@ -10,7 +10,8 @@ it, and what the tensor was computed from; a movement back says of which forward
 block, leave one out, or differentiate in another order never exchange numbers.
 
 Whether a gradient is wanted is known of the whole tensor, the same on all ranks. Without it nothing is recorded, and
-nothing is sent backward.
+nothing is sent backward. The gradient of a leaf travels while the backward pass goes on; see
+`torch_bridge.tensors.gradients`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.worlds.call import Call, Number
+from torch_bridge import compat
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
@@ -67,6 +69,10 @@ class Move:
         """The operator on complex tensors."""
         return movement_between(self.source.space("complex128"), self.target.space("complex128"))
 
+    def after(self, source: Placement) -> Move:
+        """Return the movement from another placement to the same target."""
+        return move_between(source, self.target)
+
     def next_call(self, part: torch.Tensor, function: int = 0) -> Call:
         """Return what tells the next application, for a function, from all others, on all ranks."""
         failures = self._world.failures
@@ -90,6 +96,9 @@ class Move:
             return part
         if part.is_meta:
             return part.new_empty(self.target.local_shape)
+        recorder = context.recording()
+        if recorder is not None:
+            return recorder.move(self, part)  # type: ignore[no-any-return]
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part._is_zerotensor():
             part = part.clone()  # torch's zeros without memory, a gradient of some functions
@@ -105,10 +114,13 @@ class Move:
         if part.dtype == torch.complex32:
             return self.complex(part.to(torch.complex64)).to(torch.complex32)  # type: ignore[no-any-return]
         if part.dtype == torch.bool:
-            return self.real(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
-        return self.complex(part) if part.is_complex() else self.real(part)  # type: ignore[no-any-return]
+            return self.real._apply(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
+        if part.is_floating_point():
+            return self.real(part)  # type: ignore[no-any-return]
+        # Whole numbers wrap as torch's do: an operator would compute sums twice to say so.
+        return self.complex(part) if part.is_complex() else self.real._apply(part)  # type: ignore[no-any-return]
 
-    def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
+    def __call__(self, part: torch.Tensor, call: Call | None = None, function: int = 0) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted.
 
         Parameters
@@ -117,8 +129,10 @@ class Move:
             This rank's part.
         call : Call, optional
             Which call it is; by default the next one.
+        function : int, optional
+            For which function of torch it is.
         """
-        if torch._C._are_functorch_transforms_active():
+        if compat.transforms_are_active():
             raise context.refused(
                 f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
                 "torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"
@@ -127,8 +141,8 @@ class Move:
         if recorder is not None:
             recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
-            return _Moved.apply(part, self, call or self.next_call(part))  # type: ignore[no-any-return, no-untyped-call]
-        return part if self.keeps else self.run(part, call or self.next_call(part))
+            return _Moved.apply(part, self, call or self.next_call(part, function))  # type: ignore[no-any-return, no-untyped-call]
+        return part if self.keeps else self.run(part, call or self.next_call(part, function))
 
 
 class _Moved(torch.autograd.Function):
@@ -141,12 +155,18 @@ class _Moved(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG004
-        ctx.move, ctx.call = inputs[1:]
+        part, ctx.move, ctx.call = inputs
+        ctx.leaf = part if part.is_leaf else None
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
         with plain():
-            return ctx.move.dual(cotangent, ctx.call.backward), None, None
+            dual, call = ctx.move.dual, ctx.call.backward
+            if ctx.leaf is not None:
+                node, gradients = ctx.next_functions[0][0], dual.source.state.gradients
+                if gradients.start(ctx.leaf, node, dual, cotangent, call):
+                    return None, None, None
+            return dual(cotangent, call), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, *_: None) -> torch.Tensor:

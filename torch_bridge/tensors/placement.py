@@ -22,6 +22,7 @@ from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Split, World
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import rearranged
+from torch_bridge.tensors.gradients import Gradients
 
 _states: weakref.WeakKeyDictionary[World, State] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -39,12 +40,15 @@ class State:
         By function, placements and other arguments; see `torch_bridge.tensors.call`.
     origin : int
         Which function is carried out now, of what; zero outside of functions.
+    gradients : Gradients
+        Those that travel while a backward pass computes.
     """
 
     def __init__(self) -> None:
         self.placements: dict[Any, Placement] = {}
         self.decisions: dict[Any, Any] = {}
         self.origin = 0
+        self.gradients = Gradients()
 
 
 def state_of(world: World) -> State:
@@ -80,7 +84,7 @@ class Placement:
         self._moves: dict[Placement, Any] = {}
         self._spaces: dict[str, DistributedSpace] = {}
 
-    @property
+    @functools.cached_property
     def partial(self) -> bool:
         """Whether ranks hold terms of a sum: some role is `Copies`."""
         return any(isinstance(role, Copies) for role in self.roles.values())

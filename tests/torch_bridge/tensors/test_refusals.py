@@ -108,7 +108,7 @@ class Obstacles(nn.Module):
 
 
 def test_a_dry_run_lists_all_obstacles_with_their_places() -> None:
-    """On the meta device, looks at numbers and functions without rule are found, until a shape depends on numbers."""
+    """Looks at numbers and functions without rule are found, up to a shape that follows from them."""
 
     def main(world: World) -> tuple[str, ...]:
         grid = Grid(world, rows=2)

@@ -24,7 +24,7 @@ isnan isneginf isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgam
 logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul
 multiply mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal
 relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus
-softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc where xlogy zeros_like
+softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc xlogy zeros_like
 ones_like full_like empty_like complex fill to type type_as float double half bfloat16 int long short char byte bool
 cfloat cdouble chalf cpu bessel_j0 bessel_j1 bessel_y0 bessel_y1 entr erfcx expit exprel gammainc gammaincc gammaln i0e
 i1 i1e log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri psi
@@ -34,7 +34,7 @@ laguerre_polynomial_l legendre_polynomial_p shifted_chebyshev_polynomial_t shift
 shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__
 __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __and__ __or__
 __xor__ __rand__ __ror__ __rxor__ __lshift__ __rshift__ __rlshift__ __rrshift__ __eq__ __ne__ __lt__ __le__ __gt__
-__ge__ __neg__ __pos__ __abs__ __invert__
+__ge__ __neg__ __pos__ __abs__ __invert__ alias_copy native_dropout_backward
 """.split()
 
 
@@ -93,6 +93,9 @@ for _name in "add sub mul truediv floordiv mod pow and or xor lshift rshift".spl
         SCALE_FREE.add(_changing)
 for _name in ("copy_", "zero_", "fill_"):
     SCALE_FREE.add(getattr(torch.Tensor, _name))
+
+
+SCALE_FREE.update(known("where"))
 
 
 @rule(*known("where"))
