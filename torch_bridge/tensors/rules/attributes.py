@@ -140,12 +140,12 @@ def _set(x: Any, source: Any = None, *args: Any, **kwargs: Any) -> Any:
         )
     with plain():
         T.set_(x, source.as_subclass(T))
-        distributed = isinstance(source, DistributedTensor)
-        x._placement = source._placement if distributed else replicated(x._placement.grid, tuple(source.shape))
+        whole = replicated(x._placement.grid, tuple(source.shape))
+        x._placement = source._placement if isinstance(source, DistributedTensor) else whole
     return x
 
 
-DistributedTensor.set_ = _set  # type: ignore[assignment,method-assign,misc]  # torch does not ask a subclass
+DistributedTensor.set_ = _set  # type: ignore[assignment,method-assign]  # torch does not ask a subclass
 
 
 def dual_placement(placement: Placement) -> Placement:
