@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -274,21 +275,18 @@ def whole(x: torch.Tensor) -> torch.Tensor:
     return (x.full_tensor().to_local() if isinstance(x, DistributedTensor) else x).detach().clone()
 
 
-def differences(case: Case) -> Iterator[tuple[str, float]]:
-    """Yield by how much each of a case's results differs from one process."""
+def differences(case: Case, world: World | None = None) -> Iterator[tuple[str, float]]:
+    """Yield by how much a case's results differ from one process, on simulated ranks or on those of a world."""
     axes = LAYOUTS[case["layout"]][0]
-    size = 1
-    for length in axes.values():
-        size *= length
     if case["dropout"] == "yes":  # masks are a function of the place in the whole tensor: compare with one rank
-        expected, results = simulate(1, lambda world: train(case, Grid(world, **dict.fromkeys(axes, 1))))[0]
+        expected, results = simulate(1, lambda one: train(case, Grid(one, **dict.fromkeys(axes, 1))))[0]
     else:
         expected, results = train(case, None)
 
     def main(world: World) -> Any:
         return train(case, Grid(world, **axes))
 
-    for losses, tensors in simulate(size, main):
+    for losses, tensors in [main(world)] if world is not None else simulate(ranks_of(case), main):
         assert len(losses) == len(expected)
         yield "losses", max(abs(a - b) for a, b in zip(losses, expected, strict=True))
         for what, one, many in zip(("gradient", "weight", "average"), results, tensors, strict=True):
@@ -296,6 +294,11 @@ def differences(case: Case) -> Iterator[tuple[str, float]]:
             for name in one:
                 assert one[name].shape == many[name].shape
                 yield f"{what} {name}", float((one[name].double() - many[name].double()).abs().max())
+
+
+def ranks_of(case: Case) -> int:
+    """Return the number of ranks of a case's grid."""
+    return math.prod(LAYOUTS[case["layout"]][0].values())
 
 
 def tolerance(case: Case, what: str) -> float:

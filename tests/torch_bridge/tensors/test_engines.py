@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from test_combinations import CASES, differences, ranks_of, tolerance
 from torch import nn
 
 from distdl_ops import AgreementError, Grid, Split, World, simulate, world
@@ -84,6 +85,9 @@ def main(ranks: World) -> None:
         else:
             raise AssertionError("ranks that differ went on")
         assert ranks.allgather(ranks.rank, "test") == list(range(ranks.size))
+    for case in [case for case in CASES if ranks_of(case) == ranks.size][::3]:
+        for what, difference in differences(case, ranks):
+            assert difference <= tolerance(case, what), (case, what, difference)
     sys.stdout.write("all is well\n")  # in one piece
 
 

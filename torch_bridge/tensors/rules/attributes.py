@@ -131,14 +131,21 @@ def _set_data(x: Any, value: Any) -> None:
         wrap(x, value._placement)
 
 
-def _refuse_set(x: Any, *_: Any, **__: Any) -> None:
-    raise context.refused(
-        f"torch.Tensor.set_ of distributed tensors ({x._placement}): the memory that it takes is one rank's; "
-        "write x.copy_(values), or x.data = values"
-    )
+def _set(x: Any, source: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Take another tensor's memory, and how it lies; a plain tensor is the whole."""
+    if not isinstance(source, torch.Tensor) or args or kwargs:
+        raise context.refused(
+            f"torch.Tensor.set_ of distributed tensors ({x._placement}): expected a tensor, found the memory of one "
+            "rank; write x.copy_(values), or x.data = values"
+        )
+    with plain():
+        T.set_(x, source.as_subclass(T))
+        whole = replicated(x._placement.grid, tuple(source.shape))
+        x._placement = source._placement if isinstance(source, DistributedTensor) else whole
+    return x
 
 
-DistributedTensor.set_ = _refuse_set  # type: ignore[assignment]  # torch does not ask a subclass
+DistributedTensor.set_ = _set  # type: ignore[assignment,method-assign]  # torch does not ask a subclass
 
 
 def dual_placement(placement: Placement) -> Placement:
