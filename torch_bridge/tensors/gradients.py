@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, TypeAlias, final
 
 import torch
 
@@ -27,8 +27,7 @@ from distdl_ops.worlds.call import Call
 from torch_bridge.compat import after_backward_pass, backward_pass, plain, will_run
 from torch_bridge.tensors import context
 
-if TYPE_CHECKING:
-    from torch_bridge.tensors.placement import Placement
+Placement: TypeAlias = Any  # a placement has the gradients of its leaves, so it imports this module
 
 TOGETHER = 1 << 20
 """Bytes from which gradients travel: smaller ones wait for others."""
