@@ -10,43 +10,55 @@ from distdl_ops.advice.routes import Advice, advise
 from distdl_ops.advice.scaling import Scaling, scaling
 from distdl_ops.compositions.cumulative_sum import DistributedCumulativeSum
 from distdl_ops.compositions.diagonal import DistributedDiagonal
+from distdl_ops.compositions.flip import DistributedFlip
+from distdl_ops.compositions.fourier.dct import DistributedDCT
 from distdl_ops.compositions.fourier.fft import DistributedFFT
+from distdl_ops.compositions.fourier.fractional_shift import DistributedFractionalShift
 from distdl_ops.compositions.fourier.rfft import DistributedRFFT
 from distdl_ops.compositions.gather import DistributedGather
 from distdl_ops.compositions.interpolation import DistributedInterpolation
 from distdl_ops.compositions.local import Local
 from distdl_ops.compositions.matrix_product import DistributedMatrix
 from distdl_ops.compositions.restriction import DistributedRestriction
+from distdl_ops.compositions.roll import DistributedRoll
 from distdl_ops.compositions.sparse_matrix import DistributedSparseMatrix
 from distdl_ops.compositions.stencils.convolution import DistributedConvolution, DistributedCorrelation
+from distdl_ops.compositions.stencils.directional_derivative import DistributedDirectionalDerivative
 from distdl_ops.compositions.stencils.finite_difference import DistributedFiniteDifference
 from distdl_ops.compositions.stencils.gradient import DistributedGradient
+from distdl_ops.compositions.stencils.laplacian import DistributedLaplacian
+from distdl_ops.compositions.stencils.non_stationary_convolution import DistributedNonStationaryConvolution
+from distdl_ops.compositions.stencils.smoothing import DistributedSmoothing
+from distdl_ops.compositions.symmetrise import DistributedSymmetrise
 from distdl_ops.compositions.uneven_all_to_all import UnevenAllToAll
+from distdl_ops.compositions.windows import DistributedWindows
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.cyclic import Cyclic
 from distdl_ops.layouts.intervals import balanced
 from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
-from distdl_ops.movement.all_gather import AllGather
-from distdl_ops.movement.all_reduce import AllReduce
-from distdl_ops.movement.all_sum_reduce import AllSumReduce
 from distdl_ops.movement.all_to_all import AllToAll
-from distdl_ops.movement.broadcast import Broadcast
-from distdl_ops.movement.copy import Copy
-from distdl_ops.movement.gather import Gather
 from distdl_ops.movement.halo_exchange import HaloExchange
 from distdl_ops.movement.in_flight import InFlight
 from distdl_ops.movement.move import Move
 from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.pick import Pick
+from distdl_ops.movement.named import (
+    AllGather,
+    AllReduce,
+    AllSumReduce,
+    Broadcast,
+    Copy,
+    Gather,
+    Pick,
+    ReduceScatter,
+    Scatter,
+    Slice,
+    SumReduce,
+)
 from distdl_ops.movement.prefix_sum import PrefixSum
-from distdl_ops.movement.reduce_scatter import ReduceScatter
 from distdl_ops.movement.repartition import Repartition
-from distdl_ops.movement.scatter import Scatter
 from distdl_ops.movement.shift import Shift
-from distdl_ops.movement.slice import Slice
 from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.movement.sum_reduce import SumReduce
-from distdl_ops.rewriting import rules  # noqa: F401  (they register themselves)
+from distdl_ops.rewriting import diagonals, movements  # noqa: F401  (rules register themselves)
 from distdl_ops.show.draw import draw
 from distdl_ops.show.explain import Explanation, explain
 from distdl_ops.show.plot import plot_matrix
@@ -69,17 +81,27 @@ __all__ = [
     "DistributedConvolution",
     "DistributedCorrelation",
     "DistributedCumulativeSum",
+    "DistributedDCT",
     "DistributedDiagonal",
+    "DistributedDirectionalDerivative",
     "DistributedFFT",
     "DistributedFiniteDifference",
+    "DistributedFlip",
+    "DistributedFractionalShift",
     "DistributedGather",
     "DistributedGradient",
     "DistributedInterpolation",
+    "DistributedLaplacian",
     "DistributedMatrix",
+    "DistributedNonStationaryConvolution",
     "DistributedRFFT",
     "DistributedRestriction",
+    "DistributedRoll",
+    "DistributedSmoothing",
     "DistributedSpace",
     "DistributedSparseMatrix",
+    "DistributedSymmetrise",
+    "DistributedWindows",
     "Explanation",
     "Finish",
     "Gather",

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Mapping
-from numbers import Complex
+from numbers import Complex, Integral
 from typing import Any, NoReturn, final
 
 import numpy as np
@@ -21,7 +21,7 @@ from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Replicated, Role
 from distdl_ops.layouts.runs import paired_slices
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
 from distdl_ops.worlds.buffers import ITEMSIZE, dtype_name
@@ -30,6 +30,9 @@ from linop.arguments import refuse, show
 from linop.arrays import Array, Scalar
 from linop.errors import ArgumentTypeError
 from linop.spaces import Euclidean, Seed
+
+EXACT = 2**53
+"""Whole numbers up to it are floating ones, too."""
 
 OPTIONS = ("dtype", "field", "roles")
 """What `DistributedSpace` takes by name, beside roles by the names of grid axes."""
@@ -159,8 +162,8 @@ class DistributedSpace(Space):
         return total.item() if total.ndim == 0 else total
 
     @functools.cached_property
-    def _dot(self) -> Label:
-        return Label(f"dot in {self}", 0)
+    def _dot(self) -> OperationName:
+        return OperationName(f"dot in {self}", 0)
 
     def to_coordinates(self, x: Array) -> np.ndarray:
         """Return all coordinates, rank after rank; collective. See `linop.Space.to_coordinates`."""
@@ -176,10 +179,18 @@ class DistributedSpace(Space):
 
     def locate(self, i: int) -> str:
         """Return the rank and the index of coordinate `i`."""
+        rank, i = self._place(i)
+        return f"rank {rank}, {self._at(rank).locate(i)}"
+
+    def _rank_of(self, i: int) -> int:
+        return self._place(i)[0]
+
+    def _place(self, i: int) -> tuple[int, int]:
+        """Return the rank that holds a coordinate, and which of its own it is."""
         for rank in self.layout.counted_ranks():
             held = self._at(rank)
             if i < held.size:
-                return f"rank {rank}, {held.locate(i)}"
+                return rank, i
             i -= held.size
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
@@ -228,13 +239,13 @@ class DistributedSpace(Space):
 
     def positions(self) -> np.ndarray:
         """Return for each entry its place in the logical tensor, in row-major order; see `linop.Space.positions`."""
-        found = np.full(self.shape, -1)
+        places = np.full(self.shape, -1)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
             axes = np.ix_(*(np.arange(n)[part] for n, part in zip(self.global_shape, whole, strict=True)))
-            found[mine] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
-        return found
+            places[local] = np.ravel_multi_index(axes, self.global_shape) if axes else 0
+        return places
 
     # -- from and to the logical tensor -------------------------------------------------------------------------------
 
@@ -263,8 +274,8 @@ class DistributedSpace(Space):
         part = arrays.zeros((*shape[: len(shape) - ndim], *self.shape), like=tensor)
         pieces = self.layout.pieces_at(self.grid.world.rank)
         for pairs in () if pieces is None else itertools.product(*map(paired_slices, pieces)):
-            mine, whole = zip(*pairs, strict=True) if pairs else ((), ())
-            part[(..., *mine)] = tensor[(..., *whole)]
+            local, whole = zip(*pairs, strict=True) if pairs else ((), ())
+            part[(..., *local)] = tensor[(..., *whole)]
         return part
 
     def to_global(self, x: Array) -> Array:
@@ -287,11 +298,11 @@ class DistributedSpace(Space):
         """
         self.check(x, "to_global")
         world, everywhere = self.grid.world, self.everywhere()
-        what = Label(f"to_global of {self}", self.ndim).of(x)
+        what = OperationName(f"to_global of {self}", self.ndim).of(x)
         tensor = Plan(self.layout, everywhere.layout, world.rank).run(x, world, what, accumulate=False)
         same = bool(arrays.namespace(x).all((self.from_global(tensor) == x) | (x != x)))  # x != x: not a number
-        found = "agrees" if same else "differs"
-        verdicts = world.allgather(f"{found}, digest {self._digest(tensor)}", "to_global")
+        verdict = "agrees" if same else "differs"
+        verdicts = world.allgather(f"{verdict}, digest {self._digest(tensor)}", "to_global")
         if len(set(verdicts)) > 1 or not same:
             raise AgreementError(
                 f"{self}: to_global: the vector is not the layout of one tensor: {tell_apart(verdicts)}"
@@ -396,9 +407,13 @@ def require_spaces(name: str, *spaces: object) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return a value with Python's numbers: equal numbers of NumPy's print differently."""
+    """Return what prints alike where it is the same: Python's numbers, and digests of arrays."""
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     if isinstance(value, bool | np.bool_):
         return bool(value)
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, shape {value.shape}, digest {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    if isinstance(value, Integral) and abs(int(value)) > EXACT:
+        return int(value)
     return complex(value) if isinstance(value, Complex) else value

@@ -170,21 +170,21 @@ def on_ranks(size: int, main: Callable[[World], T]) -> list[T]:
         result = main(job)
     except Exception as error:  # it is raised again below
         failure = error
-    told = None if failure is None else f"{type(failure).__name__}: {failure}"
+    message = None if failure is None else f"{type(failure).__name__}: {failure}"
     for attempt in range(ATTEMPTS):
         try:
-            everyone = job.allgather((result, told), "on_ranks")
+            everyone = job.allgather((result, message), "on_ranks")
             break
         except AgreementError as error:  # the others were still in the program: they have raised by now, and come
-            told = told or f"{type(error).__name__}: {error}"
+            message = message or f"{type(error).__name__}: {error}"
             if attempt == ATTEMPTS - 1:
                 raise
     if failure is not None:
         raise failure
-    failures = {rank: told for rank, (_, told) in enumerate(everyone) if told is not None}
+    failures = {rank: message for rank, (_, message) in enumerate(everyone) if message is not None}
     if failures:
         raise AssertionError(f"other ranks failed: {failures}")
-    return [found for found, _ in everyone]  # type: ignore[misc]
+    return [value for value, _ in everyone]  # type: ignore[misc]
 
 
 @checked
@@ -528,8 +528,8 @@ def recipes(
         return kind, domain, draw(st.integers(0, 9))
 
     def recipe(source: int, target: int) -> Recipe:
-        found: Recipe = draw(recipes(count, source, target, depth - 1, numbers=numbers))
-        return found
+        inner: Recipe = draw(recipes(count, source, target, depth - 1, numbers=numbers))
+        return inner
 
     if kind == "adjoint":
         return kind, recipe(codomain, domain)
@@ -556,22 +556,32 @@ def _cooked(recipe: Recipe, spaces: tuple[DistributedSpace, ...]) -> LinearOpera
         left, right = (_cooked(part, spaces) for part in rest)
         return left + right if kind == "add" else left @ right
     space, seed = spaces[rest[0]], rest[1]
-    own = Euclidean(space.shape, space.dtype)
+    local_space = Euclidean(space.shape, space.dtype)
     if kind == "number":
-        return Local(space, space, rest[1] * Identity(own))
+        return Local(space, space, rest[1] * Identity(local_space))
     if kind == "sums":  # along one axis of the array, of which hashes of -1 and -2 would be the same
-        inside = CumulativeSum(own, axis=seed % own.ndim - own.ndim) if own.ndim else Identity(own)
+        inside = (
+            CumulativeSum(local_space, axis=seed % local_space.ndim - local_space.ndim)
+            if local_space.ndim
+            else Identity(local_space)
+        )
         return Local(space, space, inside)
     generator = np.random.default_rng((seed, space.layout.counted_rank(space.grid.world.rank)))
     if kind == "matrix":
-        return Local(space, space, Matrix(_integers(generator, (own.size, own.size), own.dtype), own, own))
+        return Local(
+            space,
+            space,
+            Matrix(
+                _integers(generator, (local_space.size, local_space.size), local_space.dtype), local_space, local_space
+            ),
+        )
     if kind == "diagonal":
-        return Local(space, space, Diagonal(_integers(generator, space.shape, own.dtype), own))
-    tensor = _integers(np.random.default_rng(seed), space.global_shape, own.dtype)
-    return Local(space, space, Diagonal(space.from_global(tensor), own))
+        return Local(space, space, Diagonal(_integers(generator, space.shape, local_space.dtype), local_space))
+    tensor = _integers(np.random.default_rng(seed), space.global_shape, local_space.dtype)
+    return Local(space, space, Diagonal(space.from_global(tensor), local_space))
 
 
 def _integers(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return small integers, in both parts of complex numbers."""
-    found = generator.integers(-2, 3, shape)
-    return np.asarray(found + 1j * generator.integers(-2, 3, shape) if dtype.kind == "c" else found, dtype)
+    numbers = generator.integers(-2, 3, shape)
+    return np.asarray(numbers + 1j * generator.integers(-2, 3, shape) if dtype.kind == "c" else numbers, dtype)

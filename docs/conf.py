@@ -2,7 +2,7 @@
 
 import os
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from names import pictures  # noqa: E402
 
 project = "distdl-ops"
 author = "The distdl-ops authors"
+release = metadata.version("distdl-ops")
 copyright = author  # noqa: A001  (Sphinx's name)
 extensions = [
     "myst_nb",  # pages in Markdown; those that say so are executed
@@ -28,7 +29,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_ext", "_templates", "gallery"]  # the gallery is read by its extension
 
 html_theme = "furo"
-html_title = project
+html_title = f"{project} {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
@@ -38,7 +39,7 @@ html_math_renderer = "mathml"  # needs neither a script nor a network, so the si
 pygments_style = "tango"
 pygments_dark_style = "native"
 
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 BUILD = DOCS.parent / "build"
 kernel = BUILD / "ipython" / "profile_default" / "ipython_kernel_config.py"

@@ -1,4 +1,4 @@
-"""Draws the figures of docs/communication.md: ``python examples/draw_figures.py [folder]``.
+"""Draws the figures of README.md and of docs/communication.md: ``python examples/draw_figures.py [folder]``.
 
 Everything runs on simulated ranks in this process. The figures are the same at every run.
 """
@@ -68,6 +68,13 @@ def all_reduce(world: World) -> Any:
     return draw(simplify(Movement(S, C) @ Movement(C, S)))
 
 
+def all_gather_and_its_adjoint(world: World) -> Any:
+    """Draw an all-gather above its adjoint, a reduce-scatter."""
+    S = rows(world)
+    A = Movement(S, S.with_roles(p=Copies()))
+    return draw(A.H @ A)
+
+
 def halo_there_and_back(world: World) -> Any:
     """Draw a halo exchange in two dimensions, and its adjoint."""
     S = DistributedSpace(Grid(world, rows=2, cols=2), (12, 12), rows=Split(0), cols=Split(1))
@@ -118,6 +125,7 @@ def scaling_of_an_all_to_all(world: World) -> Any:
 
 
 FIGURES: list[tuple[Callable[[World], Any], int]] = [
+    (all_gather_and_its_adjoint, 4),
     (reduce_scatter_and_all_gather, 4),
     (all_reduce, 4),
     (halo_there_and_back, 4),

@@ -171,8 +171,9 @@ def _refuse(
 ) -> NoReturn:
     """Raise the error of an argument, on all processes that share one of the arguments."""
     caller = function.__name__
-    if caller == "__init__":  # the object itself is not made yet
-        caller, arguments = type(arguments[0]).__name__, arguments[1:]
+    if caller in ("__init__", "__new__"):  # the object itself is not made yet
+        kind_made = arguments[0] if isinstance(arguments[0], type) else type(arguments[0])
+        caller, arguments = kind_made.__name__, arguments[1:]
     kind = ArgumentError if expected.fits(value) else ArgumentTypeError
     hint = _hint(expected, value)
     refuse(kind(f"{caller}: expected {name} to be {expected.words}, found {show(value)}{hint}"), *arguments)

@@ -90,7 +90,8 @@ def widened(x: Array) -> Array:
 
 def is_integral(x: Array) -> bool:
     """Say whether the entries of an array are integers."""
-    return x.dtype.kind in "iu" if type(x) is ndarray else bool(namespace(x).isdtype(x.dtype, "integral"))
+    # All libraries use these words, int8 or torch.uint8; to ask each for its own is slow.
+    return x.dtype.kind in "iu" if type(x) is ndarray else "int" in str(x.dtype)
 
 
 def wide(x: Array) -> Array:
@@ -273,19 +274,24 @@ def _spread(scalars: np.ndarray, like: Array) -> Array:
 
 
 def axpy(scalar: Scalar, x: Vector, y: Vector, *, spent: str | None = None) -> Vector:
-    """Return ``scalar * x + y``; where ``"x"`` or ``"y"`` is spent, the result may take its memory.
+    """Return ``scalar * x + y``; where ``"x"`` or ``"y"`` is spent, the result may take its memory; see `add`.
 
     Of batches of vectors, the scalar may be an array with one number for each.
     """
     if type(x) is tuple:
-        return each(lambda a, b: axpy(scalar, a, b, spent=spent), x, y)
+        return tuple(axpy(scalar, a, b, spent=spent) for a, b in zip(x, y, strict=True))
     if type(scalar) is ndarray and scalar.ndim:
         return _spread(scalar, x) * x + y
     if not (type(x) is ndarray and type(y) is ndarray and x.dtype is y.dtype and isinstance(scalar, float)):
         return scalar * x + y
-    if spent == "y":
+    memory = x if spent == "x" else y if spent == "y" else None
+    if memory is not None and not (memory.base is None and memory.flags.writeable):  # it is another array's, too
+        memory = None
+    if x.dtype.kind in "fc" and abs(scalar) == 1:
+        return np.add(y, x, out=memory) if scalar == 1 else np.subtract(y, x, out=memory)
+    if spent == "y" and memory is not None:
         y += scalar * x
         return y
-    product = np.multiply(scalar, x, out=x if spent == "x" else None)
+    product = np.multiply(scalar, x, out=memory if spent == "x" else None)
     product += y
     return product

@@ -6,8 +6,12 @@ is too deep. Equality never rests on hashes, which may collide.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from numbers import Complex
 from typing import Any, TypeVar, final
+
+import numpy as np
 
 K = TypeVar("K", bound="Keyed")
 
@@ -84,13 +88,59 @@ def _find_hash(root: Keyed) -> None:
             todo.pop()
 
 
-def _without_hash(key: tuple[object, ...]) -> list[Keyed]:
-    """Return the objects in a key whose hashes are not known yet."""
-    todo, unknown = [key], list[Keyed]()
+def fingerprint(root: Keyed) -> str:
+    """Return a text that equal objects have in all processes, where their keys consist of numbers, texts and bytes.
+
+    What else there is in a key (functions, say, whose contents cannot be compared) counts by its class only.
+
+    Examples
+    --------
+    >>> from linop import Diagonal
+    >>> fingerprint(2 * Diagonal([1.0, 3.0])) == fingerprint(2 * Diagonal([1.0, 3.0]))
+    True
+    >>> fingerprint(2 * Diagonal([1.0, 3.0])) == fingerprint(2 * Diagonal([1.0, 4.0]))
+    False
+    """
+    known: dict[int, str] = {}
+    todo = [root]
+    while todo:
+        node = todo[-1]
+        key = node._key()
+        unknown = [each for each in _keyed_in(key) if id(each) not in known]
+        if unknown:
+            todo.extend(unknown)
+            continue
+        words = repr((type(node).__qualname__, _in_words(key, node, known)))
+        known[id(node)] = hashlib.sha256(words.encode()).hexdigest()[:16]
+        todo.pop()
+    return known[id(root)]
+
+
+def _in_words(item: object, node: Keyed, known: dict[int, str]) -> object:
+    """Return what is said of an item of an object's key, those in it being known."""
+    if isinstance(item, tuple):
+        return tuple(_in_words(each, node, known) for each in item)
+    if isinstance(item, Keyed):
+        return known[id(item)]
+    if isinstance(item, bytes):
+        return hashlib.sha256(item).hexdigest()
+    if isinstance(item, Complex) and item != id(node):  # an object that is equal to itself only has that for a key
+        return complex(item)
+    return str(item) if item is None or isinstance(item, str | np.dtype) else type(item).__qualname__
+
+
+def _keyed_in(key: tuple[object, ...]) -> list[Keyed]:
+    """Return the objects in a key."""
+    todo, keyed = [key], list[Keyed]()
     while todo:
         for item in todo.pop():
             if isinstance(item, tuple):
                 todo.append(item)
-            elif isinstance(item, Keyed) and "_hash" not in item.__dict__:
-                unknown.append(item)
-    return unknown
+            elif isinstance(item, Keyed):
+                keyed.append(item)
+    return keyed
+
+
+def _without_hash(key: tuple[object, ...]) -> list[Keyed]:
+    """Return the objects in a key whose hashes are not known yet."""
+    return [each for each in _keyed_in(key) if "_hash" not in each.__dict__]

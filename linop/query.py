@@ -17,7 +17,7 @@ One that needs none is an ordinary function.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from linop.core.operator import LinearOperator
@@ -78,7 +78,8 @@ def query(default: Callable[..., T]) -> Query[T]: ...
 def query(default: Callable[..., Any]) -> Query[Any]:
     """Make a question of the function that answers it for any operator; see the module.
 
-    An operator that occurs several times in an expression is asked about once. A registered function that needs the
+    An operator that occurs several times in an expression is asked about once. Processes that share an operator must
+    pass the same options, where these have defaults. A registered function that needs the
     answer to another question yields ``other.about(operator)``; with options, they are that question's.
 
     Examples
@@ -94,9 +95,12 @@ def query(default: Callable[..., Any]) -> Query[Any]:
     (0, 1)
     """
     functions = functools.singledispatch(default)
+    usual: Mapping[str, Any] = getattr(default, "__kwdefaults__", None) or {}
 
     @functools.wraps(default)
     def ask(operator: LinearOperator, /, **options: Any) -> Any:
+        if usual:  # how many samples, which seed: processes that differ would go different ways
+            operator._agree(default.__name__, tuple({**usual, **options}.items()))
         return _answer(Asked(functions, operator, options), {})
 
     def about(operator: LinearOperator, /, **options: Any) -> Asked:

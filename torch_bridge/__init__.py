@@ -6,6 +6,7 @@ gradient over all ranks at once, `torch_bridge.worlds` runs operators on a proce
 `DistributedTensor` runs any program of torch on tensors that know how they lie over the ranks.
 """
 
+from torch_bridge.differentiable import from_torch
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck
 from torch_bridge.module import Operator
@@ -33,6 +34,7 @@ __all__ = [
     "distribute",
     "distribute_tensor",
     "explain",
+    "from_torch",
     "load_checkpoint",
     "load_safetensors",
     "replicated",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from torch_bridge.compat import forward_mode_is_active
 from torch_bridge.token import ANYONE
 
 if TYPE_CHECKING:
@@ -30,23 +31,22 @@ _traced: dict[str, Function] = {}
 
 def name(function: Function) -> str:
     """Return a name of its own for a function; it tells what comes out, for compilers keep graphs by their text."""
-    found = f"{next(_numbers)} {function.layout}"
-    _named[found] = function
-    return found
+    function_name = f"{next(_numbers)} {function.layout}"
+    _named[function_name] = function
+    return function_name
 
 
 def _function(name: str) -> Function:
     """Return the function of a name."""
-    found = _named.get(name)
-    if found is None:
+    function = _named.get(name)
+    if function is None:
         raise RuntimeError(f"operator {name!r} of a compiled or exported graph does not exist in this process")
-    return found
+    return function
 
 
 def _refuse_forward_mode() -> None:
     """Raise where derivatives are wanted that torch would lose on the way, without a word."""
-    # No function that torch documents tells this; where the number is gone, nothing is refused.
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_mode_is_active():
         raise NotImplementedError(
             "torch has no forward mode (jvp, dual numbers) of an operator in a compiled or exported graph; "
             "differentiate the function that is not compiled"

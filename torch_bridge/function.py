@@ -7,13 +7,13 @@ the adjoint conjugates, as ours does.
 
 Between several ranks, :math:`A x` depends on what the others hold. So it requires a gradient on every rank, also where
 the own part of x does not: the adjoint is collective, and no rank may be missing. A *token*, a number that is always
-zero, stands in the graph for the other ranks; `torch_bridge.tied` threads it through several operators.
+zero, stands in the graph for the other ranks; `torch_bridge.tied` hands it from operator to operator.
 
 Ranks differentiate in an order of their own. So what they exchange says which *call* it belongs to: which function, in
 the order in which its world's functions were made, which application of it, and, in a backward pass, of which one.
 
-A tensor in flight, between `distdl_ops.Start` and `distdl_ops.Finish`, is a *ticket* here: a tensor without entries,
-in whose place the cotangent is a ticket of the journey back.
+A tensor in flight, between `distdl_ops.Start` and `distdl_ops.Finish`, is represented by a *placeholder*: a tensor
+without entries. Its cotangent is the placeholder of the movement back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from linop import LinearOperator, Product, Space, arrays
 from linop.arguments import checked
 from linop.arrays import Vector
 from torch_bridge import compiled
-from torch_bridge.token import ANYONE, thread_of
+from torch_bridge.token import ANYONE, block_of
 
 Parts = tuple[torch.Tensor, ...]
 """The tensors that a vector consists of."""
@@ -94,12 +94,12 @@ class Function:
         elif self.world is None:
             results = _Apply.apply(self, None, None, *parts)  # type: ignore[no-untyped-call]
         else:
-            thread = thread_of(self.world)
-            token = thread.token if thread else ANYONE
-            token, *found = _Apply.apply(self, self.next_call(place), token, *parts)  # type: ignore[no-untyped-call]
-            if thread:
-                thread.token = token
-            results = tuple(found)
+            block = block_of(self.world)
+            token = block.token if block else ANYONE
+            token, *outputs = _Apply.apply(self, self.next_call(place), token, *parts)  # type: ignore[no-untyped-call]
+            if block:
+                block.token = token
+            results = tuple(outputs)
         return results[0] if self._codomain is None else _join(iter(results), self._codomain)
 
     @functools.cached_property
@@ -129,7 +129,7 @@ class Function:
                 y = self._applied(x, parts[0].device.type)
             finally:
                 caller.call = before
-        return [_given(space, found, parts[0]) for space, found in zip(self._targets, arrays.leaves(y), strict=True)]
+        return [_given(space, vector, parts[0]) for space, vector in zip(self._targets, arrays.leaves(y), strict=True)]
 
     def in_backward_pass(self, device: torch.device) -> AbstractContextManager[None]:
         """Return a block in which the world may be used by the thread that torch runs this device's backward passes in.
@@ -217,7 +217,7 @@ class _Apply(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Parts) -> None:  # noqa: ARG004
         ctx.function, ctx.call, token = inputs[:3]
         ctx.token = token is not None
-        ctx.threaded = ctx.token and not token.is_leaf
+        ctx.chained = ctx.token and not token.is_leaf
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -226,7 +226,7 @@ class _Apply(torch.autograd.Function):
             return None, None, None, *_Apply.apply(dual, None, None, *cotangents)  # type: ignore[no-untyped-call]
         with dual.in_backward_pass(cotangents[1].device):
             token, *gradients = _Apply.apply(dual, ctx.call.backward, _anyones(cotangents[0]), *cotangents[1:])  # type: ignore[no-untyped-call]
-        return None, None, token if ctx.threaded else None, *gradients
+        return None, None, token if ctx.chained else None, *gradients
 
     @staticmethod
     def jvp(ctx: Any, _: None, __: None, token: torch.Tensor | None, *tangents: torch.Tensor) -> Parts:  # noqa: ARG004
@@ -249,23 +249,23 @@ class _Apply(torch.autograd.Function):
 
 
 def _flies(space: Space) -> bool:
-    """Say whether vectors of a space are in flight: tickets, here."""
+    """Say whether vectors of a space are in flight: placeholders, here."""
     return isinstance(space, InFlight)
 
 
 def _held(space: Space, part: torch.Tensor) -> Any:
-    """Return the vector that a tensor is, without its graph; of a ticket, what is in flight."""
+    """Return the vector that a tensor is, without its graph; of a placeholder, what is in flight."""
     return getattr(part, "departed", part) if _flies(space) else part.detach().resolve_conj().resolve_neg()
 
 
-def _given(space: Space, found: Any, like: torch.Tensor) -> torch.Tensor:
-    """Return a vector as a tensor in the precision of another one; as a ticket, what is in flight."""
+def _given(space: Space, vector: Any, like: torch.Tensor) -> torch.Tensor:
+    """Return a vector as a tensor in the precision of another one; as a placeholder, what is in flight."""
     if _flies(space):
-        ticket = like.new_empty((*found.batch, 0), dtype=_dtype(space, _real(like)))
-        ticket.departed = found  # type: ignore[attr-defined]
-        return ticket
+        placeholder = like.new_empty((*vector.batch, 0), dtype=_dtype(space, _real(like)))
+        placeholder.departed = vector  # type: ignore[attr-defined]
+        return placeholder
     # Torch forbids to change a view in place that comes out of a function; its `data` is none.
-    return found.to(_dtype(space, _real(like))).data  # type: ignore[no-any-return]
+    return vector.to(_dtype(space, _real(like))).data  # type: ignore[no-any-return]
 
 
 def _anyones(token: torch.Tensor) -> torch.Tensor:
@@ -276,7 +276,7 @@ def _anyones(token: torch.Tensor) -> torch.Tensor:
 def _real(x: torch.Tensor) -> torch.dtype:
     """Return the dtype of the real part of a tensor; of whole numbers, double precision."""
     if x.is_complex():
-        return next(real for real, found in COMPLEX.items() if found == x.dtype)
+        return next(real for real, pair in COMPLEX.items() if pair == x.dtype)
     return x.dtype if x.is_floating_point() or x.dtype == torch.bool else torch.float64
 
 
@@ -293,7 +293,7 @@ def _is_complex(space: Space) -> bool:
 def _parts(space: Space) -> list[Space]:
     """Return the spaces of the arrays that a vector consists of."""
     space = space.unweighted
-    return [found for part in space.parts for found in _parts(part)] if isinstance(space, Product) else [space]
+    return [inner for part in space.parts for inner in _parts(part)] if isinstance(space, Product) else [space]
 
 
 def _structure(space: Space) -> Structure:
@@ -341,7 +341,7 @@ def as_function(operator: LinearOperator) -> Function:
         precision meets complex numbers), and never shares memory with it. It requires a gradient where the argument
         does; between several ranks always, for what another rank holds may.
 
-    A tensor in flight is a ticket, a tensor without entries that comes from `distdl_ops.Start` and goes into
+    A tensor in flight is a placeholder, a tensor without entries that comes from `distdl_ops.Start` and goes into
     `distdl_ops.Finish`, once. What is computed between the two is computed while messages travel, and so is its
     backward pass, which autograd takes in the opposite order.
 

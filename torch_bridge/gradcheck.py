@@ -30,9 +30,6 @@ from linop.arguments import Whole, checked
 from linop.errors import ArgumentError
 from torch_bridge.tensors import DistributedTensor
 
-DIRECTIONS = 3
-"""Along how many directions a gradient must be too large by the same number."""
-
 Place = DistributedSpace | Role
 """How a tensor lies over the ranks: in a space; replicated, as one vector; or each rank's own, by any other role."""
 
@@ -105,10 +102,10 @@ class GradientReport:
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
-        told = [*map(str, self.wrong), *self.differing]
+        faults = [*map(str, self.wrong), *self.differing]
         return (
             f"gradient: {verdict} (<J v, u> = {self.forward:.9g}, <v, J* u> = {self.backward:.9g}, "
-            f"error {self.error:.1e}, tolerance {self.tolerance:.1e})" + "".join(f"\n  {line}" for line in told)
+            f"error {self.error:.1e}, tolerance {self.tolerance:.1e})" + "".join(f"\n  {line}" for line in faults)
         )
 
 
@@ -193,24 +190,21 @@ class _Check:
         parameters: Mapping[str, Place],
         seed: int,
     ) -> None:
-        own = dict(f.named_parameters()) if isinstance(f, torch.nn.Module) else {}
+        parameters_of_module = dict(f.named_parameters()) if isinstance(f, torch.nn.Module) else {}
         self.f, self.world, self.seed = f, world, seed
         self.count = len(inputs)
-        self.names = [*(f"input {k}" for k in range(len(inputs))), *own]
-        self.spaces = [_space(x) for x in (*inputs, *own.values())]
-        self.values = [_plain(x).clone() for x in (*inputs, *own.values())]
-        self.wanted = [x.requires_grad for x in (*inputs, *own.values())]
-        places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in own)]
+        self.names = [*(f"input {k}" for k in range(len(inputs))), *parameters_of_module]
+        self.spaces = [_space(x) for x in (*inputs, *parameters_of_module.values())]
+        self.values = [_plain(x).clone() for x in (*inputs, *parameters_of_module.values())]
+        self.wanted = [x.requires_grad for x in (*inputs, *parameters_of_module.values())]
+        places = [*_places("domains", domains, len(inputs)), *(parameters.get(name) for name in parameters_of_module)]
         self.places = [given or space or Copies() for given, space in zip(places, self.spaces, strict=True)]
         self.codomains = codomains
-        self.directions = self.directions_of(0)
+        self.directions = [
+            self.draw(x, place, k) for k, (x, place) in enumerate(zip(self.values, self.places, strict=True))
+        ]
         precision = max([torch.finfo(x.dtype).eps for x in self.values], default=2.0**-52)
         self.step = max(world.allgather(precision ** (1 / 3), "spmd_gradcheck"))
-
-    def directions_of(self, stream: int) -> list[torch.Tensor]:
-        """Return a direction for each of this rank's inputs; another one for each stream."""
-        places = enumerate(zip(self.values, self.places, strict=True))
-        return [self.draw(x, place, k + stream * len(self.values)) for k, (x, place) in places]
 
     def call(self, *values: torch.Tensor) -> list[torch.Tensor]:
         """Return the outputs."""
@@ -222,10 +216,10 @@ class _Check:
         parameters = dict(zip(self.names[self.count :], given[self.count :], strict=True))
         if parameters:
             assert isinstance(self.f, torch.nn.Module)
-            found = torch.func.functional_call(self.f, parameters, inputs)
+            results = torch.func.functional_call(self.f, parameters, inputs)
         else:
-            found = self.f(*inputs)
-        outputs = [found] if isinstance(found, torch.Tensor) else list(found)
+            results = self.f(*inputs)
+        outputs = [results] if isinstance(results, torch.Tensor) else list(results)
         self.known = [_space(y) for y in outputs]
         return [y.to_local() if isinstance(y, DistributedTensor) else y for y in outputs]
 
@@ -265,26 +259,26 @@ class _Check:
         right = [_pair(g, v) * wanted for g, v, wanted in zip(gradients, self.directions, self.wanted, strict=True)]
         sizes = sum(_pair(w, w) for w in derivatives), sum(_pair(g, g) for g in gradients)
         everyone = self.world.allgather((left, right, self.wanted, sizes), "spmd_gradcheck")
-        if not any(any(found[2]) and found[0] for found in everyone):  # on all ranks alike
+        if not any(any(record[2]) and record[0] for record in everyone):  # on all ranks alike
             raise ArgumentError(
                 "spmd_gradcheck: expected inputs to have a tensor that requires a gradient, on some rank, and f to "
                 "return one; there is nothing to check"
             )
-        forward = sum(self.counted([found[0] for found in everyone], self.targets))
-        backward = sum(self.counted([found[1] for found in everyone], self.places))
-        scale = math.sqrt(max(sum(found[3][k] for found in everyone) for k in range(2))) or 1.0
+        forward = sum(self.counted([record[0] for record in everyone], self.targets))
+        backward = sum(self.counted([record[1] for record in everyone], self.places))
+        scale = math.sqrt(max(sum(record[3][k] for record in everyone) for k in range(2))) or 1.0
         error = abs(forward - backward) / scale
         allowed = self.step * scale
         differing = [
-            *self.differing([found[0] for found in everyone], self.targets, "output {}", allowed),
-            *self.differing([found[1] for found in everyone], self.places, "the gradient of {}", allowed),
+            *self.differing([record[0] for record in everyone], self.targets, "output {}", allowed),
+            *self.differing([record[1] for record in everyone], self.places, "the gradient of {}", allowed),
         ]
         wrong: list[WrongGradient] = []
         if not error <= self.step or differing:
             for k, name in enumerate(self.names):
                 for rank in range(self.world.size):
                     if everyone[rank][2][k] and self.owner(self.places[k], rank) == rank:
-                        numbers = [found[1][k] for found in everyone]
+                        numbers = [record[1][k] for record in everyone]
                         wrong += self.compare(k, name, rank, cotangents, gradients, numbers, allowed)
         return GradientReport(forward, backward, error, self.step, tuple(wrong), tuple(differing))
 
@@ -295,7 +289,7 @@ class _Check:
         rank: int,
         cotangents: list[torch.Tensor],
         gradients: list[torch.Tensor],
-        found: list[float],
+        differences: list[float],
         allowed: float,
     ) -> list[WrongGradient]:
         """Compare both sides for one input of one rank, with all its replicas."""
@@ -305,7 +299,7 @@ class _Check:
         return [
             WrongGradient(other, name, *self.place(k, other, owners, size, cotangents, gradients, allowed))
             for other in range(self.world.size)
-            if owners[other] == rank and not abs(found[other] - expected) <= allowed
+            if owners[other] == rank and not abs(differences[other] - expected) <= allowed
         ]
 
     def along(
@@ -335,11 +329,11 @@ class _Check:
         moves = owners[self.world.rank] == owners[rank]
 
         def sides(entries: range) -> tuple[float, float]:
-            expected, found = self.along(k, moves, entries, cotangents, gradients)
-            return expected, found[rank]
+            expected, measured = self.along(k, moves, entries, cotangents, gradients)
+            return expected, measured[rank]
 
-        expected, found = sides(range(size))
-        pairs = [(expected, found)]
+        expected, measured = sides(range(size))
+        pairs = [(expected, measured)]
         entries = range(size)
         while len(entries) > 1:
             middle = (entries.start + entries.stop) // 2
@@ -348,17 +342,17 @@ class _Check:
             pairs += both
             apart = [abs(one - other) for one, other in both]
             worse = 0 if apart[0] >= apart[1] or apart[1] != apart[1] else 1
-            entries, (expected, found) = halves[worse], both[worse]
+            entries, (expected, measured) = halves[worse], both[worse]
         shape = self.world.allgather(tuple(self.values[k].shape), "spmd_gradcheck")[rank]
         index = tuple(int(i) for i in np.unravel_index(entries.start, shape)) if size else None
-        told = [(one, other) for one, other in pairs if abs(one) > allowed]
-        ratio = told[0][1] / told[0][0] if told else None
+        wrong_entries = [(one, other) for one, other in pairs if abs(one) > allowed]
+        ratio = wrong_entries[0][1] / wrong_entries[0][0] if wrong_entries else None
         if ratio is not None and any(abs(other - ratio * one) > 4 * (1 + abs(ratio)) * allowed for one, other in pairs):
             ratio = None  # no number explains all halves
         direction = self.world.allgather(self.direction_at(k, entries.start, size), "spmd_gradcheck")[rank]
         shown = direction if direction else 1.0
-        clear = abs(found - expected) > allowed / max(size, 1)
-        return ratio, index if clear else None, found / shown, expected / shown
+        clear = abs(measured - expected) > allowed / max(size, 1)
+        return ratio, index if clear else None, measured / shown, expected / shown
 
     def direction_at(self, k: int, place: int, size: int) -> float:
         """Return the direction's entry there, if it is real."""
@@ -375,8 +369,8 @@ class _Check:
         """Return the numbers of all ranks that count."""
         return [
             number
-            for rank, own in enumerate(numbers)
-            for number, place in zip(own, places, strict=True)
+            for rank, numbers_of_rank in enumerate(numbers)
+            for number, place in zip(numbers_of_rank, places, strict=True)
             if self.owner(place, rank) == rank
         ]
 
@@ -396,18 +390,6 @@ class _Check:
         drawn = generator.standard_normal((2, *like.shape))
         numbers = drawn[0] + 1j * drawn[1] if like.is_complex() else drawn[0]
         return torch.from_numpy(np.asarray(numbers)).to(like)
-
-
-def _factor(sides: Sequence[tuple[float, float]], allowed: float) -> float | None:
-    """Return by which number what was found is too large along every direction; None where there is none."""
-    if any(abs(expected) <= 100 * allowed for expected, _ in sides):  # too little to tell
-        return None
-    ratios = [found / expected for expected, found in sides]
-    doubts = [
-        2 * allowed * (1 + abs(ratio)) / abs(expected) for ratio, (expected, _) in zip(ratios, sides, strict=True)
-    ]
-    alike = all(abs(ratio - ratios[0]) <= doubt + doubts[0] for ratio, doubt in zip(ratios, doubts, strict=True))
-    return ratios[0] if alike else None
 
 
 def _pair(x: torch.Tensor, y: torch.Tensor) -> float:

@@ -1,15 +1,15 @@
-r"""Backward passes that no rank leaves: the operators of a world, threaded on a token.
+r"""Backward passes that no rank leaves: the operators of a world hand on a token.
 
-Autograd knows one rank's graph only. A rank that makes no use of an operator's result does not run its adjoint, and the
-others wait for it in vain. So the operators that are applied in a block hand on a *token*, a number that is always
-zero: :math:`(x, t) \mapsto (A x, t)`. The last token is tied into the loss, and the backward pass goes through every
-one of them, in the order opposite to that of the forward pass, on every rank alike.
+Autograd knows one rank's graph only. A rank that does not use an operator's result does not run its adjoint, and the
+other ranks wait for it in vain. So the operators that are applied in a block hand on a *token*, a number that is always
+zero: :math:`(x, t) \mapsto (A x, t)`. The last token becomes a part of the loss. The backward pass then goes through
+all of these operators, in the order opposite to that of the forward pass, on every rank alike.
 
 Nothing is communicated for that. Where graphs depend on the rank in spite of it, ranks come to be in different
 operations, forward or backward. Messages say which operation they belong to, so all ranks raise the same
 `distdl_ops.AgreementError`, which says who is in which operation (see `distdl_ops.World`).
 
-There is no thread without a block: it would run through graphs that have nothing to do with each other, and the
+Without a block no token is handed on: it would connect graphs that have nothing to do with each other, and the
 backward pass of one loss through those of all others.
 """
 
@@ -23,13 +23,14 @@ import torch
 
 from distdl_ops import World
 from linop.arguments import checked
+from torch_bridge.compat import transforms_are_active
 
 ANYONE = torch.zeros((), requires_grad=True)
 """The token to begin with. It requires a gradient, on behalf of what other ranks hold; nobody looks at it."""
 
 
 @final
-class Thread:
+class Tied:
     """The operators of a world that are applied in a block. See `tied`.
 
     Parameters
@@ -45,7 +46,7 @@ class Thread:
     def __call__(self, loss: torch.Tensor, *results: torch.Tensor) -> torch.Tensor:
         """Return the loss; its backward pass goes through all operators that have been applied since the last call.
 
-        See `tie`; the other threads of this rank are not concerned.
+        See `tie`; other blocks of this rank are not concerned.
         """
         return _tie(loss, [self.take()], results)
 
@@ -54,23 +55,23 @@ class Thread:
         token, self.token = self.token, ANYONE
         return token
 
-    def __enter__(self) -> Thread:
-        _threads.set((*_threads.get(), self))
+    def __enter__(self) -> Tied:
+        _blocks.set((*_blocks.get(), self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _threads.set(tuple(thread for thread in _threads.get() if thread is not self))
+        _blocks.set(tuple(block for block in _blocks.get() if block is not self))
         self.token = ANYONE
 
 
-_threads: contextvars.ContextVar[tuple[Thread, ...]] = contextvars.ContextVar("threads", default=())
+_blocks: contextvars.ContextVar[tuple[Tied, ...]] = contextvars.ContextVar("blocks", default=())
 
 
 @checked
-def tied(world: World) -> Thread:
-    """Thread the operators of a world that are applied in a ``with`` block, and tie them into a loss.
+def tied(world: World) -> Tied:
+    """Tie the operators of a world that are applied in a ``with`` block together, and to a loss.
 
     Parameters
     ----------
@@ -81,8 +82,7 @@ def tied(world: World) -> Thread:
     -------
     context manager
         What it gives is a function that takes the loss and returns it, tied, as `tie` does. Every rank calls it once
-        for each backward pass. Within `torch.func`'s transforms and compiled functions, operators are not
-        threaded.
+        for each backward pass. Within `torch.func`'s transforms and compiled functions, operators hand on no token.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def tied(world: World) -> Thread:
     >>> simulate(2, main)
     [[3.0], []]
     """
-    return Thread(world)
+    return Tied(world)
 
 
 @checked
@@ -140,20 +140,20 @@ def tie(loss: torch.Tensor, *results: torch.Tensor) -> torch.Tensor:
     >>> simulate(2, main)
     [[3.0], []]
     """
-    return _tie(loss, [thread.take() for thread in _threads.get()], results)
+    return _tie(loss, [block.take() for block in _blocks.get()], results)
 
 
 def _tie(loss: torch.Tensor, tokens: list[torch.Tensor], results: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    found: torch.Tensor = _Tie.apply(loss, len(tokens), *tokens, *results)  # type: ignore[no-untyped-call]
-    return found
+    tied_loss: torch.Tensor = _Tie.apply(loss, len(tokens), *tokens, *results)  # type: ignore[no-untyped-call]
+    return tied_loss
 
 
-def thread_of(world: World) -> Thread | None:
-    """Return the innermost thread of a world; None where there is none, or nothing is to be differentiated."""
-    for thread in reversed(_threads.get()):
+def block_of(world: World) -> Tied | None:
+    """Return the innermost block of a world; None where there is none, or nothing is to be differentiated."""
+    for block in reversed(_blocks.get()):
         # Between transforms, a tensor must not leave the one it was made in. Torch's own functions ask like this, too.
-        if thread.world is world and torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():
-            return thread
+        if block.world is world and torch.is_grad_enabled() and not transforms_are_active():
+            return block
     return None
 
 
@@ -167,14 +167,14 @@ class _Tie(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG004
         count = inputs[1]
-        ctx.threaded = [not token.is_leaf for token in inputs[2 : 2 + count]]
+        ctx.chained = [not token.is_leaf for token in inputs[2 : 2 + count]]
         ctx.results = [(result.shape, result.dtype, result.device) for result in inputs[2 + count :]]
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        # Where this pass is differentiated in its turn, its operators are threaded by the token's gradient.
+        # Where this pass is differentiated in its turn, its operators hand on the token's gradient.
         again = torch.is_grad_enabled()
-        tokens = [torch.zeros((), requires_grad=again) if threaded else None for threaded in ctx.threaded]
+        tokens = [torch.zeros((), requires_grad=again) if chained else None for chained in ctx.chained]
         zeros = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in ctx.results]
         return cotangent, None, *tokens, *zeros
 

@@ -64,9 +64,9 @@ class Machine:
 
     def seconds(self, operator: LinearOperator | Cost) -> float:
         """Return how long one application of an operator takes, or what has a cost; ``simplify(A, by=seconds)``."""
-        found = operator if isinstance(operator, Cost) else cost(operator)
-        messages, sent = (found.messages, found.sent) if isinstance(found, ParallelCost) else (0, 0)
-        return self.alpha * messages + self.beta * sent + self.gamma * found.flops + self.delta * found.bytes
+        spent = operator if isinstance(operator, Cost) else cost(operator)
+        messages, sent = (spent.messages, spent.sent) if isinstance(spent, ParallelCost) else (0, 0)
+        return self.alpha * messages + self.beta * sent + self.gamma * spent.flops + self.delta * spent.bytes
 
 
 @checked

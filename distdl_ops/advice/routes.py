@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, final
 
-from distdl_ops.advice.cost import ParallelCost, movement_cost
+from distdl_ops.advice.cost import ParallelCost
+from distdl_ops.advice.movement_cost import movement_cost
 from distdl_ops.layouts.describe import counted
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
@@ -29,9 +30,9 @@ Price = Callable[[Cost], Any]
 """What is compared: the seconds of a `Machine`, or the time of a cost."""
 
 
-def operations(found: Cost) -> int:
+def operations(spent: Cost) -> int:
     """Return the time of a cost: what `linop.simplify` compares."""
-    return found.time
+    return spent.time
 
 
 def layouts_between(source: Layout, target: Layout, *, every: bool = False) -> Iterator[Layout]:
@@ -118,10 +119,10 @@ def shortest_path(source: Layout, target: Layout, itemsize: int, price: Price) -
         if path[-1] == end:
             return tuple(stations[k] for k in path[1:-1])
         for k in set(range(1, end + 1)).difference(path):
-            found = so_far + price(movement_cost(stations[path[-1]], stations[k], itemsize)), steps + 1
-            if found < min(best[k], best[end]):  # nothing is for free: a dearer way cannot become cheaper
-                best[k] = found
-                heapq.heappush(waiting, (*found, (*path, k)))
+            reached = so_far + price(movement_cost(stations[path[-1]], stations[k], itemsize)), steps + 1
+            if reached < min(best[k], best[end]):  # nothing is for free: a dearer way cannot become cheaper
+                best[k] = reached
+                heapq.heappush(waiting, (*reached, (*path, k)))
     raise AssertionError("the direct movement is a path")
 
 
@@ -131,7 +132,7 @@ def _cheapest_path(source: Layout, target: Layout, itemsize: int) -> tuple[Layou
     return shortest_path(source, target, itemsize, operations)
 
 
-def in_steps(source: DistributedSpace, target: DistributedSpace) -> LinearOperator:
+def cheapest_route(source: DistributedSpace, target: DistributedSpace) -> LinearOperator:
     """Return ``M(S, T)`` as the product of movements that costs least: itself, or steps; or as the identity.
 
     No communication: for spaces that all ranks agree on. See `advise` for others.

@@ -8,27 +8,17 @@ by itself is taken to grow with the entries that it holds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, final
 
-from distdl_ops.advice.cost import ParallelCost, beyond_parts, half_cost, largest_part, movement_cost, shift_cost
+from distdl_ops.advice.cost import ParallelCost, Relay, cost_on, distributed
 from distdl_ops.advice.machine import Machine
-from distdl_ops.compositions.local import Local
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Role
-from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.shift import Shift
-from distdl_ops.movement.start_finish import Finish, Start
-from distdl_ops.spaces import DistributedSpace
-from linop import Cost, LinearOperator, Space, SpaceError, cost, parts
+from linop import LinearOperator, SpaceError
 from linop.arguments import checked
-from linop.queries.cost import held
-from linop.query import Reply, query
-
-Relay = Callable[[Layout], Layout]
-"""What lays a tensor out on another number of ranks."""
 
 
 @checked
@@ -77,11 +67,11 @@ def scaling(
             40         2           16000               0          416000   7.4e-05
            400         2           16000               0           64000   3.9e-05
     """
-    space = _distributed(operator.domain)
+    space = distributed(operator.domain)
     grid = space.grid
     name = next(iter(grid.axes)) if axis is None else axis
-    found = [_cost_at(operator, relaid=_relay(grid.axes, name, grow, p)) for p in ranks]
-    return Scaling(str(operator), tuple(ranks), tuple(found), machine or Machine())
+    costs = [cost_on(operator, relaid=_relay(grid.axes, name, grow, p)) for p in ranks]
+    return Scaling(str(operator), tuple(ranks), tuple(costs), machine or Machine())
 
 
 @final
@@ -123,8 +113,8 @@ class Scaling:
 
     def __str__(self) -> str:
         lines = [f"{'ranks':>10}{'messages':>10}{'bytes sent':>16}{'flops':>16}{'bytes moved':>16}{'seconds':>10}"]
-        for p, found, seconds in zip(self.ranks, self.costs, self.seconds, strict=True):
-            numbers = f"{found.messages:>10}{found.sent:>16}{found.flops:>16}{found.bytes:>16}"
+        for p, cost, seconds in zip(self.ranks, self.costs, self.seconds, strict=True):
+            numbers = f"{cost.messages:>10}{cost.sent:>16}{cost.flops:>16}{cost.bytes:>16}"
             lines.append(f"{p:>10}{numbers}{seconds:>10.1e}")
         return "\n".join(lines)
 
@@ -145,10 +135,10 @@ class Scaling:
         figure, ax = (ax.figure, ax) if ax is not None else new_figure((6.4, 4.2))
         machine = self.machine
         shares = {
-            "messages": [machine.alpha * found.messages for found in self.costs],
-            "bytes sent": [machine.beta * found.sent for found in self.costs],
-            "operations": [machine.gamma * found.flops for found in self.costs],
-            "bytes in memory": [machine.delta * found.bytes for found in self.costs],
+            "messages": [machine.alpha * cost.messages for cost in self.costs],
+            "bytes sent": [machine.beta * cost.sent for cost in self.costs],
+            "operations": [machine.gamma * cost.flops for cost in self.costs],
+            "bytes in memory": [machine.delta * cost.bytes for cost in self.costs],
         }
         for (name, seconds), marker in zip(shares.items(), "osv^", strict=True):
             if any(seconds):
@@ -198,53 +188,3 @@ def _role(layout: Layout, name: str, shape: list[int], length: int) -> Role:
     if isinstance(stretched, str):
         raise SpaceError(f"scaling: {layout}: along {name!r}, {stretched}")
     return stretched
-
-
-@query
-def _cost_at(operator: LinearOperator, *, relaid: Relay) -> Reply[ParallelCost]:
-    """Return what an operator costs with its spaces laid out anew: its parts, and its own work as entries go."""
-    own = yield from beyond_parts(operator)
-    total = _share(own, min((operator.codomain, operator.domain), key=held), relaid)
-    for part in parts(operator):
-        total += yield part
-    return total
-
-
-@_cost_at.register
-def _(operator: Movement, *, relaid: Relay) -> ParallelCost:
-    source, target = operator.domain, operator.codomain
-    return movement_cost(relaid(source.layout), relaid(target.layout), source.dtype.itemsize)
-
-
-@_cost_at.register
-def _(operator: Start | Finish, *, relaid: Relay) -> ParallelCost:
-    ends = (space.layout for space in (operator.movement.domain, operator.movement.codomain))
-    return half_cost(operator, *map(relaid, ends))
-
-
-@_cost_at.register
-def _(operator: Shift, *, relaid: Relay) -> ParallelCost:
-    layout = relaid(operator.domain.layout)
-    return shift_cost(operator, layout.axes[operator.axis], largest_part(layout))
-
-
-@_cost_at.register
-def _(operator: Local, *, relaid: Relay) -> ParallelCost:
-    return _share(cost(operator), max((operator.codomain, operator.domain), key=held), relaid)
-
-
-def _share(found: Cost, space: Space, relaid: Relay) -> ParallelCost:
-    """Return a cost that grows with the entries of a space."""
-    if found == Cost():
-        return ParallelCost()
-    layout = _distributed(space).layout
-    before, after = max(largest_part(layout), 1), largest_part(relaid(layout))
-    return ParallelCost(found.flops * after // before, found.bytes * after // before)
-
-
-def _distributed(space: Space) -> DistributedSpace:
-    """Return a distributed space without its weights; raise where it is none."""
-    plain = space.unweighted
-    if not isinstance(plain, DistributedSpace):
-        raise SpaceError(f"scaling: expected a distributed space, found {space!r}")
-    return plain

@@ -24,7 +24,7 @@ WIDE = 56
 
 
 @final
-class Flow(NamedTuple):
+class Volumes(NamedTuple):
     """What a movement takes from rank to rank when it is a sparse exchange: arrays with one number for each rank.
 
     Attributes
@@ -44,7 +44,7 @@ class Flow(NamedTuple):
     kept: Numbers
 
 
-def flow(source: Layout, target: Layout) -> Flow:
+def volumes(source: Layout, target: Layout) -> Volumes:
     """Return what ``M(S, T)`` sends and receives as a sparse exchange.
 
     Examples
@@ -52,23 +52,23 @@ def flow(source: Layout, target: Layout) -> Flow:
     >>> from distdl_ops.layouts.roles import Split
     >>> S = Layout({"rows": 3}, (9, 5), {"rows": Split(0)})
     >>> T = Layout({"rows": 3}, (9, 5), {"rows": Split(0, [(-1, 4), (2, 7), (5, 10)])})
-    >>> found = flow(S, T)
+    >>> found = volumes(S, T)
     >>> found.messages_out.tolist(), found.entries_out.tolist(), found.kept.tolist()
     ([1, 2, 1], [5, 10, 5], [15, 15, 15])
     """
     ranks = max(source.places.span, target.places.span)
-    here, there = _coordinates(source, ranks), _coordinates(target, ranks)
+    senders, receivers = _coordinates(source, ranks), _coordinates(target, ranks)
     # Along an axis where the source is replicated, a rank sends to those that stand where it stands.
     pinned = {name for name, role in source.roles.items() if role.replicated}
     meetings = [_Meeting(source, target, axis, pinned) for axis in range(len(source.shape))]
-    kept = _kept(source, target, meetings, here, there)
-    own = kept > 0
+    kept = _kept(source, target, meetings, senders, receivers)
+    to_itself = kept > 0
     if _is_product(source, target):
-        messages_out, entries_out = _sent(source, target, meetings, here, pinned)
+        messages_out, entries_out = _sent(source, target, meetings, senders, pinned)
     else:
         messages_out, entries_out = _planned(source, target)
-    messages_in, entries_in = _received(source, target, meetings, there)
-    return Flow(messages_out - own, entries_out - kept, messages_in - own, entries_in - kept, kept)
+    messages_in, entries_in = _received(source, target, meetings, receivers)
+    return Volumes(messages_out - to_itself, entries_out - kept, messages_in - to_itself, entries_in - kept, kept)
 
 
 def held_by_rank(layout: Layout, ranks: int) -> Numbers:
@@ -143,35 +143,35 @@ def _among(holders: Sequence[int], coordinates: Numbers, length: int) -> Numbers
 
 
 def _sent(
-    source: Layout, target: Layout, meetings: list[_Meeting], here: dict[str, Numbers], pinned: set[str]
+    source: Layout, target: Layout, meetings: list[_Meeting], senders: dict[str, Numbers], pinned: set[str]
 ) -> tuple[Numbers, Numbers]:
     """Return to how many ranks each one sends, and how many entries, itself included."""
     ranks = max(source.places.span, target.places.span)
-    messages = _holders(source, here, ranks)
+    messages = _holders(source, senders, ranks)
     entries = messages.copy()
     for meeting in meetings:
-        mine = _number(source, meeting.source_axes, here)
-        count, common = meeting.sent(mine, _number(target, meeting.pinned_axes, here))
+        parts = _number(source, meeting.source_axes, senders)
+        count, common = meeting.sent(parts, _number(target, meeting.pinned_axes, senders))
         messages, entries = messages * count, entries * common
     for name, role in target.roles.items():
         if role.axis is not None:
             continue
         holders, length = role.holders(target.axes[name]), target.axes[name]
-        factor = _among(holders, here[name], length) if name in pinned else np.array(len(holders))
+        factor = _among(holders, senders[name], length) if name in pinned else np.array(len(holders))
         messages, entries = messages * factor, entries * factor
     return messages, entries
 
 
 def _received(
-    source: Layout, target: Layout, meetings: list[_Meeting], there: dict[str, Numbers]
+    source: Layout, target: Layout, meetings: list[_Meeting], receivers: dict[str, Numbers]
 ) -> tuple[Numbers, Numbers]:
     """Return from how many ranks each one receives, and how many entries, itself included."""
     ranks = max(source.places.span, target.places.span)
-    messages = _holders(target, there, ranks)
+    messages = _holders(target, receivers, ranks)
     entries = messages.copy()
     for meeting in meetings:
-        mine = _number(target, meeting.target_axes, there)
-        messages, entries = messages * meeting.senders[mine], entries * meeting.from_senders[mine]
+        parts = _number(target, meeting.target_axes, receivers)
+        messages, entries = messages * meeting.senders[parts], entries * meeting.from_senders[parts]
     copies = math.prod(role.copies(source.axes[name]) for name, role in source.roles.items())
     return messages * copies, entries * copies
 
@@ -180,15 +180,18 @@ def _kept(
     source: Layout,
     target: Layout,
     meetings: list[_Meeting],
-    here: dict[str, Numbers],
-    there: dict[str, Numbers],
+    senders: dict[str, Numbers],
+    receivers: dict[str, Numbers],
 ) -> Numbers:
     """Return how many entries each rank moves to itself."""
     ranks = max(source.places.span, target.places.span)
-    kept: Numbers = _holders(source, here, ranks) * _holders(target, there, ranks)
+    kept: Numbers = _holders(source, senders, ranks) * _holders(target, receivers, ranks)
     for meeting in meetings:
-        mine, theirs = _number(source, meeting.source_axes, here), _number(target, meeting.target_axes, there)
-        kept = kept * meeting.common(mine, theirs)
+        source_parts, target_parts = (
+            _number(source, meeting.source_axes, senders),
+            _number(target, meeting.target_axes, receivers),
+        )
+        kept = kept * meeting.common(source_parts, target_parts)
     return kept
 
 
@@ -289,17 +292,19 @@ class _Pairs:
     @staticmethod
     def of(source: Numbers, target: Numbers) -> _Pairs:
         """Return the pairs of parts with these runs that meet, each counted once."""
-        mine, theirs = _listed(source), _listed(target)
-        order = np.argsort(theirs[1], kind="stable")
-        theirs = theirs[:, order]
-        longest = (theirs[2] - theirs[1]).max(initial=0)
-        low = np.searchsorted(theirs[1], mine[1] - longest, "right")
-        number = np.maximum(np.searchsorted(theirs[1], mine[2], "left") - low, 0)
+        source_runs, target_runs = _listed(source), _listed(target)
+        order = np.argsort(target_runs[1], kind="stable")
+        target_runs = target_runs[:, order]
+        longest = (target_runs[2] - target_runs[1]).max(initial=0)
+        low = np.searchsorted(target_runs[1], source_runs[1] - longest, "right")
+        number = np.maximum(np.searchsorted(target_runs[1], source_runs[2], "left") - low, 0)
         i = np.repeat(np.arange(number.size), number)
         j = np.arange(i.size) - np.repeat(np.cumsum(number) - number, number) + np.repeat(low, number)
-        entries = np.minimum(mine[2][i], theirs[2][j]) - np.maximum(mine[1][i], theirs[1][j])
+        entries = np.minimum(source_runs[2][i], target_runs[2][j]) - np.maximum(source_runs[1][i], target_runs[1][j])
         kept = entries > 0
-        pairs = _Pairs(mine[0][i[kept]], theirs[0][j[kept]], 0 * entries[kept], entries[kept], target.shape[1])
+        pairs = _Pairs(
+            source_runs[0][i[kept]], target_runs[0][j[kept]], 0 * entries[kept], entries[kept], target.shape[1]
+        )
         pairs.count[:] = 1
         return pairs
 
@@ -334,10 +339,10 @@ def _listed(ends: Numbers) -> Numbers:
     return np.stack([part, ends[0, part, run], ends[1, part, run]])
 
 
-def _met(mine: Numbers, theirs: Numbers) -> tuple[Numbers, Numbers]:
+def _met(source_runs: Numbers, target_runs: Numbers) -> tuple[Numbers, Numbers]:
     """Return, for each of my parts of one run, how many of theirs it meets, and in how many entries."""
-    starts, stops = (np.sort(ends[theirs[0] < theirs[1]]) for ends in theirs)
-    first, last = mine[:, :, 0]
+    starts, stops = (np.sort(ends[target_runs[0] < target_runs[1]]) for ends in target_runs)
+    first, last = source_runs[:, :, 0]
     entries = (_reached(last, starts, stops) - _reached(first, starts, stops)) * (first < last)
     count = np.searchsorted(starts, last, "left") - np.searchsorted(stops, first, "right")
     return np.asarray(count * (first < last)), np.asarray(entries)

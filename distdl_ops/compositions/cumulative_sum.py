@@ -72,15 +72,15 @@ def DistributedCumulativeSum(space: DistributedSpace, axis: int = -1) -> LinearO
         space.grid.world,
         "DistributedCumulativeSum",
         lambda: _check(space, axis),
-        describe=lambda found: f"DistributedCumulativeSum({space}, {found[0]})",
+        describe=lambda checked_arguments: f"DistributedCumulativeSum({space}, {checked_arguments[0]})",
     )
-    here = Euclidean(space.shape, space.dtype, space.field)
-    within = Local(space, space, CumulativeSum(here, axis))
+    part = Euclidean(space.shape, space.dtype, space.field)
+    within = Local(space, space, CumulativeSum(part, axis))
     if name is None:
         return within
     shape = tuple(1 if k == axis else n for k, n in enumerate(space.global_shape))
     totals = DistributedSpace(space.grid, shape, space.dtype, space.field, **{**space.roles, name: Copies()})
-    summed = SumAxes(here, axis)
+    summed = SumAxes(part, axis)
     kept = Reshape(summed.codomain, tuple(1 if k == axis else n for k, n in enumerate(space.shape)))
     held = Restriction(kept.codomain, tuple(map(slice, totals.shape)))  # a rank that holds nothing has no total, either
     total = Local(space, totals, held @ kept @ summed)
@@ -89,25 +89,25 @@ def DistributedCumulativeSum(space: DistributedSpace, axis: int = -1) -> LinearO
 
 def _check(space: DistributedSpace, axis: int) -> tuple[int, str | None]:
     """Return the tensor axis, counted from the first, and the grid axis that splits it; None where it is not split."""
-    here = f"DistributedCumulativeSum({space}, {axis!r})"
+    where = f"DistributedCumulativeSum({space}, {axis!r})"
     ndim = len(space.global_shape)
     try:
-        found = range(ndim)[operator.index(axis)]
+        tensor_axis = range(ndim)[operator.index(axis)]
     except (IndexError, TypeError):
-        raise SpaceError(f"{here}: expected one of the tensor's {ndim} axes, found {axis!r}") from None
-    names = space.split_axes(found)
+        raise SpaceError(f"{where}: expected one of the tensor's {ndim} axes, found {axis!r}") from None
+    names = space.split_axes(tensor_axis)
     if not names:
-        return found, None
-    intervals = space.layout.intervals(found)
+        return tensor_axis, None
+    intervals = space.layout.intervals(tensor_axis)
     if intervals is None or not (intervals.rising and all(map(space.layout.holds_once_along, names))):
         raise SpaceError(
-            f"{here}: expected intervals inside the tensor that rise from rank to rank without overlap, found "
-            f"{', '.join(f'{name}={space.roles[name]!r}' for name in names)}; a Repartition to {Split(found)!r} makes "
-            f"balanced ones"
+            f"{where}: expected intervals inside the tensor that rise from rank to rank without overlap, found "
+            f"{', '.join(f'{name}={space.roles[name]!r}' for name in names)}; a Repartition to {Split(tensor_axis)!r} "
+            f"makes balanced ones"
         )
     if len(names) > 1:
         raise SpaceError(
-            f"{here}: expected one grid axis that splits tensor axis {found}, found {', '.join(names)}; a Repartition "
-            f"to {Split(found)!r} along one of them, and Replicated() along the others, comes before"
+            f"{where}: expected one grid axis that splits tensor axis {tensor_axis}, found {', '.join(names)}; a "
+            f"Repartition to {Split(tensor_axis)!r} along one of them, and Replicated() along the others, comes before"
         )
-    return found, names[0]
+    return tensor_axis, names[0]

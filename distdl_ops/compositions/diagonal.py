@@ -49,16 +49,16 @@ def DistributedDiagonal(entries: npt.ArrayLike, space: DistributedSpace) -> Loca
     """
 
     def build() -> np.ndarray:
-        found = Diagonal(entries).entries
+        part = Diagonal(entries).entries
         try:
-            laid_out = np.broadcast_to(found, space.global_shape)
+            laid_out = np.broadcast_to(part, space.global_shape)
         except ValueError:
             raise SpaceError(
-                f"expected entries that broadcast to shape {space.global_shape}, found shape {found.shape}"
+                f"expected entries that broadcast to shape {space.global_shape}, found shape {part.shape}"
             ) from None
-        if found.dtype.kind == "c" and space.dtype.kind != "c":
-            raise SpaceError(f"entries of {found.dtype} need a space of complex arrays")
+        if part.dtype.kind == "c" and space.dtype.kind != "c":
+            raise SpaceError(f"entries of {part.dtype} need a space of complex arrays")
         return laid_out
 
-    found = settled("DistributedDiagonal", space, build, fingerprint, once=False)
-    return Local(space, space, Diagonal(space.from_global(found), held(space)))
+    part = settled("DistributedDiagonal", space, build, fingerprint, once=False)
+    return Local(space, space, Diagonal(space.from_global(part), held(space)))

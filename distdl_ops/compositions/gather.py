@@ -8,7 +8,8 @@ matrix     one 1 in each row
 
 Who holds an entry follows from the layout, so that a rank knows whom to ask. At the beginning, all tell each other
 how many entries they want from whom, and then which. An application is one sparse exchange: what goes between two ranks
-is what one wants of the other, every time it wants it, and nothing else.
+is each entry that one wants of the other, once: what a rank takes several times, it repeats by itself, and the adjoint
+adds it up before it is sent. No exchange sends less.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
-from distdl_ops.advice.cost import ParallelCost, _table, traffic
+from distdl_ops.advice.cost import ParallelCost, cost_table, traffic
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Replicated, Split
+from distdl_ops.layouts.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.world import Traffic
 from linop import Cost, LinearOperator, SpaceError, arrays, claims, cost, rule
@@ -37,7 +39,7 @@ from linop.claims import Claims
 from linop.operators.indexing.gather import Gather
 
 
-class Told(NamedTuple):
+class Summary(NamedTuple):
     """What all ranks know of one: how much it sends and receives, and what follows from its indices."""
 
     entries: int
@@ -58,7 +60,7 @@ class DistributedGather(LinearOperator):
     Parameters
     ----------
     domain : DistributedSpace
-        Each entry is held by one rank.
+        Each entry is held by one rank, in any layout.
     indices : array_like of int, or tuple of these
         This rank's: for each of the tensor's first axes an array, all of one shape. The axes after them are carried
         along, and are not split. An index may occur more than once, on one rank or on several; none is negative. A
@@ -110,21 +112,22 @@ class DistributedGather(LinearOperator):
         super().__init__(domain, codomain)
         self.index = index
         self._width = math.prod(carried)
-        held = domain.layout.intervals_at(world.rank)
-        own = domain.shape[: len(index)] if held is not None else (0,) * len(index)
+        own = domain.shape[: len(index)]
         rows = math.prod(own)
         owner, row = _owners(domain.layout, index, world.size)
-        order = np.argsort(owner, kind="stable")
-        self._wanted = {int(r): int(n) for r, n in zip(*np.unique(owner, return_counts=True), strict=True)}
-        asked = self._ask(owner[order], row[order])
+        stride = rows if not owner.size else int(row.max()) + 1
+        wanted, places = np.unique(owner * stride + row, return_inverse=True)
+        ranks = wanted // max(stride, 1)
+        self._wanted = {int(r): int(n) for r, n in zip(*np.unique(ranks, return_counts=True), strict=True)}
+        asked = self._ask(ranks, wanted % max(stride, 1))
         self._serves = {r: rows_of.size for r, rows_of in asked.items()}
         self._serve = Gather(np.concatenate([np.zeros(0, np.int64), *asked.values()]), rows, axis=-2)
-        back = np.empty(order.size, np.int64)
-        back[order] = np.arange(order.size)
-        self._sort, self._back = order, back
+        self._repeat = Gather(places.reshape(-1), wanted.size, axis=-2)
         self._own = own
-        self._told = tuple(world.allgather(self._tell(shape), "DistributedGather"))
-        self._label = Label(f"DistributedGather : {domain} -> {codomain}", domain.ndim)
+        taken = self._collect(np.ones((places.size, 1)), "DistributedGather: how often")
+        self._multiplicity = int(taken.max(initial=0))
+        self._summaries = tuple(world.allgather(self._summarise(shape), "DistributedGather"))
+        self._operation = OperationName(f"DistributedGather : {domain} -> {codomain}", domain.ndim)
 
     def _ask(self, owner: np.ndarray, row: np.ndarray) -> dict[int, np.ndarray]:
         """Tell every rank which of its rows are wanted, and return which of this one are, by rank."""
@@ -139,7 +142,7 @@ class DistributedGather(LinearOperator):
             arriving[me] = requests[me]
         return dict(sorted(arriving.items()))
 
-    def _tell(self, shape: tuple[int, ...]) -> Told:
+    def _summarise(self, shape: tuple[int, ...]) -> Summary:
         me = self.domain.grid.world.rank
         out = [n for rank, n in self._serves.items() if rank != me]
         inward = [n for rank, n in self._wanted.items() if rank != me]
@@ -147,22 +150,22 @@ class DistributedGather(LinearOperator):
         for array in self.index:
             digest = zlib.crc32(np.ascontiguousarray(array).data, digest)
         entries = math.prod(self.domain.shape) + math.prod(self.codomain.shape)
-        return Told(
+        return Summary(
             entries,
             len(out),
             len(inward),
             sum(out),
             sum(inward),
-            self._serve.additions,
-            self._serve.rounds,
-            self._serve.multiplicity,
+            self._serve.additions + self._repeat.additions,
+            self._serve.rounds + self._repeat.rounds,
+            self._multiplicity,
             digest,
         )
 
     @property
-    def everyone(self) -> tuple[Told, ...]:
+    def everyone(self) -> tuple[Summary, ...]:
         """What is known of every rank."""
-        return self._told
+        return self._summaries
 
     @property
     def exact(self) -> bool:
@@ -172,53 +175,55 @@ class DistributedGather(LinearOperator):
     @property
     def roundings(self) -> int:
         """Number of roundings: one for each round of the adjoint's sums, of the rank that has most."""
-        return max(told.rounds for told in self._told)
+        return max(told.rounds for told in self._summaries)
 
     @property
     def gain(self) -> float:
         """The root of how often an entry is taken at most: that of the largest column sum."""
-        return math.sqrt(max(1, *(told.multiplicity for told in self._told)))
+        return math.sqrt(max(1, *(told.multiplicity for told in self._summaries)))
 
     @property
     def claims(self) -> Claims:
         """A coisometry where no entry is taken twice, unitary where each is taken once."""
-        if self.domain.size and any(told.multiplicity > 1 for told in self._told):  # of rows, which may have no entries
+        if self.domain.size and any(
+            told.multiplicity > 1 for told in self._summaries
+        ):  # of rows, which may have no entries
             return claims.NONE
         return claims.UNITARY if self.domain.size == self.codomain.size else frozenset({claims.COISOMETRY})
 
     def _apply(self, x: Array) -> Array:
         batch = self.domain.batch(x)
         rows = arrays.reshape(x, (*batch, math.prod(self._own), self._width))
-        sorted_rows = self._travel(self._serve.take(rows), self._serves, self._wanted, self._label.of(x))
-        y = arrays.take(sorted_rows, self._back, -2)
-        return arrays.reshape(y, (*batch, *self.codomain.shape))
+        arrived = self._travel(self._serve.take(rows), self._serves, self._wanted, self._operation.of(x))
+        return arrays.reshape(self._repeat.take(arrived), (*batch, *self.codomain.shape))
 
     def _apply_dual(self, y: Array) -> Array:
         batch = self.codomain.batch(y)
-        rows = arrays.reshape(y, (*batch, self._sort.size, self._width))
-        what = f"{self._label.of(_like_domain(y, batch, self.domain.ndim))}, adjoint"
-        arrived = self._travel(arrays.take(rows, self._sort, -2), self._wanted, self._serves, what)
-        return arrays.reshape(self._serve.accumulate(arrived), (*batch, *self.domain.shape))
+        rows = arrays.reshape(y, (*batch, self._repeat.index.size, self._width))
+        what = f"{self._operation.of(_like_domain(y, batch, self.domain.ndim))}, adjoint"
+        return arrays.reshape(self._collect(rows, what), (*batch, *self.domain.shape))
+
+    def _collect(self, rows: Array, what: str) -> Array:
+        """Return the sums of results that were taken from each row: first on this rank, then over all."""
+        return self._serve.accumulate(self._travel(self._repeat.accumulate(rows), self._wanted, self._serves, what))
 
     def _travel(self, rows: Array, outgoing: dict[int, int], incoming: dict[int, int], what: str) -> Array:
         """Send rows, in the order of their ranks, and return those that arrive, in the order of theirs."""
         world = self.domain.grid.world
-        xp, me = arrays.namespace(rows), world.rank
+        xp, me, width = arrays.namespace(rows), world.rank, int(rows.shape[-1])
         batch = tuple(rows.shape[:-2])
         pieces = dict(zip(outgoing, _cut(rows, list(outgoing.values())), strict=True))
         arriving = {
-            rank: arrays.empty((*batch, count, self._width), like=rows)
-            for rank, count in incoming.items()
-            if rank != me
+            rank: arrays.empty((*batch, count, width), like=rows) for rank, count in incoming.items() if rank != me
         }
-        sends = [(rank, arrays.copy(piece)) for rank, piece in pieces.items() if rank != me and self._width]
-        receives = [(rank, piece) for rank, piece in arriving.items() if self._width]
+        sends = [(rank, arrays.copy(piece)) for rank, piece in pieces.items() if rank != me and width]
+        receives = [(rank, piece) for rank, piece in arriving.items() if width]
         world.exchange(sends, receives, what).finish()
         found = [pieces[rank] if rank == me else arriving[rank] for rank in incoming]
-        return xp.concat(found, axis=-2) if found else arrays.zeros((*batch, 0, self._width), like=rows)
+        return xp.concat(found, axis=-2) if found else arrays.zeros((*batch, 0, width), like=rows)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, tuple(told.digest for told in self._told))
+        return (self.domain, self.codomain, tuple(summary.digest for summary in self._summaries))
 
     def __str__(self) -> str:
         return "DistributedGather"
@@ -252,8 +257,8 @@ def _checked(
             worst = index.min() if index.min() < 0 else index.max()
             raise SpaceError(f"{name}: expected indices from 0 to {extent - 1} for axis {axis}, found {worst}")
     carried = domain.global_shape[len(found) :]
-    split = [role for role in domain.roles.values() if isinstance(role, Split) and role.axis >= len(found)]
-    if any(domain.grid.axes[axis] > 1 for axis, role in domain.roles.items() if role in split):
+    split = [role.axis is not None and role.axis >= len(found) for role in domain.roles.values()]
+    if any(parts > 1 and beyond for parts, beyond in zip(domain.grid.axes.values(), split, strict=True)):
         raise SpaceError(f"{name}: expected indices for every axis that is split, found some for {len(found)} axes")
     shape = found[0].shape
     if codomain is not None:
@@ -276,28 +281,34 @@ def _checked(
 
 
 def _owners(layout: Layout, index: tuple[np.ndarray, ...], ranks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rank that holds each indexed row, and which of its rows it is."""
-    axes = len(index)
-    boxes = {}
-    for rank in range(min(ranks, layout.ranks)):
-        held = layout.intervals_at(rank)
-        if held is not None and all(stop > start for start, stop in held[:axes]):
-            boxes[tuple((int(a), int(b)) for a, b in held[:axes])] = rank
-    starts = [np.array(sorted({box[k][0] for box in boxes}), np.int64) for k in range(axes)]
-    stops = [{box[k][0]: box[k][1] for box in boxes} for k in range(axes)]
-    shape = tuple(len(s) for s in starts)
-    table = np.zeros(shape, np.int64)
-    for box, rank in boxes.items():
-        table[tuple(int(np.searchsorted(starts[k], box[k][0])) for k in range(axes))] = rank
+    """Return the rank that holds each indexed row, and which of its rows it is.
+
+    Along each axis, the parts of the ranks are runs of entries; which part an entry is in, and where in it, says the
+    last run that begins before it. The parts of all axes together say which rank.
+    """
     if index[0].size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    places = [np.searchsorted(s, i, "right") - 1 for s, i in zip(starts, index, strict=True)]
-    owner = table[tuple(places)]
+    axes = len(index)
+    parts: list[dict[tuple[Run, ...], int]] = [{} for _ in range(axes)]
+    holders: dict[tuple[int, ...], int] = {}
+    for rank in range(min(ranks, layout.ranks)):
+        pieces = layout.pieces_at(rank)
+        if pieces is not None and all(pieces[:axes]):
+            numbers = (part.setdefault(tuple(runs), len(part)) for part, runs in zip(parts, pieces, strict=False))
+            holders[tuple(numbers)] = rank
+    table = np.zeros([len(part) for part in parts], np.int64)
+    for place, rank in holders.items():
+        table[place] = rank
     row: np.ndarray = np.zeros(index[0].size, np.int64)
-    for k in range(axes):
-        lengths = np.array([stops[k][int(s)] - int(s) for s in starts[k]], np.int64)
-        row = row * lengths[places[k]] + (index[k] - starts[k][places[k]])
-    return owner, row
+    found = []
+    for part, i in zip(parts, index, strict=True):
+        runs = np.array(sorted((start, local, number) for r, number in part.items() for local, start, _ in r), np.int64)
+        starts, locals_, numbers = runs.T
+        lengths = np.array([sum(run.length for run in runs) for runs in part], np.int64)
+        last = np.searchsorted(starts, i, "right") - 1
+        found.append(numbers[last])
+        row = row * lengths[numbers[last]] + locals_[last] + i - starts[last]
+    return table[tuple(found)], row
 
 
 def _like_domain(y: Array, batch: tuple[int, ...], ndim: int) -> Array:
@@ -330,7 +341,7 @@ def _(operator: DistributedGather) -> Cost:
     return ParallelCost(*(int(row.max()) for row in _numbers(operator)))
 
 
-@_table.register
+@cost_table.register
 def _(operator: DistributedGather) -> np.ndarray:
     return _numbers(operator)
 

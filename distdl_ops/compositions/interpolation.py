@@ -74,22 +74,26 @@ def DistributedInterpolation(
     def build() -> np.ndarray:
         if np.iscomplexobj(points):
             raise ArgumentTypeError(f"DistributedInterpolation: expected points of real numbers, found {show(points)}")
-        found = np.asarray(points, np.float64)
-        found = found.reshape(0, len(shape)) if found.size == 0 else found
+        positions = np.asarray(points, np.float64)
+        positions = positions.reshape(0, len(shape)) if positions.size == 0 else positions
         name = f"DistributedInterpolation on {domain}"
-        if found.ndim != 2 or found.shape[1] != len(shape):
-            raise SpaceError(f"{name}: expected points of shape (count, {len(shape)}), found {found.shape}")
+        if positions.ndim != 2 or positions.shape[1] != len(shape):
+            raise SpaceError(f"{name}: expected points of shape (count, {len(shape)}), found {positions.shape}")
         if outside not in ("error", "zero", "edge"):
             raise SpaceError(f"{name}: outside is 'error', 'zero' or 'edge', found {outside!r}")
         last = np.array(shape) - 1
-        inside = np.all((found >= 0) & (found <= last), axis=1)
-        if not np.all(np.isfinite(found)) or (found.size and 0 in shape) or (outside == "error" and not inside.all()):
-            worst = found[~inside][0].tolist() if not inside.all() else found[:1].tolist()
+        inside = np.all((positions >= 0) & (positions <= last), axis=1)
+        if (
+            not np.all(np.isfinite(positions))
+            or (positions.size and 0 in shape)
+            or (outside == "error" and not inside.all())
+        ):
+            worst = positions[~inside][0].tolist() if not inside.all() else positions[:1].tolist()
             raise SpaceError(f"{name}: expected finite points from 0 to {last.tolist()}, found {worst}")
-        return found
+        return positions
 
-    found = agreed(domain.grid.world, "DistributedInterpolation", build, lambda _: f"{domain!r}, {outside}")
-    return DistributedSparseMatrix(_hats(found, shape, outside), domain, codomain=codomain)
+    positions = agreed(domain.grid.world, "DistributedInterpolation", build, lambda _: f"{domain!r}, {outside}")
+    return DistributedSparseMatrix(_hats(positions, shape, outside), domain, codomain=codomain)
 
 
 def _hats(points: np.ndarray, shape: tuple[int, ...], outside: Outside) -> object:

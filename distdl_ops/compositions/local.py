@@ -18,17 +18,35 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from distdl_ops.advice.cost import ParallelCost, Relay, cost_on, cost_table, share
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.worlds.agreement import agreed
-from linop import Compose, Cost, Diagonal, Identity, LinearOperator, Scale, SpaceError, claims, cost, parts, simplify
+from distdl_ops.worlds.agreement import AgreementError, agreed, tell_apart
+from linop import (
+    Compose,
+    Cost,
+    Diagonal,
+    Euclidean,
+    Identity,
+    LinearOperator,
+    Scale,
+    SpaceError,
+    Sum,
+    claims,
+    cost,
+    parts,
+    rule,
+    simplify,
+)
 from linop.arguments import checked
 from linop.arrays import Array, Scalar
 from linop.claims import Claims
+from linop.core.compose import compose
 from linop.core.scale import scale
 from linop.core.sum import add
 from linop.errors import ArgumentTypeError
-from linop.keyed import Keyed
-from linop.numbers import gain_of, product
+from linop.keyed import Keyed, fingerprint
+from linop.numbers import gain_of, is_moderate, product
+from linop.queries.cost import held
 
 
 @final
@@ -41,15 +59,15 @@ class Local(LinearOperator):
         On the same grid. Along each axis both are replicated or neither is: making a replicated vector from
         independent ones, or back, needs a `Movement`.
     operator : LinearOperator
-        This rank's: from a space of ``domain.shape`` to one of ``codomain.shape``. Replicas need the same operator;
-        `linop.check_adjoint` finds it when they do not.
+        This rank's: from a space of ``domain.shape`` to one of ``codomain.shape``. Replicas need the same operator.
 
     Raises
     ------
     SpaceError
         When operators and spaces do not fit.
     AgreementError
-        When they do not fit on some ranks only.
+        When they do not fit on some ranks only, or replicas have other operators. Functions (of a `FunctionOperator`)
+        cannot be compared; `linop.check_adjoint` finds it when those of replicas differ.
 
     Examples
     --------
@@ -73,54 +91,58 @@ class Local(LinearOperator):
         world = domain.grid.world
         agreed(world, "Local", lambda: _check(domain, codomain, operator), lambda _: f"{domain!r} -> {codomain!r}")
         # Ranks may hold different operators, but must decide alike: what they ask of this one is known of all of them.
-        told, self._numbers = _tell(operator)
-        self._everyone = tuple(world.allgather(told, "Local"))
+        summary, self._numbers = _summarise(operator)
+        replicated = any(role.replicated for role in domain.roles.values())
+        words = f"{str(operator)[:60]}, digest {fingerprint(operator)}" if replicated else ""
+        everyone = world.allgather((summary, words), "Local")
+        self._everyone = tuple(each for each, _ in everyone)
+        _require_one_for_replicas(domain, [words for _, words in everyone])
         super().__init__(domain, codomain)
         self.operator = operator
 
     @property
     def exact(self) -> bool:
         """Exact where the operator of every rank is."""
-        return all(told.exact for told in self._everyone)
+        return all(summary.exact for summary in self._everyone)
 
     @property
     def roundings(self) -> int:
         """The most of any rank's operator."""
-        return max(told.roundings for told in self._everyone)
+        return max(summary.roundings for summary in self._everyone)
 
     @property
     def gain(self) -> float | None:
         """The largest of any rank's operator."""
-        gains = [told.gain for told in self._everyone]
+        gains = [summary.gain for summary in self._everyone]
         return None if None in gains else max(gain for gain in gains if gain is not None)
 
     @property
     def claims(self) -> Claims:
         """What the operators of all ranks claim."""
-        found = frozenset.intersection(*(told.claims for told in self._everyone))
-        return found if self.domain == self.codomain else found & claims.UNITARY
+        shared = frozenset.intersection(*(summary.claims for summary in self._everyone))
+        return shared if self.domain == self.codomain else shared & claims.UNITARY
 
     @property
     def dual(self) -> Local:
         """The adjoints. No communication."""
-        told = [told.mirrored() for told in self._everyone]
-        return _lifted(self.codomain, self.domain, self.operator.dual, told, self._numbers)
+        summaries = [summary.mirrored() for summary in self._everyone]
+        return _lifted(self.codomain, self.domain, self.operator.dual, summaries, self._numbers)
 
     @property
     def simple(self) -> bool:
         """Whether the operators of all ranks are known to be as simple as `linop.simplify` makes them."""
-        return all(told.simple for told in self._everyone)
+        return all(summary.simple for summary in self._everyone)
 
     @property
     def number(self) -> Scalar | None:
         """The number c where every rank's operator is c times the identity; None where it is not."""
-        numbers = {told.number for told in self._everyone if told.number != "any"}
+        numbers = {summary.number for summary in self._everyone if summary.number != "any"}
         return None if len(numbers) > 1 else numbers.pop() if numbers else 1.0
 
     @property
     def costs(self) -> tuple[Cost, ...]:
         """What the operator of each rank costs."""
-        return tuple(told.cost for told in self._everyone)
+        return tuple(summary.cost for summary in self._everyone)
 
     def simplified(self) -> Local:
         """Return the same with the operators of all ranks simplified; collective, unless they are known to be."""
@@ -134,15 +156,15 @@ class Local(LinearOperator):
         pairs = list(zip(self._everyone, other._everyone, strict=True))
         if any(left.ends[0] != right.ends[1] for left, right in pairs):
             return None
-        told = [left.after(right, self.codomain) for left, right in pairs]
+        summaries = [left.after(right, self.codomain) for left, right in pairs]
         numbers = self._numbers | other._numbers
-        return _lifted(other.domain, self.codomain, self.operator @ other.operator, told, numbers)
+        return _lifted(other.domain, self.codomain, self.operator @ other.operator, summaries, numbers)
 
     def _apply(self, x: Array) -> Array:
         return self.operator._apply(x)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, tuple(told.identity for told in self._everyone))
+        return (self.domain, self.codomain, tuple(summary.identity for summary in self._everyone))
 
     def __str__(self) -> str:
         return f"Local({self.operator})"
@@ -155,8 +177,22 @@ def lifted(
 
     Collective: each rank tells of its operator.
     """
-    told, numbers = _tell(operator, simple=simple)
-    return _lifted(domain, codomain, operator, domain.grid.world.allgather(told, "Local"), numbers)
+    summary, numbers = _summarise(operator, simple=simple)
+    return _lifted(domain, codomain, operator, domain.grid.world.allgather(summary, "Local"), numbers)
+
+
+def diagonal(space: DistributedSpace, entries: object) -> Local:
+    """Return the multiplication of a distributed vector by a tensor, entry by entry. Collective.
+
+    Parameters
+    ----------
+    space : DistributedSpace
+        Domain and codomain.
+    entries : numpy array, of the logical tensor's shape
+        The same on every rank.
+    """
+    part = Euclidean(space.shape, space.dtype, space.field)
+    return lifted(space, space, Diagonal(space.from_global(entries), part))
 
 
 def summed(terms: Sequence[LinearOperator]) -> Local | None:
@@ -169,29 +205,29 @@ def summed(terms: Sequence[LinearOperator]) -> Local | None:
     if not locals_:
         return None
     first = locals_[0]
-    ends = [told.ends for told in first._everyone]
+    ends = [summary.ends for summary in first._everyone]
     square = all(domain == codomain for domain, codomain in ends)
-    if any([told.ends for told in term._everyone] != ends for term in locals_) or (
+    if any([summary.ends for summary in term._everyone] != ends for term in locals_) or (
         len(locals_) < len(terms) and not square
     ):
         return None
     identity = Identity(first.operator.domain)
-    own = [scale(number, term.operator if isinstance(term, Local) else identity) for number, term in split]
-    return lifted(first.domain, first.codomain, reduce(add, own))
+    multiples = [scale(number, term.operator if isinstance(term, Local) else identity) for number, term in split]
+    return lifted(first.domain, first.codomain, reduce(add, multiples))
 
 
 def _lifted(
     domain: DistributedSpace,
     codomain: DistributedSpace,
     operator: LinearOperator,
-    told: list[_Told],
+    summaries: list[_Summary],
     numbers: frozenset[_Number],
 ) -> Local:
     """Return ``Local(domain, codomain, operator)`` of operators that are known to fit, without communication."""
-    found = object.__new__(Local)
-    LinearOperator.__init__(found, domain, codomain)
-    found._everyone, found.operator, found._numbers = tuple(told), operator, numbers
-    return found
+    lifted_operator = object.__new__(Local)
+    LinearOperator.__init__(lifted_operator, domain, codomain)
+    lifted_operator._everyone, lifted_operator.operator, lifted_operator._numbers = tuple(summaries), operator, numbers
+    return lifted_operator
 
 
 @final
@@ -210,13 +246,13 @@ class _Number:
         """Return the number of something: of what is equal to it, where that has one; else a new one."""
         hash(thing)  # which may take long, and is kept
         with cls._lock:  # of simulated ranks in one process
-            found = cls._numbers.get(thing)
-            if found is None:
-                found = cls._numbers[thing] = cls(next(cls._next))
-            return found
+            number = cls._numbers.get(thing)
+            if number is None:
+                number = cls._numbers[thing] = cls(next(cls._next))
+            return number
 
 
-class _Told(NamedTuple):
+class _Summary(NamedTuple):
     """What a rank tells the others of its operator.
 
     Whether two operators of one rank are equal, that rank alone can say: it gives equal ones the same number.
@@ -233,7 +269,7 @@ class _Told(NamedTuple):
     number: Any  # None, or c of c times the identity; "any" where there is nothing to multiply
     simple: bool
 
-    def mirrored(self) -> _Told:
+    def mirrored(self) -> _Summary:
         """Return what the rank tells of the adjoint."""
         number = self.number.conjugate() if isinstance(self.number, complex) else self.number
         return self._replace(
@@ -244,10 +280,10 @@ class _Told(NamedTuple):
             number=number,
         )
 
-    def after(self, other: _Told, space: DistributedSpace) -> _Told:
+    def after(self, other: _Summary, space: DistributedSpace) -> _Summary:
         """Return what the rank tells of the product, to a space, with another operator, which was applied before."""
         kept = claims.UNITARY | {claims.DIAGONAL}
-        return _Told(
+        return _Summary(
             self.exact and other.exact,
             self.roundings + other.roundings,
             gain_of([self.gain, other.gain]),
@@ -261,13 +297,13 @@ class _Told(NamedTuple):
         )
 
 
-def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, frozenset[_Number]]:
+def _summarise(operator: LinearOperator, *, simple: bool = False) -> tuple[_Summary, frozenset[_Number]]:
     """Return what is told of an operator, and the numbers in it, to be kept; `simple`, where it was simplified."""
     dual = operator.dual
     identity = [_Number.of(factor) for factor in _factors(operator)]
     mirror = identity if dual is operator else [_Number.of(factor) for factor in _factors(dual)]
     ends = _Number.of(operator.domain), _Number.of(operator.codomain)
-    told = _Told(
+    summary = _Summary(
         operator.exact,
         operator.roundings,
         operator.gain,
@@ -279,7 +315,7 @@ def _tell(operator: LinearOperator, *, simple: bool = False) -> tuple[_Told, fro
         _number(operator),
         simple or (not parts(operator) and simplify(operator) is operator),
     )
-    return told, frozenset((*identity, *mirror, *ends))
+    return summary, frozenset((*identity, *mirror, *ends))
 
 
 def _factors(operator: LinearOperator) -> tuple[LinearOperator, ...]:
@@ -307,6 +343,15 @@ def _product(left: Any, right: Any, space: DistributedSpace) -> Any:
     return "any" if "any" in (left, right) else product(left, right, space)
 
 
+def _require_one_for_replicas(domain: DistributedSpace, operators: Sequence[str]) -> None:
+    """Raise, on all ranks, unless replicas have the same operator, as far as its contents can be compared."""
+    for rank, words in enumerate(operators):
+        first = domain.layout.counted_rank(rank)
+        if words != operators[first]:
+            found = tell_apart({first: operators[first], rank: words})
+            raise AgreementError(f"Local on {domain}: replicas need the same operator; {found}")
+
+
 def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: LinearOperator) -> None:
     """Raise unless the operator maps what this rank holds of one space to what it holds of the other."""
     where = f"Local : {domain} -> {codomain}"
@@ -323,3 +368,85 @@ def _check(domain: DistributedSpace, codomain: DistributedSpace, operator: Linea
         )
     if operator.domain.field != domain.field:
         raise SpaceError(f"{where}: the operator {operator!r} has another field")
+
+
+# -- what they cost ----------------------------------------------------------------------------------------------------
+
+
+@cost.register
+def _(operator: Local) -> Cost:
+    return Cost(max(each.flops for each in operator.costs), max(each.bytes for each in operator.costs))
+
+
+@cost_table.register
+def _(operator: Local) -> np.ndarray:
+    return np.array([[each.flops, each.bytes, 0, 0] for each in operator.costs], object).T
+
+
+@cost_on.register
+def _(operator: Local, *, relaid: Relay) -> ParallelCost:
+    return share(cost(operator), max((operator.codomain, operator.domain), key=held), relaid)
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+@rule(Local, Local)
+def two_locals(left: Local, right: Local) -> LinearOperator | None:
+    """``diag(A_i) diag(B_i) = diag(A_i B_i)``."""
+    return left.after(right)
+
+
+@rule(Local)
+def number(node: Local) -> LinearOperator | None:
+    """``diag(c I) = c I``: where every rank multiplies by the same number, it comes to the front."""
+    return None if node.number is None or node.domain != node.codomain else scale(node.number, Identity(node.domain))
+
+
+@rule(Local, LinearOperator)
+def number_before(left: Local, right: LinearOperator) -> LinearOperator | None:
+    """``diag(c I) A = c A``."""
+    return None if left.number is None or left.domain != left.codomain else scale(left.number, right)
+
+
+@rule(LinearOperator, Local)
+def number_after(left: LinearOperator, right: Local) -> LinearOperator | None:
+    """``A diag(c I) = A c``, which is ``c A`` where c commutes with A."""
+    if right.number is None or right.domain != right.codomain:
+        return None
+    commutes = not isinstance(right.number, complex) or left.codomain.field == "complex"
+    return scale(right.number, left) if commutes and is_moderate(right.number, left.codomain) else None
+
+
+@rule(Local)
+def inside(node: Local) -> LinearOperator | None:
+    """What a rank does by itself is simplified by itself."""
+    simpler = node.simplified()
+    return None if simpler == node else simpler
+
+
+@rule(Sum)
+def sum_of_locals(node: Sum) -> LinearOperator | None:
+    """``a diag(A_i) + b diag(B_i) = diag(a A_i + b B_i)``; an identity is one of them."""
+    chosen = [term for term in node.terms if isinstance(_inner(term), Local | Identity)]
+    total = summed(chosen) if len(chosen) > 1 else None
+    rest = [term for term in node.terms if not isinstance(_inner(term), Local | Identity)]
+    return None if total is None else reduce(add, [total, *rest])
+
+
+def _inner(term: LinearOperator) -> LinearOperator:
+    """Return a term without its number."""
+    return term.operator if isinstance(term, Scale) and term.commutes else term
+
+
+@rule(Scale)
+def number_inside(node: Scale) -> LinearOperator | None:
+    """``c diag(A_i) = diag(c A_i)``, where A_i has constants that take the number in."""
+    factors = node.operator.factors if isinstance(node.operator, Compose) else (node.operator,)
+    near = None if is_moderate(node.scalar, node.codomain) else 1  # a number that is not moderate stays where it is
+    for k, factor in enumerate(factors[:near] if node.commutes else ()):
+        if isinstance(factor, Local):
+            scaled = lifted(factor.domain, factor.codomain, simplify(scale(node.scalar, factor.operator)))
+            if cost(scaled) <= cost(factor):  # there are constants that took it in
+                return reduce(compose, (*factors[:k], scaled, *factors[k + 1 :]))
+    return None

@@ -90,25 +90,27 @@ def DistributedMatrix(
         m, n = _sizes(domain, codomain)
         if callable(entries):
             return None
-        found = Matrix(entries).entries
-        if found.shape != (m, n):
-            raise SpaceError(f"to {codomain}: expected a matrix of shape {(m, n)}, found {found.shape}")
-        if found.dtype.kind == "c" and domain.dtype.kind != "c":
-            raise SpaceError(f"a matrix of {found.dtype} needs spaces of complex arrays")
-        return found
+        whole_matrix = Matrix(entries).entries
+        if whole_matrix.shape != (m, n):
+            raise SpaceError(f"to {codomain}: expected a matrix of shape {(m, n)}, found {whole_matrix.shape}")
+        if whole_matrix.dtype.kind == "c" and domain.dtype.kind != "c":
+            raise SpaceError(f"a matrix of {whole_matrix.dtype} needs spaces of complex arrays")
+        return whole_matrix
 
-    def describe(found: np.ndarray | None) -> str:
-        return f"{codomain!r}, {'a function' if found is None else fingerprint(found)}"
+    def describe(whole_matrix: np.ndarray | None) -> str:
+        return f"{codomain!r}, {'a function' if whole_matrix is None else fingerprint(whole_matrix)}"
 
-    found = settled(name, domain, build, describe, once=False)
+    whole_matrix = settled(name, domain, build, describe, once=False)
     shares = _shares(domain, codomain)
     seen = domain.with_roles(**{axis: columns for axis, (columns, _) in shares.items()})
     sums = codomain.with_roles(**{axis: rows for axis, (_, rows) in shares.items()})
     world = domain.grid.world
     partial = agreed(world, name, lambda: _partial(domain, seen, sums, codomain))
     across, down = (_held(space) for space in (seen, sums))
-    given = entries if found is None else found
-    block = agreed(world, name, lambda: _block(given, down, across, domain), describe=lambda found: found.dtype)
+    given = entries if whole_matrix is None else whole_matrix
+    block = agreed(
+        world, name, lambda: _block(given, down, across, domain), describe=lambda whole_matrix: whole_matrix.dtype
+    )
 
     def multiply(X: Euclidean, Y: Euclidean) -> LinearOperator:
         A = Matrix(block, Euclidean(X.shape[0], X.dtype), Euclidean(Y.shape[0], Y.dtype))

@@ -95,8 +95,8 @@ def DistributedRestriction(
         codomain = result.with_roles({name: Split(r.axis) for name, r in kept.items() if r.axis is not None})
     rank = domain.grid.world.rank
     before, after = domain.layout.intervals_at(rank), result.layout.intervals_at(rank)
-    here = tuple(map(_slice, before or (), after or (), taken)) or (slice(0, 0),) * domain.ndim
-    R = local(domain, result, lambda X, Y: Restriction(X, here, codomain=Y))
+    selected = tuple(map(_slice, before or (), after or (), taken)) or (slice(0, 0),) * domain.ndim
+    R = local(domain, result, lambda X, Y: Restriction(X, selected, codomain=Y))
     return moved(result, codomain) @ R
 
 
@@ -115,18 +115,18 @@ def _taken(domain: DistributedSpace, index: np.ndarray, codomain: DistributedSpa
             raise SpaceError(f"expected indices from {-extent} to {extent - 1}, found {index.min()} to {index.max()}")
         return (np.where(index < 0, index + extent, index).astype(np.int64),)
 
-    found = settled(
+    selection = settled(
         "DistributedRestriction",
         domain,
         build,
         lambda indices: f"{[fingerprint(each) for each in indices]}, codomain={codomain!r}",
     )
     world = domain.grid.world
-    shape = (found[0].size, *domain.global_shape[len(found) :])
+    shape = (selection[0].size, *domain.global_shape[len(selection) :])
     grid = Grid(world, ranks=world.size)
     result = DistributedSpace(grid, shape, domain.dtype, domain.field, ranks=Split(0))
     start, stop = (result.layout.intervals_at(world.rank) or ((0, 0),))[0]
-    return moved(result, codomain) @ DistributedGather(domain, tuple(each[start:stop] for each in found), result)
+    return moved(result, codomain) @ DistributedGather(domain, tuple(each[start:stop] for each in selection), result)
 
 
 def _ranges(index: Any, shape: tuple[int, ...]) -> list[range]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from distdl_ops.compositions.local import Local
+from distdl_ops.layouts.intervals import Interval, Listed
 from distdl_ops.layouts.roles import Role, Split
+from distdl_ops.layouts.runs import Boundary
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
@@ -132,6 +134,40 @@ def result_space(
     ):
         return codomain
     return domain.like(shape=shape, dtype=dtype, field=domain.field, roles=carried_roles(domain, shape))
+
+
+def space_seen(
+    results: DistributedSpace,
+    shape: tuple[int, ...],
+    needs: Mapping[int, Callable[[Interval], Interval]],
+    boundary: Boundary = "zero",
+) -> DistributedSpace:
+    """Return how a tensor lies where every rank holds what its results need. No communication.
+
+    Parameters
+    ----------
+    results : DistributedSpace
+        How the results lie, each rank's in one interval along the axes of `needs`.
+    shape : tuple of int
+        Of the tensor.
+    needs : dict
+        For an axis of the tensor, the interval of entries that an interval of results needs. Along other axes, a rank
+        needs what its results have.
+    boundary : {"zero", "periodic"}, optional
+        What lies beyond the tensor.
+    """
+    roles = dict(results.roles)
+    for axis, need in needs.items():
+        intervals = results.layout.intervals(axis) if results.split_axes(axis) else None
+        if intervals is not None:
+            roles |= results.layout.roles_for(axis, Listed([need(interval) for interval in intervals]), boundary)
+    return DistributedSpace(results.grid, shape, results.dtype, results.field, **roles)
+
+
+def interval_here(space: DistributedSpace, axis: int) -> Interval:
+    """Return which entries along an axis of the tensor this rank holds; none, where it holds nothing."""
+    intervals = space.layout.intervals_at(space.grid.world.rank)
+    return (0, 0) if intervals is None else intervals[axis]
 
 
 # -- factors -----------------------------------------------------------------------------------------------------------

@@ -114,5 +114,5 @@ def DistributedSparseMatrix(
     if codomain is None:
         return A
     start = ends[world.rank]
-    own = np.arange(start, start + counts[world.rank]).reshape(codomain.shape)
-    return DistributedGather(lines, own, codomain) @ A  # every rank keeps what it has, in another shape
+    rows_held = np.arange(start, start + counts[world.rank]).reshape(codomain.shape)
+    return DistributedGather(lines, rows_held, codomain) @ A  # every rank keeps what it has, in another shape

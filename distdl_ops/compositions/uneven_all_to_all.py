@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from distdl_ops.compositions.gather import DistributedGather
-from distdl_ops.layouts.roles import Split
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
@@ -48,7 +47,7 @@ def UnevenAllToAll(domain: DistributedSpace, counts: Sequence[int]) -> Distribut
 
     Examples
     --------
-    >>> from distdl_ops import Grid, simulate
+    >>> from distdl_ops import Grid, Split, simulate
     >>> def main(world):
     ...     S = DistributedSpace(Grid(world, p=2), (5,), p=Split(0))
     ...     A = UnevenAllToAll(S, [1, 2] if world.rank == 0 else [2, 0])
@@ -59,8 +58,8 @@ def UnevenAllToAll(domain: DistributedSpace, counts: Sequence[int]) -> Distribut
     require_spaces("UnevenAllToAll", domain)
     world = domain.grid.world
 
-    def build() -> tuple[int, list[int]]:
-        split = {role.axis for name, role in domain.roles.items() if isinstance(role, Split)}
+    def build() -> list[int]:
+        split = {role.axis for role in domain.roles.values() if role.axis is not None}
         if split - {0}:
             raise SpaceError(f"UnevenAllToAll on {domain}: expected rows along axis 0, found splits of {sorted(split)}")
         rows = domain.shape[0] if domain.ndim and 0 not in domain.shape[:1] else 0
@@ -69,13 +68,13 @@ def UnevenAllToAll(domain: DistributedSpace, counts: Sequence[int]) -> Distribut
             raise SpaceError(
                 f"UnevenAllToAll on {domain}: expected {world.size} numbers of rows, {rows} together, found {counts!r}"
             )
-        held = domain.layout.intervals_at(world.rank)
-        return (held[0][0] if held is not None and rows else 0), [int(n) for n in found]
+        return [int(n) for n in found]
 
-    first, mine = agreed(world, "UnevenAllToAll", build, lambda _: domain)
-    everyone = world.allgather((first, mine), "UnevenAllToAll")
+    mine = agreed(world, "UnevenAllToAll", build, lambda _: domain)
     pieces = []
-    for start, sent in everyone:
-        before = start + sum(sent[: world.rank])
-        pieces.append(np.arange(before, before + sent[world.rank]))
+    for rank, sent in enumerate(world.allgather(mine, "UnevenAllToAll")):
+        runs = (domain.layout.pieces_at(rank) or [[]])[0]
+        held = np.concatenate([np.zeros(0, np.int64), *(np.arange(start, start + n) for _, start, n in runs)])
+        before = sum(sent[: world.rank])
+        pieces.append(held[before : before + sent[world.rank]])
     return DistributedGather(domain, np.concatenate(pieces))

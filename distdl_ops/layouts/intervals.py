@@ -89,8 +89,8 @@ class Intervals(Sequence[Interval]):
     def __getitem__(self, index: slice) -> tuple[Interval, ...]: ...
     @final
     def __getitem__(self, index: int | slice) -> Interval | tuple[Interval, ...]:
-        found = range(len(self))[index]
-        return self._at(found) if isinstance(found, int) else tuple(map(self._at, found))
+        numbers = range(len(self))[index]
+        return self._at(numbers) if isinstance(numbers, int) else tuple(map(self._at, numbers))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Intervals):
@@ -305,12 +305,12 @@ def widened(interval: Interval, below: int, above: int) -> Interval:
     return interval if start == stop else (start - below, max(stop + above, start - below))
 
 
-def _checked(found: Sequence[int]) -> Interval:
+def _checked(pair: Sequence[int]) -> Interval:
     """Return an interval as a pair of integers; raise where it is none."""
     try:
-        start, stop = (operator.index(k) for k in found)
+        start, stop = (operator.index(k) for k in pair)
     except (TypeError, ValueError):
-        raise ArgumentError(f"an interval is a pair (start, stop) of integers, found {found!r}") from None
+        raise ArgumentError(f"an interval is a pair (start, stop) of integers, found {pair!r}") from None
     if stop < start:
-        raise ArgumentError(f"an interval must not stop before it starts, found {found!r}")
+        raise ArgumentError(f"an interval must not stop before it starts, found {pair!r}")
     return start, stop

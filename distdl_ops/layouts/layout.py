@@ -71,6 +71,7 @@ class Layout:
                 raise self._error(f"the grid has no axis {name!r}")
         self._split: dict[int, tuple[str, ...]] = {}
         self._once: dict[str, bool] = {}
+        self._divides: dict[int, bool] = {}
         self.roles: dict[str, Role] = {}
         for name in self.axes:
             self.roles[name] = self._fitted(name, roles.get(name))
@@ -428,11 +429,14 @@ class Layout:
 
     def divides(self, axis: int) -> bool:
         """Say whether every entry of a tensor axis lies in one part, and nothing else does."""
-        names = self.split_axes(axis)
-        held = self._extents(axis, names)
-        return all(map(self.holds_once_along, names)) and (
-            not names or sum(length * count for length, count in held.items()) == self.shape[axis]
-        )
+        divides = self._divides.get(axis)
+        if divides is None:
+            names = self.split_axes(axis)
+            divides = all(map(self.holds_once_along, names)) and (
+                sum(length * count for length, count in self._extents(axis, names).items()) == self.shape[axis]
+            )
+            self._divides[axis] = divides
+        return divides
 
     def same_grid(self, other: Layout) -> bool:
         """Whether the two grids have the same axes, in the same order: ranks then have the same coordinates."""

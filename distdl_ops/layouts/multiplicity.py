@@ -44,10 +44,10 @@ class Multiplicity(NamedTuple):
 
     def tensor(self) -> np.ndarray:
         """Return the diagonal as a tensor of the logical shape, float64."""
-        found = np.array(float(self.copies))
+        product = np.array(float(self.copies))
         for counts in self.counts:
-            found = found[..., None] * counts
-        return found
+            product = product[..., None] * counts
+        return product
 
 
 def multiplicity(layout: Layout) -> Multiplicity:

@@ -12,15 +12,15 @@ how sequence-parallel attention turns parts of the sequence into heads.
 Source: "MPI: A Message-Passing Interface Standard", version 4.1 (2023), section 6.8, where it has the name from.
 """
 
-from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.named import require
+from typing import final
+
+from distdl_ops.movement.repartition import Repartition
 from distdl_ops.spaces import DistributedSpace
-from linop.arguments import checked
 
 
-@checked
-def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
-    """Return the movement that changes which tensor axis is split along grid axes. Collective.
+@final
+class AllToAll(Repartition):
+    """All-to-all: along the same grid axis, the tensor is cut along another of its axes. Collective.
 
     It is a `Repartition` between two spaces that may besides be replicated along other grid axes.
 
@@ -47,9 +47,10 @@ def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
     >>> simulate(2, main)
     [[[0.0, 1.0], [3.0, 4.0]], [[2.0], [5.0]]]
     """
-    expected = "expected Split of one tensor axis to Split of another along some grid axes, the same roles along others"
 
-    def fits() -> str | None:
+    @classmethod
+    def _fault(cls, source: DistributedSpace, target: DistributedSpace) -> str | None:
+        expected = "expected Split of one tensor axis to Split of another along grid axes, the same roles along others"
         if source.grid != target.grid:
             return f"expected one grid, found {source.grid} and {target.grid}"
         moving = source.layout.moving_axes(target.layout)
@@ -63,5 +64,3 @@ def AllToAll(source: DistributedSpace, target: DistributedSpace) -> Movement:
                 if not space.layout.divides(axis):
                     return f"expected intervals that divide tensor axis {axis}, found {name}={role!r} in {space}"
         return None
-
-    return require("AllToAll", source, target, fits)

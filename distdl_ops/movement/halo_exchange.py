@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self, cast, final
 
 from distdl_ops.layouts.intervals import Listed, widened
 from distdl_ops.layouts.roles import Role
 from distdl_ops.layouts.runs import Boundary
-from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.named import require
+from distdl_ops.movement.movement import Movement, movement_between
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
@@ -29,9 +28,9 @@ Widths = Sequence[int] | Sequence[Sequence[int]]
 """Entries below and above: one pair for all ranks of a grid axis, or one for each."""
 
 
-@checked
-def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Movement:
-    """Return the movement that gives every rank a halo. Collective.
+@final
+class HaloExchange(Movement):
+    """The movement that gives every rank a halo, or its adjoint, which adds halos back. Collective.
 
     A rank's interval ``(start, stop)`` becomes ``(start - below, stop + above)``. Halos may be wider than the
     neighbour's interval. Negative widths trim: where nothing is left, ``stop + above <= start - below``, the interval
@@ -76,26 +75,30 @@ def HaloExchange(space: DistributedSpace, widths: Mapping[int, Widths], boundary
     >>> simulate(2, main)
     [[1.0, 2.0, 3.0], [4.0]]
     """
-    require_spaces("HaloExchange", space)
-    wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
-    return require("HaloExchange", space, space.like(roles=wider), lambda: None)
+
+    @checked
+    def __new__(cls, space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary = "zero") -> Self:
+        """Return the movement to the space with halos. Where no part grows, it is a `Repartition`."""
+        require_spaces("HaloExchange", space)
+        wider = agreed(space.grid.world, "HaloExchange", lambda: _widen(space, widths, boundary))
+        return cast("Self", movement_between(space, space.like(roles=wider)))
 
 
 def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boundary) -> dict[str, Role]:
     """Return the roles with wider intervals."""
-    here = f"HaloExchange({space}, {dict(widths)})"
+    where = f"HaloExchange({space}, {dict(widths)})"
     copied = [name for name, role in space.roles.items() if not space.layout.holds_once_along(name)]
     if copied:
-        raise SpaceError(f"{here}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
+        raise SpaceError(f"{where}: expected each entry once, found {copied[0]}={space.roles[copied[0]]!r}")
     wider: dict[str, Role] = dict(space.roles)
     for axis, given in widths.items():
         names = space.split_axes(axis)
         if not names:
-            raise SpaceError(f"{here}: tensor axis {axis} is not split, so it has no halo")
+            raise SpaceError(f"{where}: tensor axis {axis} is not split, so it has no halo")
         intervals = space.layout.intervals(axis)
         if intervals is None:
             raise SpaceError(
-                f"{here}: tensor axis {axis} is split into parts of several intervals, each with ends of its own; "
+                f"{where}: tensor axis {axis} is split into parts of several intervals, each with ends of its own; "
                 f"expected one interval for each rank, as Split({axis}) makes them"
             )
         everyone, each = _pair(given), _pairs(given, len(intervals))
@@ -105,26 +108,26 @@ def _widen(space: DistributedSpace, widths: Mapping[int, Widths], boundary: Boun
             intervals = Listed([widened(interval, *pair) for interval, pair in zip(intervals, each, strict=True)])
         else:
             raise SpaceError(
-                f"{here}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
+                f"{where}: expected a pair of widths for axis {axis}, or {len(intervals)} pairs, one for each rank "
                 f"along {', '.join(map(repr, names))}; found {given!r}"
             )
         wider |= space.layout.roles_for(axis, intervals, boundary)
     return wider
 
 
-def _pairs(found: Any, count: int) -> list[tuple[int, int]] | None:
+def _pairs(widths: Any, count: int) -> list[tuple[int, int]] | None:
     """Return a pair of widths for each rank; None where the widths are no such pairs."""
     try:
-        pairs = [pair for each in found if (pair := _pair(each)) is not None]
-        return pairs if len(pairs) == len(found) == count else None
+        pairs = [pair for each in widths if (pair := _pair(each)) is not None]
+        return pairs if len(pairs) == len(widths) == count else None
     except TypeError:
         return None
 
 
-def _pair(found: Any) -> tuple[int, int] | None:
+def _pair(widths: Any) -> tuple[int, int] | None:
     """Return two whole numbers; None where something else was found."""
     try:
-        below, above = (operator.index(width) for width in found)
+        below, above = (operator.index(width) for width in widths)
     except (TypeError, ValueError):
         return None
     return below, above

@@ -11,9 +11,10 @@ from typing import Any, NoReturn, final
 
 import numpy as np
 
+from distdl_ops.advice.cost import nobody_holds
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace
-from distdl_ops.transfer.transfer import Flight
+from distdl_ops.transfer.transfer import Transfer
 from linop import Space, SpaceError
 from linop.arguments import checked
 from linop.arrays import Array, Vector
@@ -26,7 +27,7 @@ class Departed:
 
     Parameters
     ----------
-    flight : Flight
+    transfer : Transfer
         Its messages.
     movement : Movement
         What takes it from S to T.
@@ -34,20 +35,20 @@ class Departed:
         Batch axes.
     """
 
-    def __init__(self, flight: Flight, movement: Movement, batch: tuple[int, ...]) -> None:
+    def __init__(self, transfer: Transfer, movement: Movement, batch: tuple[int, ...]) -> None:
         self.movement, self.batch = movement, batch
-        self._flight: Flight | None = flight
+        self._transfer: Transfer | None = transfer
 
     @property
     def arrived(self) -> bool:
         """Whether it has been received."""
-        return self._flight is None
+        return self._transfer is None
 
     def arrive(self) -> Array:
         """Wait for it."""
-        assert self._flight is not None
-        flight, self._flight = self._flight, None
-        return flight.finish()
+        assert self._transfer is not None
+        transfer, self._transfer = self._transfer, None
+        return transfer.finish()
 
 
 @final
@@ -147,3 +148,6 @@ class InFlight(Space):
 
     def __repr__(self) -> str:
         return f"InFlight({self.ends[0]!r}, {self.ends[1]!r})"
+
+
+nobody_holds(InFlight, lambda space: space.ends[0].grid.world.size)

@@ -7,16 +7,15 @@ matrix     the identity
 =========  ==========================================================
 """
 
-from distdl_ops.layouts.roles import At
-from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.named import require, roles_named
+from typing import final
+
+from distdl_ops.movement.movement import Movement, name_of_pair
 from distdl_ops.spaces import DistributedSpace
-from linop.arguments import checked
 
 
-@checked
-def Move(source: DistributedSpace, target: DistributedSpace) -> Movement:
-    """Return the movement that takes a tensor from one rank to another. Collective to build.
+@final
+class Move(Movement):
+    """Move: one rank's tensor to another rank, which is to send and to receive it. Collective to build.
 
     Parameters
     ----------
@@ -41,15 +40,13 @@ def Move(source: DistributedSpace, target: DistributedSpace) -> Movement:
     >>> simulate(3, main)
     [([], 'Move(stages)', 1), ([], 'Move(stages)', 0), ([1.0, 2.0], 'Move(stages)', 0)]
     """
-    along_one_grid = roles_named("Move", source, target)
 
-    def fits() -> str | None:
+    @classmethod
+    def _fault(cls, source: DistributedSpace, target: DistributedSpace) -> str | None:
         if source.grid == target.grid:
-            return along_one_grid()
+            return super()._fault(source, target)
         for space in (source, target):
             for name, role in space.roles.items():
-                if not isinstance(role, At):
+                if name_of_pair(role, role) != "Move":
                     return f"between two grids, expected At along every axis of both, found {name}={role!r} in {space}"
         return None
-
-    return require("Move", source, target, fits)

@@ -82,13 +82,13 @@ def PrefixSum(space: DistributedSpace, axis: str, *, exclusive: bool = False) ->
 
 def _check(space: DistributedSpace, axis: str) -> int:
     """Return the length of the axis; raise unless the space has copies along it."""
-    here = f"PrefixSum({space}, {axis!r})"
+    name = f"PrefixSum({space}, {axis!r})"
     if axis not in space.roles:
-        raise SpaceError(f"{here}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
+        raise SpaceError(f"{name}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
     role = space.roles[axis]
     if not isinstance(role, Copies):
         raise SpaceError(
-            f"{here}: expected Copies() along {axis!r}, a vector of everyone's own; found {role!r}. Copy makes copies "
+            f"{name}: expected Copies() along {axis!r}, a vector of everyone's own; found {role!r}. Copy makes copies "
             f"of a replicated vector; DistributedCumulativeSum sums along a tensor axis that is split"
         )
     return space.grid.axes[axis]

@@ -8,14 +8,11 @@ matrix     a permutation
 """
 
 from distdl_ops.movement.movement import Movement
-from distdl_ops.movement.named import require
 from distdl_ops.spaces import DistributedSpace
-from linop.arguments import checked
 
 
-@checked
-def Repartition(source: DistributedSpace, target: DistributedSpace) -> Movement:
-    """Return the movement between two partitions of a tensor. Collective.
+class Repartition(Movement):
+    """Repartition: the same tensor, cut in another way. Collective.
 
     Parameters
     ----------
@@ -40,10 +37,9 @@ def Repartition(source: DistributedSpace, target: DistributedSpace) -> Movement:
     [[[0.0, 1.0], [3.0, 4.0]], [[2.0], [5.0]]]
     """
 
-    def fits() -> str | None:
+    @classmethod
+    def _fault(cls, source: DistributedSpace, target: DistributedSpace) -> str | None:
         for space in (source, target):
             if not space.layout.is_partition:
                 return f"expected two partitions, each entry on one rank; {space} is none"
         return None
-
-    return require("Repartition", source, target, fits)

@@ -16,14 +16,17 @@ to the same intervals on other ranks.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import final
 
+from distdl_ops.advice.cost import ParallelCost, Relay, as_laid_out, cost_on, traffic
 from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import DistributedSpace, require_spaces
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.worlds.agreement import agreed
-from linop import LinearOperator, SpaceError, arrays, claims
+from distdl_ops.worlds.world import Traffic
+from linop import Identity, LinearOperator, SpaceError, arrays, claims, cost, rule
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
@@ -82,12 +85,14 @@ class Shift(LinearOperator):
             space.grid.world,
             "Shift",
             lambda: _check(space, steps, axis),
-            describe=lambda found: f"Shift({space}, {found[0]}, {axis!r}, periodic={bool(periodic)})",
+            describe=lambda checked_arguments: (
+                f"Shift({space}, {checked_arguments[0]}, {axis!r}, periodic={bool(periodic)})"
+            ),
         )
         super().__init__(space, space if roles == space.roles else space.like(roles=roles))
         self.steps, self.axis, self.periodic = steps, axis, bool(periodic)
         self._receiver, self._sender = self._neighbour(steps), self._neighbour(-steps)
-        self._label = Label(repr(self), self.domain.ndim)
+        self._operation = OperationName(repr(self), self.domain.ndim)
 
     def _neighbour(self, steps: int) -> int | None:
         """Return the rank some steps on along the axis; None beyond its end, and of a rank outside the grid."""
@@ -99,20 +104,13 @@ class Shift(LinearOperator):
             place %= length
         return grid.rank_at({**grid.coordinates, self.axis: place}) if 0 <= place < length else None
 
-    @property
-    def exact(self) -> bool:
-        """Always: entries are moved."""
-        return True
+    exact = True
+    roundings = 0
+    gain = 1.0  # no array becomes longer, and none goes to two ranks
 
-    @property
-    def roundings(self) -> int:
-        """None: nothing is added."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One: no array becomes longer, and none goes to two ranks."""
-        return 1.0
+    def goes_anywhere(self, length: int) -> bool:
+        """Say whether anything goes from one rank to another, on a grid axis of some length."""
+        return self.steps % length != 0 if self.periodic else 0 < abs(self.steps) < length
 
     @property
     def claims(self) -> Claims:
@@ -127,7 +125,7 @@ class Shift(LinearOperator):
         LinearOperator.__init__(mirrored, self.codomain, self.domain)
         mirrored.steps, mirrored.axis, mirrored.periodic = -self.steps, self.axis, self.periodic
         mirrored._receiver, mirrored._sender = self._sender, self._receiver
-        mirrored._label = Label(repr(mirrored), mirrored.domain.ndim)
+        mirrored._operation = OperationName(repr(mirrored), mirrored.domain.ndim)
         return mirrored
 
     def _apply(self, x: Array) -> Array:
@@ -140,7 +138,7 @@ class Shift(LinearOperator):
             sends.append((self._receiver, x if arrays.is_row_major(x) else arrays.copy(x)))
         if not (stays or self._sender is None or 0 in self.codomain.shape):
             receives.append((self._sender, y))
-        world.exchange(sends, receives, self._label.of(x)).finish()
+        world.exchange(sends, receives, self._operation.of(x)).finish()
         return y
 
     def _key(self) -> tuple[object, ...]:
@@ -153,22 +151,69 @@ class Shift(LinearOperator):
 
 def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[str, Role]]:
     """Return the number of steps, and the roles after them; raise where there are none."""
-    here = f"Shift({space}, {steps!r}, {axis!r})"
+    name = f"Shift({space}, {steps!r}, {axis!r})"
     if axis not in space.roles:
-        raise SpaceError(f"{here}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
+        raise SpaceError(f"{name}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
     try:
         steps = operator.index(steps)
     except TypeError:
-        raise SpaceError(f"{here}: expected a whole number of steps, found {steps!r}") from None
+        raise SpaceError(f"{name}: expected a whole number of steps, found {steps!r}") from None
     roles = space.layout.rolled(axis, steps)
     if roles is not None:
         return steps, roles
     if space.roles[axis].replicated:
         raise SpaceError(
-            f"{here}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
+            f"{name}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
             f"vector, which cannot go on to another; Copy makes a vector of everyone's own"
         )
     raise SpaceError(
-        f"{here}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
+        f"{name}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "
         f"say where they are afterwards"
     )
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+cost.register(Shift, as_laid_out)
+
+
+@cost_on.register
+def _(operator: Shift, *, relaid: Relay) -> ParallelCost:
+    layout = relaid(operator.domain.layout)
+    part = layout.largest_part * operator.domain.dtype.itemsize
+    sent = part if operator.goes_anywhere(layout.axes[operator.axis]) else 0
+    return ParallelCost(0, 2 * part, int(sent > 0), sent)
+
+
+@traffic.register
+def _(operator: Shift) -> list[Traffic]:
+    space = operator.domain
+    grid = space.grid
+    length = grid.axes[operator.axis]
+    sent = [Traffic() for _ in range(grid.world.size)]
+    for rank in grid.places.members if operator.goes_anywhere(length) else ():
+        place = grid.coordinates_of(rank)
+        shape = space.layout.shape_at(rank)
+        beyond = place is None or not 0 <= place[operator.axis] + operator.steps < length
+        if 0 not in shape and (operator.periodic or not beyond):
+            sent[rank].messages, sent[rank].bytes = 1, math.prod(shape) * space.dtype.itemsize
+    return sent
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+@rule(Shift, Shift)
+def two_shifts(left: Shift, right: Shift) -> LinearOperator | None:
+    """``P^a P^b = P^(a + b)`` on a ring; on a line, where both go the same way."""
+    same = left.axis == right.axis and left.periodic == right.periodic
+    if not same or (not left.periodic and left.steps * right.steps < 0):
+        return None
+    return Shift(right.domain, left.steps + right.steps, left.axis, left.periodic)
+
+
+@rule(Shift)
+def no_shift(node: Shift) -> LinearOperator | None:
+    """``P^0 = I``, and once around a ring."""
+    around = node.steps % node.domain.grid.axes[node.axis] if node.periodic else node.steps
+    return Identity(node.domain) if around == 0 and node.domain == node.codomain else None

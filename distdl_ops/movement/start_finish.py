@@ -18,13 +18,19 @@ import math
 from abc import abstractmethod
 from typing import TypeVar, final
 
+import numpy as np
+
+from distdl_ops.advice.cost import ParallelCost, Relay, as_laid_out, cost_on, cost_table, entries_by_rank, traffic
+from distdl_ops.advice.movement_cost import exchange_cost, exchange_costs, exchange_traffic
+from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
 from distdl_ops.movement.in_flight import Departed, InFlight
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace
-from distdl_ops.transfer.operation_name import Label
+from distdl_ops.transfer.operation_name import OperationName
 from distdl_ops.transfer.plan import Plan
-from linop import LinearOperator, Space, SpaceError
+from distdl_ops.worlds.world import Traffic
+from linop import LinearOperator, Space, SpaceError, cost, rule
 from linop.arguments import checked
 from linop.arrays import Array
 
@@ -53,10 +59,7 @@ class _Half(LinearOperator):
     def _held(self) -> DistributedSpace:
         """The layout at this end."""
 
-    @property
-    def exact(self) -> bool:
-        """Always: entries are moved and added."""
-        return True
+    exact = True
 
     @property
     def roundings(self) -> int:
@@ -148,12 +151,12 @@ class Start(_Half):
         return Plan(self.movement.domain.layout, self.movement.codomain.layout, world.rank)
 
     @functools.cached_property
-    def _label(self) -> Label:
-        return Label(repr(self), self.domain.ndim)
+    def _operation(self) -> OperationName:
+        return OperationName(repr(self), self.domain.ndim)
 
     def _apply(self, x: Array) -> Departed:
-        flight = self._plan.start(x, self.domain.grid.world, self._label.of(x))
-        return Departed(flight, self.movement, self.domain.batch(x))
+        transfer = self._plan.start(x, self.domain.grid.world, self._operation.of(x))
+        return Departed(transfer, self.movement, self.domain.batch(x))
 
 
 @final
@@ -218,3 +221,61 @@ def _half(kind: type[H], movement: Movement) -> H:
     half = object.__new__(kind)
     half._lie_between(movement)
     return half
+
+
+# -- what they cost ----------------------------------------------------------------------------------------------------
+
+cost.register(_Half, as_laid_out)
+
+
+def _ends(operator: _Half) -> tuple[Layout, Layout, int]:
+    """Return the layouts of the movement, and the bytes of an entry."""
+    source = operator.movement.domain
+    return source.layout, operator.movement.codomain.layout, source.dtype.itemsize
+
+
+@cost_on.register
+def _(operator: Start, *, relaid: Relay) -> ParallelCost:
+    """Return the messages of the exchange: they are counted at the start, additions at the end."""
+    source, target, itemsize = _ends(operator)
+    source, target = relaid(source), relaid(target)
+    _, messages, sent = exchange_cost(source, target)
+    return ParallelCost(0, itemsize * source.largest_part, messages, itemsize * sent)
+
+
+@cost_on.register
+def _(operator: Finish, *, relaid: Relay) -> ParallelCost:
+    source, target, itemsize = _ends(operator)
+    source, target = relaid(source), relaid(target)
+    return ParallelCost(exchange_cost(source, target)[0], itemsize * target.largest_part)
+
+
+@cost_table.register
+def _(operator: Start) -> np.ndarray:
+    source, target, itemsize = _ends(operator)
+    entries = entries_by_rank(operator.domain)
+    _, messages, sent = exchange_costs(source, target, entries.size)
+    return np.stack([0 * entries, itemsize * entries, messages, itemsize * sent])
+
+
+@cost_table.register
+def _(operator: Finish) -> np.ndarray:
+    source, target, itemsize = _ends(operator)
+    entries = entries_by_rank(operator.codomain)
+    adds, _, _ = exchange_costs(source, target, entries.size)
+    return np.stack([adds, itemsize * entries, 0 * entries, 0 * entries])
+
+
+@traffic.register
+def _(operator: Start) -> list[Traffic]:
+    """Return all messages: an exchange, also where a movement would go by a collective."""
+    return exchange_traffic(*_ends(operator), operator.domain.grid.world.size)
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+
+@rule(Finish, Start)
+def no_work_between(left: Finish, right: Start) -> LinearOperator | None:
+    """``E_T E_S* = M(S, T)``: without work between start and finish, they are one movement."""
+    return left.movement if left.movement == right.movement else None

@@ -26,7 +26,7 @@ from distdl_ops.grid import Places
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Copies, Replicated, Role, Split
 from distdl_ops.transfer.plan import Plan
-from distdl_ops.transfer.transfer import Flight
+from distdl_ops.transfer.transfer import Transfer
 from distdl_ops.worlds import World
 from linop.arrays import Array
 
@@ -144,7 +144,7 @@ class UnderWay:
         self._rest = list(summation.plans)
         self._transfer = self._start(x)
 
-    def _start(self, x: Array) -> Flight:
+    def _start(self, x: Array) -> Transfer:
         """Start the next exchange."""
         caller = self._world.caller
         before, caller.call = caller.call, self._call

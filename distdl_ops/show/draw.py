@@ -138,9 +138,9 @@ class _Way:
         """Return what the picture leaves out: other slices, and other ranks."""
         shape, everyone = self.layouts[0].shape, max(layout.places.span for layout in self.layouts)
         places = [":" if axis in self.shown else str(self.at[axis]) for axis in range(len(shape))]
-        found = [f"[{', '.join(places)}]"] if len(self.shown) < len(shape) else []
-        found += [f"ranks 0 to {self.ranks - 1} of {everyone}"] if self.ranks < everyone else []
-        return f"   ({'; '.join(found)})" if found else ""
+        notes = [f"[{', '.join(places)}]"] if len(self.shown) < len(shape) else []
+        notes += [f"ranks 0 to {self.ranks - 1} of {everyone}"] if self.ranks < everyone else []
+        return f"   ({'; '.join(notes)})" if notes else ""
 
     def _name_row(self, ax: Any, row: int, layout: Layout) -> None:
         """Write how a vector lies, beside its row, and above that by which step it came."""
@@ -150,12 +150,12 @@ class _Way:
         ax.text(-0.15, y - self.cell / 2, roles, ha="right", va="center", fontsize=8, linespacing=1.3)
         if row > 0:
             step = self.steps[row - 1]
-            found = cost(step)
-            told = [short(str(step), 28)]
-            if isinstance(found, ParallelCost):
-                told.append(f"{counted(found.messages, 'message')}, {counted(found.sent, 'byte')}")
+            spent = cost(step)
+            lines = [short(str(step), 28)]
+            if isinstance(spent, ParallelCost):
+                lines.append(f"{counted(spent.messages, 'message')}, {counted(spent.sent, 'byte')}")
             above = y + (self.pitch - self.cell) / 2
-            ax.text(-0.15, above, "\n".join(told), ha="right", va="center", fontsize=8, weight="bold")
+            ax.text(-0.15, above, "\n".join(lines), ha="right", va="center", fontsize=8, weight="bold")
 
     def _corner(self, row: int, rank: int) -> tuple[float, float]:
         """Return where the upper left corner of a cell is."""
@@ -211,12 +211,12 @@ class _Way:
         """Draw a line from each rank that sends to the one that receives."""
         thin = 1.3 if self.ranks < 7 else 0.8
         for sender in sorted(senders):
-            (x, y), (there, above) = self._corner(row, rank), self._corner(row - 1, sender)
+            (x, y), (left, above) = self._corner(row, rank), self._corner(row - 1, sender)
             line = (
                 {"color": colour(sender), "linewidth": thin} if sender != rank else {"color": "0.8", "linewidth": 1.0}
             )
             shift = 0.5 + 0.06 * (sender - rank)  # lines that end at one rank do not end at one point
-            end, start = (x + min(max(shift, 0.1), 0.9), y + 0.02), (there + 0.5, above - self.cell - 0.02)
+            end, start = (x + min(max(shift, 0.1), 0.9), y + 0.02), (left + 0.5, above - self.cell - 0.02)
             arrow = {"arrowstyle": "-|>", "mutation_scale": 5 * thin, "shrinkA": 0, "shrinkB": 0, **line}
             ax.annotate("", end, start, arrowprops=arrow, zorder=0.5)
 
@@ -260,10 +260,10 @@ def _placed(box: Box, held: list[list[Run]]) -> Iterator[tuple[tuple[int, int], 
 
 
 def _volume(box: Sequence[tuple[int, int]]) -> int:
-    found = 1
+    volume = 1
     for start, stop in box:
-        found *= stop - start
-    return found
+        volume *= stop - start
+    return volume
 
 
 def _meet(box: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> bool:

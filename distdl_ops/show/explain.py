@@ -80,7 +80,7 @@ class Explanation:
     ...     found = explain(Movement(T, S) @ Movement(S, T))
     ...     return str(found.before), str(found.after), len(found.rewritings)
     >>> simulate(2, main)[0]
-    ('Repartition(p) @ Repartition(p)', 'Identity', 1)
+    ('AllToAll(p) @ AllToAll(p)', 'Identity', 1)
     """
 
     before: LinearOperator
@@ -94,8 +94,8 @@ class Explanation:
             f"{short(str(step.before), WIDTH)} = {short(str(step.after), WIDTH)}\n   {step.why}"
             for step in self.rewritings
         ]
-        told = "\n".join(dict.fromkeys(why))
-        return f"{_steps(self.before)}\n\nis the same as\n\n{_steps(self.after)}\n\nbecause\n\n{told}"
+        reasons = "\n".join(dict.fromkeys(why))
+        return f"{_steps(self.before)}\n\nis the same as\n\n{_steps(self.after)}\n\nbecause\n\n{reasons}"
 
     __repr__ = __str__
 
@@ -110,14 +110,14 @@ def steps_of(operator: LinearOperator) -> list[LinearOperator]:
     >>> steps_of(2 * (D @ E) + E) == [E, D, E]
     True
     """
-    found: list[LinearOperator] = []
+    steps: list[LinearOperator] = []
     todo = [operator]
     while todo:
         inside = parts(part := todo.pop())
         if not inside:
-            found.append(part)
+            steps.append(part)
         todo += inside if isinstance(part, Compose) else inside[::-1]
-    return found
+    return steps
 
 
 def _steps(operator: LinearOperator) -> str:
@@ -130,8 +130,8 @@ def _steps(operator: LinearOperator) -> str:
     return "\n".join(lines)
 
 
-def _line(found: Cost, what: str) -> str:
-    messages, sent = (found.messages, found.sent) if isinstance(found, ParallelCost) else (0, 0)
+def _line(spent: Cost, what: str) -> str:
+    messages, sent = (spent.messages, spent.sent) if isinstance(spent, ParallelCost) else (0, 0)
     return f"   {messages:>8}{sent:>12}  {what}"
 
 

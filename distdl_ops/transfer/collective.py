@@ -76,12 +76,12 @@ class Collective:
 
 def collective(source: DistributedSpace, target: DistributedSpace) -> Collective | None:
     """Return the collective that is ``M(S, T)``; None where the roles name none."""
-    found = named(source.layout, target.layout) if source.grid == target.grid else None
-    if found is None:
+    how = named(source.layout, target.layout) if source.grid == target.grid else None
+    if how is None:
         return None
     lengths = {axis: source.grid.axes[axis] for axis in source.layout.moving_axes(target.layout)}
     root = place_at(lengths, {axis: _root(source.roles[axis], target.roles[axis], lengths[axis]) for axis in lengths})
-    return Collective(found.kind, found.ranks, source.grid.line(tuple(lengths)), root, target.shape)
+    return Collective(how.kind, how.ranks, source.grid.line(tuple(lengths)), root, target.shape)
 
 
 @final
@@ -104,8 +104,8 @@ def way(source: Layout, target: Layout) -> Way | None:
     None None
     Way(kind='allreduce', ranks=1000) None
     """
-    found = named(source, target)
-    return None if found is None or found.ranks <= FEW[found.kind] else found
+    how = named(source, target)
+    return None if how is None or how.ranks <= FEW[how.kind] else how
 
 
 def named(source: Layout, target: Layout) -> Way | None:

@@ -12,7 +12,7 @@ from linop.arrays import Array
 
 
 @final
-class Label:
+class OperationName:
     """The names of an operator's applications; see `distdl_ops.worlds.World`.
 
     Parameters
@@ -25,7 +25,7 @@ class Label:
     Examples
     --------
     >>> import numpy as np
-    >>> Label("Broadcast(rows)", 1).of(np.zeros((8, 3)))
+    >>> OperationName("Broadcast(rows)", 1).of(np.zeros((8, 3)))
     'Broadcast(rows), applied to a batch (8,) of float64'
     """
 
@@ -36,14 +36,14 @@ class Label:
     def of(self, x: Array) -> str:
         """Return the name of the application to a vector."""
         key = x.shape[: x.ndim - self._ndim], x.dtype if type(x) is ndarray else str(x.dtype)
-        found = self._known.get(key)
-        if found is None:
+        name = self._known.get(key)
+        if name is None:
             batch = arrays.split_batch(x, self._ndim)
-            found = f"{self._operator}, applied to a batch {batch} of {dtype_name(x)}"
+            name = f"{self._operator}, applied to a batch {batch} of {dtype_name(x)}"
             if len(self._known) == MOST_KNOWN:
                 self._known.clear()
-            self._known[key] = found
-        return found
+            self._known[key] = name
+        return name
 
 
 MOST_KNOWN = 64

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.runs import Run, composed, inverted, paired_slices, slice_length
-from distdl_ops.transfer.transfer import Box, Flight, Packing, Piece, Step
+from distdl_ops.transfer.transfer import Box, Packing, Piece, Step, Transfer
 from distdl_ops.worlds import World
 from linop import arrays
 from linop.arrays import Array
@@ -60,9 +60,9 @@ class Plan:
         boxes = [box for _, boxes in self.receives for box in boxes]
         untouched = [True] * len(boxes) if source.holds_once else _untouched(boxes)
         fresh, self._adds = iter(untouched), not all(untouched)
-        held, here = source.shape_at(me), [boxes for other, boxes in self.sends if other == me]
+        held, to_itself = source.shape_at(me), [boxes for other, boxes in self.sends if other == me]
         arriving = [
-            Piece(other, boxes, self.shape, [next(fresh) for _ in boxes], here[0] if other == me else None)
+            Piece(other, boxes, self.shape, [next(fresh) for _ in boxes], to_itself[0] if other == me else None)
             for other, boxes in self.receives
         ]
         self._outgoing = [Piece(other, boxes, held) for other, boxes in self.sends if other != me]
@@ -92,8 +92,8 @@ class Plan:
         """
         return self.start(x, world, what, accumulate=accumulate).finish()
 
-    def start(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Flight:
-        """Begin to move a vector, which must not change until the flight has finished; see `run`."""
+    def start(self, x: Array, world: World, what: str, *, accumulate: bool = True) -> Transfer:
+        """Begin to move a vector, which must not change until the transfer has finished; see `run`."""
         batch = x.shape[: x.ndim - len(self.shape)]
         y = self._make((*batch, *self.shape), x)
         total = arrays.widened(y) if self._adds and accumulate else y
@@ -114,13 +114,13 @@ class Plan:
             receives.append((piece.rank, part))
         exchange = world.exchange(sends, receives, what)
         for piece in self._own:  # while messages travel
-            for index, there in zip(piece.indices, piece.sources, strict=True):
-                total[index] = x[there]
-        return Flight(exchange, packing, y, total, steps)
+            for index, taken in zip(piece.indices, piece.sources, strict=True):
+                total[index] = x[taken]
+        return Transfer(exchange, packing, y, total, steps)
 
 
 def _partners(
-    layout: Layout, mine: list[list[Run]] | None, only: Mapping[str, int] | None, *, sending: bool
+    layout: Layout, held: list[list[Run]] | None, only: Mapping[str, int] | None, *, sending: bool
 ) -> list[tuple[int, list[Box]]]:
     """Return the ranks of a layout, in order, that have entries of an array in common, and the boxes of these in it.
 
@@ -135,13 +135,13 @@ def _partners(
     sending : bool
         Whether the array is the source's. Boxes come in an order that is the same at both ends.
     """
-    if mine is None or only is None or not all(mine):
+    if held is None or only is None or not all(held):
         return []
     strides, stride = {}, 1
     for name in reversed(layout.axes):
         strides[name], stride = stride, stride * layout.axes[name]
     # Along each tensor axis, the places of partners, as far as its grid axes decide them, and what is in common there.
-    common = [_meetings(layout, axis, runs, only, strides, sending=sending) for axis, runs in enumerate(mine)]
+    common = [_meetings(layout, axis, runs, only, strides, sending=sending) for axis, runs in enumerate(held)]
     places = [0]
     for name, role in layout.roles.items():
         if role.axis is None:
@@ -161,14 +161,14 @@ def _partners(
 
 
 def _meetings(
-    layout: Layout, axis: int, mine: list[Run], only: Mapping[str, int], strides: Mapping[str, int], *, sending: bool
+    layout: Layout, axis: int, held: list[Run], only: Mapping[str, int], strides: Mapping[str, int], *, sending: bool
 ) -> list[tuple[int, list[slice]]]:
     """Return the parts of a tensor axis that meet runs of an array: their places on the grid, and slices of the array.
 
     The grid axes that split the tensor axis are gone through in order: of each, the coordinates that meet the runs, and
     the runs then in places of the part that they give.
     """
-    parts: list[tuple[int, int, int, list[Run]]] = [(0, 0, layout.shape[axis], mine)]  # place, number, extent, runs
+    parts: list[tuple[int, int, int, list[Run]]] = [(0, 0, layout.shape[axis], held)]  # place, number, extent, runs
     for name in layout.split_axes(axis):
         length, narrower = layout.axes[name], []
         for place, outer, extent, runs in parts:
@@ -185,8 +185,8 @@ def _meetings(
 def _slices(common: list[Run], *, sending: bool) -> list[slice]:
     """Return what an array has in common with another, as slices of it, in the order of the one that sends."""
     if sending:
-        return [mine for mine, _ in paired_slices(common)]
-    return [mine for _, mine in paired_slices([Run(theirs, mine, length) for mine, theirs, length in common])]
+        return [local for local, _ in paired_slices(common)]
+    return [local for _, local in paired_slices([Run(remote, local, length) for local, remote, length in common])]
 
 
 def _replicated(layout: Layout) -> list[str]:

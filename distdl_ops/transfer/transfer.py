@@ -66,8 +66,8 @@ class Piece:
 
     def steps(self, parts: Iterable[Array], accumulate: bool) -> list[Step]:
         """Return what is to be done with the boxes when they have come."""
-        found = zip(self.indices, parts, self.fresh, strict=True)
-        return [(index, part, fresh or not accumulate) for index, part, fresh in found]
+        pieces = zip(self.indices, parts, self.fresh, strict=True)
+        return [(index, part, fresh or not accumulate) for index, part, fresh in pieces]
 
 
 @final
@@ -117,7 +117,7 @@ class Packing:
 
 
 @final
-class Flight:
+class Transfer:
     """A vector on its way.
 
     Parameters

@@ -45,10 +45,10 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
     failure: Exception | None = None
     try:
         value = build()
-        found = str(describe(value))
+        description = str(describe(value))
     except Exception as error:
-        failure, found = error, f"{type(error).__name__}: {error}"
-    everyone = world.allgather((failure is None, found), what)
+        failure, description = error, f"{type(error).__name__}: {error}"
+    everyone = world.allgather((failure is None, description), what)
     if len(set(everyone)) > 1:
         raise AgreementError(f"{what}: the ranks disagree. {tell_apart([f for _, f in everyone])}") from failure
     if failure is not None:
@@ -58,9 +58,9 @@ def agreed(world: World, what: str, build: Callable[[], T], describe: Callable[[
 
 def tell_apart(descriptions: Sequence[str] | Mapping[int, str]) -> str:
     """Return who has what, each description once with the ranks that have it."""
-    found = descriptions if isinstance(descriptions, Mapping) else dict(enumerate(descriptions))
+    by_rank = descriptions if isinstance(descriptions, Mapping) else dict(enumerate(descriptions))
     ranks: dict[str, list[int]] = {}
-    for rank, description in sorted(found.items()):
+    for rank, description in sorted(by_rank.items()):
         ranks.setdefault(description, []).append(rank)
     return "; ".join(f"{name_ranks(who)}: {description}" for description, who in ranks.items())
 
@@ -81,12 +81,12 @@ class Line(NamedTuple):
     ----------
     kind : str
         Name of the error that it raises; empty when it only waits.
-    told : str
+    words : str
         The message of that error, or the operation that it is in.
     """
 
     kind: str
-    told: str
+    words: str
 
 
 def inside(what: str, number: int | str) -> str:
@@ -115,12 +115,12 @@ def line_of(error: Exception) -> Line:
     return Line(kind, str(error))
 
 
-def raise_found(found: Exception, error: Exception) -> NoReturn:
+def raise_found(shared: Exception, error: Exception) -> NoReturn:
     """Raise what all ranks raise; a rank's own error itself, with its cause, where they are the same."""
     try:
-        raise of_all(error if str(found) == str(error) else found) from None
+        raise of_all(error if str(shared) == str(error) else shared) from None
     finally:
-        del found, error  # what is raised refers to this frame, which would keep it
+        del shared, error  # what is raised refers to this frame, which would keep it
 
 
 def story(lines: Mapping[int, Line]) -> Exception:
@@ -134,8 +134,8 @@ def story(lines: Mapping[int, Line]) -> Exception:
     TypeError('the ranks disagree. ranks 0, 2: in Broadcast; rank 1: found a list')
     """
     kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
-    if len({line.told for line in lines.values()}) == 1:
-        return of_all(KINDS[kind](next(iter(lines.values())).told))
-    told = tell_apart({rank: line.told for rank, line in lines.items()})
-    told = f"the ranks disagree. {told}" if kind not in ("TimeoutError", "DeadlockError") else told
-    return of_all(KINDS[kind](told))
+    if len({line.words for line in lines.values()}) == 1:
+        return of_all(KINDS[kind](next(iter(lines.values())).words))
+    words = tell_apart({rank: line.words for rank, line in lines.items()})
+    words = f"the ranks disagree. {words}" if kind not in ("TimeoutError", "DeadlockError") else words
+    return of_all(KINDS[kind](words))

@@ -1,7 +1,7 @@
 """Waiting for ranks that are other processes, and what happens when that is in vain.
 
-All waiting goes through one `Watch`, which the worlds of a job share. A wait that is over soon costs nothing else. A
-rank that has waited longer looks for notices of the others, which travel apart from all other messages
+All waiting goes through one `FailureDetector`, which the worlds of a job share. A wait that is over soon costs nothing
+else. A rank that has waited longer looks for notices of the others, which travel apart from all other messages
 (`distdl_ops.worlds.notices`):
 
 ask
@@ -38,7 +38,7 @@ from typing import Any, NamedTuple, NoReturn, final
 
 from distdl_ops.worlds.agreement import Line, inside, line_of, name_ranks, raise_found, story
 from distdl_ops.worlds.call import Call, Caller, in_call, key_of
-from distdl_ops.worlds.notices import LONGEST_PAUSE, Pending, Post, pause
+from distdl_ops.worlds.notices import LONGEST_PAUSE, NoticeChannel, Pending, pause
 
 ASK = 0.2
 """Seconds that a rank waits before it asks those that it waits for where they are."""
@@ -149,12 +149,12 @@ class Log:
             return (None, f"in an operation that is forgotten (operation {ask.number})") if other else None
         if other:
             return entry, ""
-        mine = size_for(entry[2], ask.peer, mirrored=True)
-        if mine == ask.size:
+        expected = size_for(entry[2], ask.peer, mirrored=True)
+        if expected == ask.size:
             return None
-        if not isinstance(mine, tuple):
-            return entry, f", with {mine} bytes"
-        received, sent = mine
+        if not isinstance(expected, tuple):
+            return entry, f", with {expected} bytes"
+        received, sent = expected
         return entry, f", sends rank {ask.peer} {sent or 0} bytes and expects {received or 0} of it"
 
     def epilogue(self) -> Epilogue:
@@ -207,12 +207,12 @@ class Wait:
 
 
 @final
-class Watch:
+class FailureDetector:
     """What the worlds of a job share in order to wait.
 
     Parameters
     ----------
-    post : Post
+    channel : NoticeChannel
         Carries notices between all ranks of the job. Ranks are named by their number there.
 
     Attributes
@@ -232,16 +232,19 @@ class Watch:
         memory that messages land in, when nobody finishes them.
     hosts : tuple of int
         The host of each rank; empty before the first world is made.
+    several_hosts : bool
+        Whether there is more than one.
     """
 
-    def __init__(self, post: Post) -> None:
-        self.rank, self.size = post.rank, post.size
-        self.caller = Caller(post.rank, lends=True)
+    def __init__(self, channel: NoticeChannel) -> None:
+        self.rank, self.size = channel.rank, channel.size
+        self.caller = Caller(channel.rank, lends=True)
         self.failures = self.epoch = self.worlds = 0
         self.open: dict[object, Pending] = {}
         self.hosts: tuple[int, ...] = ()
+        self.several_hosts = False
         self.logs: dict[Key, Log] = {}
-        self.post = post
+        self.channel = channel
         self._everyone = tuple(range(self.size))
         self._notices: dict[int, Notices] = {}  # by failures: a rank may be ahead
         self._ended: dict[int, dict[Key, Epilogue]] = {}
@@ -301,7 +304,7 @@ class Watch:
                 turn += 1
                 if fault is None and pending.wait(turn):
                     return
-        except self.post.errors as error:
+        except self.channel.errors as error:
             fault = self._failure(error, self.where(key, entry))
         except BaseException:  # an interrupt
             pending.abandon()
@@ -321,7 +324,7 @@ class Watch:
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """What is raised when a message cannot be sent or received."""
-        return self.post.errors
+        return self.channel.errors
 
     def give_up(self, error: Exception, key: Key, entry: Entry, timeout: float) -> NoReturn:
         """Let all ranks raise, for messages of an operation cannot be sent or received."""
@@ -333,16 +336,16 @@ class Watch:
             self._look()
         gone = sorted(self._ended)
         ended = f"{name_ranks(gone)} ended; " if gone else ""
-        return Line("" if self._heard().lines else self.post.kind, f"{place}: {ended}{error}")
+        return Line("" if self._heard().lines else self.channel.kind, f"{place}: {ended}{error}")
 
     def _fault(self, wait: Wait, pending: Pending, peers: Sequence[int]) -> Line | None:
         """Return what keeps this rank from going on in an operation; None while there is nothing."""
         notices = self._heard()
         for ask in list(notices.asked.values()):
             log = self.logs.get(ask.key)
-            mine = None if log is None else log.other_than(ask)
-            if mine is not None:
-                entry, more = mine
+            entry_here = None if log is None else log.other_than(ask)
+            if entry_here is not None:
+                entry, more = entry_here
                 return Line("AgreementError", ("" if entry is None else self.where(ask.key, entry)) + more)
             self._drop_answered(ask)
         waited = time.monotonic() - wait.began
@@ -392,8 +395,8 @@ class Watch:
 
     def _took_part(self, rank: int, wait: Wait) -> bool:
         """Say whether a rank that has ended began an operation before."""
-        told = self._ended[rank].get(wait.key)
-        return told is not None and told.took_part(wait.entry)
+        epilogue = self._ended[rank].get(wait.key)
+        return epilogue is not None and epilogue.took_part(wait.entry)
 
     def fail(self, error: Exception, timeout: float) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
@@ -413,7 +416,7 @@ class Watch:
         """
         self.require_usable()
         notices = self._heard()
-        notices.lines[self.rank] = line, clean, self.post.begun()
+        notices.lines[self.rank] = line, clean, self.channel.begun()
         unfinished = list(dict.fromkeys([*self.open.values(), *([] if pending is None else [pending])]))  # each once
         if notices.gone is None:
             self._say(("line", self.failures, notices.lines[self.rank]), self._everyone)
@@ -443,7 +446,7 @@ class Watch:
         elif None in states or len(states) > 1:
             self.open = {}
             begun = {rank: begun for rank, (_, _, begun) in notices.lines.items()}
-            if self.post.clear(unfinished, begun, time.monotonic() + timeout + GRACE):
+            if self.channel.clear(unfinished, begun, time.monotonic() + timeout + GRACE):
                 self.epoch += 1
                 self.logs = {}
             else:
@@ -457,10 +460,10 @@ class Watch:
 
     def _lines(self, notices: Notices) -> dict[int, Line]:
         """Return what every rank says, or what is known of it."""
-        found = {rank: line for rank, (line, _, _) in notices.lines.items()}
+        lines = {rank: line for rank, (line, _, _) in notices.lines.items()}
         for rank in self._everyone:
-            found.setdefault(rank, Line("", "has ended" if rank in self._ended else "has not come"))
-        return found
+            lines.setdefault(rank, Line("", "has ended" if rank in self._ended else "has not come"))
+        return lines
 
     def _break(self, error: Exception, unfinished: Sequence[Pending]) -> None:
         """Let nothing be begun any more."""
@@ -496,8 +499,8 @@ class Watch:
 
     def leave(self) -> None:
         """Tell all ranks that this one ends, and wait a little for others that end, too."""
-        told = {key: log.epilogue() for key, log in self.logs.items()}
-        self._say(("ended", 0, told), self._everyone)
+        epilogues = {key: log.epilogue() for key, log in self.logs.items()}
+        self._say(("ended", 0, epilogues), self._everyone)
         deadline = time.monotonic() + FAREWELL
         with contextlib.suppress(*self.errors):
             while len(self._ended) < self.size - 1 and time.monotonic() < deadline:
@@ -514,54 +517,54 @@ class Watch:
 
     def _say(self, notice: tuple[str, int, object], ranks: Iterable[int]) -> None:
         """Send a notice."""
-        told = pickle.dumps(notice)
+        message = pickle.dumps(notice)
         for rank in ranks:
             if rank != self.rank:
-                self.post.send(told, rank)
+                self.channel.send(message, rank)
 
     def _look(self) -> None:
         """Read the notices of other ranks."""
-        for sender, told in self.post.receive():
-            kind, failures, found = pickle.loads(told)
+        for sender, message in self.channel.receive():
+            kind, failures, content = pickle.loads(message)
             if kind == "ended":
-                self._ended[sender] = found
+                self._ended[sender] = content
                 continue
             if failures < self.failures:  # a question that has been answered
                 continue
             notices = self._notices.setdefault(failures, Notices())  # of a rank that is ahead: for later
             if kind == "line":
-                notices.lines[sender] = found
+                notices.lines[sender] = content
             elif kind == "ready":
                 notices.ready.add(sender)
             elif kind == "gone":
-                notices.gone = notices.gone or found
+                notices.gone = notices.gone or content
             elif kind == "here":
-                notices.here.add((found, sender))
+                notices.here.add((content, sender))
             else:
-                notices.asked[found.first, sender] = found
+                notices.asked[content.first, sender] = content
 
 
 def latest(begun: Mapping[int, Any], key: object) -> Any:
     """Return what the rank that is furthest has begun under a key; an empty tuple where nobody has begun anything."""
-    return max((found.get(key, (0, ())) for found in begun.values()), key=lambda found: found[0])
+    return max((begun_by.get(key, (0, ())) for begun_by in begun.values()), key=lambda begun_by: begun_by[0])
 
 
 @final
 class _Arrivals(Pending):
     """Ranks of a group that have still to come."""
 
-    def __init__(self, watch: Watch, group: Group, ranks: Sequence[int]) -> None:
-        self._watch, self._group, self._ranks = watch, group, ranks
+    def __init__(self, detector: FailureDetector, group: Group, ranks: Sequence[int]) -> None:
+        self._detector, self._group, self._ranks = detector, group, ranks
 
     def wait(self, turn: int) -> bool:
         """Look whether they are here."""
         if turn:
             pause(turn)
-        return self._watch.arrived(self._group, self._ranks)
+        return self._detector.arrived(self._group, self._ranks)
 
     def late(self, peers: Sequence[int]) -> Sequence[int]:
         """Return those who are not; `peers` and the ranks are in one order."""
-        return [p for p, r in zip(peers, self._ranks, strict=True) if not self._watch.arrived(self._group, [r])]
+        return [p for p, r in zip(peers, self._ranks, strict=True) if not self._detector.arrived(self._group, [r])]
 
     def abandon(self) -> None:
         """Do nothing: nobody else waits."""

@@ -84,12 +84,12 @@ def started_by(environment: Mapping[str, str] | None = None) -> Start | None:
     >>> started_by({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}).launcher.name
     'srun'
     """
-    found = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     for launcher in LAUNCHERS:
-        rank = next((name for name in launcher.ranks if found.get(name)), None)
-        if rank is None or not all(found.get(name) for name in launcher.needed):
+        rank = next((name for name in launcher.ranks if variables.get(name)), None)
+        if rank is None or not all(variables.get(name) for name in launcher.needed):
             continue
-        size = next((name for name in launcher.sizes if found.get(name, "").isdigit()), None)
-        told = ", ".join(f"{name}={found[name]}" for name in (rank, size) if name)
-        return Start(launcher, int(found[size]) if size else None, told)
+        size = next((name for name in launcher.sizes if variables.get(name, "").isdigit()), None)
+        settings = ", ".join(f"{name}={variables[name]}" for name in (rank, size) if name)
+        return Start(launcher, int(variables[size]) if size else None, settings)
     return None

@@ -28,8 +28,8 @@ import numpy as np
 from mpi4py import MPI
 
 from distdl_ops.worlds.agreement import AgreementError, agreed
-from distdl_ops.worlds.failure_detector import Entry, Group, Watch, latest
-from distdl_ops.worlds.notices import Pending, Post, pause
+from distdl_ops.worlds.failure_detector import Entry, FailureDetector, Group, latest
+from distdl_ops.worlds.notices import NoticeChannel, Pending, pause
 from distdl_ops.worlds.processes import Message, ProcessWorld
 from distdl_ops.worlds.world import Traffic, World
 
@@ -79,25 +79,25 @@ def start(communicator: Any, *, timeout: float) -> MPIWorld:
     timeout : float
         Seconds after which waiting for other ranks is an error.
     """
-    watch: Watch | None = communicator.Get_attr(JOB)
-    if watch is None:
-        watch = Watch(_MPIPost(communicator))
-        communicator.Set_attr(JOB, watch)
-        atexit.register(_leave, watch, os.getpid())
-    watch.caller.require_thread()
-    watch.worlds += 1
-    world = MPIWorld(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
+    detector: FailureDetector | None = communicator.Get_attr(JOB)
+    if detector is None:
+        detector = FailureDetector(_MPIChannel(communicator))
+        communicator.Set_attr(JOB, detector)
+        atexit.register(_leave, detector, os.getpid())
+    detector.caller.require_thread()
+    detector.worlds += 1
+    world = MPIWorld(detector, detector.worlds, tuple(range(detector.size)), timeout, Traffic(), {})
     agreed(world, "world", lambda: timeout, describe=lambda found: f"timeout={found:g}")
     world.find_hosts()
     return world
 
 
-def _leave(watch: Watch, process: int) -> None:
+def _leave(detector: FailureDetector, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process and not MPI.Is_finalized():  # a child of this process is no rank
-        watch.leave()
-        assert isinstance(watch.post, _MPIPost)
-        watch.post.close()
+        detector.leave()
+        assert isinstance(detector.channel, _MPIChannel)
+        detector.channel.close()
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class _Mover:
 
 
 @final
-class _MPIPost(Post):
+class _MPIChannel(NoticeChannel):
     """Carries notices on a communicator of their own, and has the one for all messages.
 
     Parameters
@@ -202,18 +202,18 @@ class _MPIPost(Post):
         self._mover: _Mover | None = None
 
     def send(self, notice: bytes, rank: int) -> None:
-        """Send a notice; see `Post.send`."""
+        """Send a notice; see `NoticeChannel.send`."""
         self._sent = [request for request in self._sent if not request.Test()]
         self._sent.append(self._notices.Isend([notice, MPI.BYTE], rank, NOTICE))
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """Return the notices that have come; see `Post.receive`."""
-        found, status = [], MPI.Status()
+        """Return the notices that have come; see `NoticeChannel.receive`."""
+        arrived, status = [], MPI.Status()
         while (message := self._notices.Improbe(tag=NOTICE, status=status)) is not None:
             notice = bytearray(status.Get_count(MPI.BYTE))
             message.Recv([notice, MPI.BYTE])
-            found.append((status.Get_source(), bytes(notice)))
-        return found
+            arrived.append((status.Get_source(), bytes(notice)))
+        return arrived
 
     def keep_moving(self, under_way: Collection[object]) -> None:
         """Let a thread call MPI now and then, where it may: MPI moves messages only within calls."""
@@ -229,24 +229,24 @@ class _MPIPost(Post):
 
     def group(self, ranks: Group, meet: Callable[[], None]) -> Collectives:
         """Return the collectives of some ranks. The first time, all of them meet, and make communicators."""
-        found = self.collectives.get(ranks)
-        if found is None:
+        collectives = self.collectives.get(ranks)
+        if collectives is None:
             meet()  # the next call blocks, but not for long: all ranks of the group are here
             few = self.data.Create_group(self.data.Get_group().Incl(ranks))
-            found = self.collectives[ranks] = Collectives(few, few.Dup())
-        return found
+            collectives = self.collectives[ranks] = Collectives(few, few.Dup())
+        return collectives
 
     def begun(self) -> Any:
-        """Return how many collectives each group has begun, and the last of them; see `Post.begun`."""
+        """Return how many collectives each group has begun, and the last of them; see `NoticeChannel.begun`."""
         return {
-            (ranks, k): (found.counts[k], tuple(found.last[k]))
-            for ranks, found in self.collectives.items()
+            (ranks, k): (collectives.counts[k], tuple(collectives.last[k]))
+            for ranks, collectives in self.collectives.items()
             for k in range(2)
-            if found.counts[k]
+            if collectives.counts[k]
         }
 
     def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:
-        """Cancel, complete, and receive; see `Post.clear`."""
+        """Cancel, complete, and receive; see `NoticeChannel.clear`."""
         requests = []
         for pending in unfinished:
             if isinstance(pending, _Requests):  # not ranks that meet
@@ -254,8 +254,10 @@ class _MPIPost(Post):
                 for request in pending.requests[: pending.receives]:
                     if request != MPI.REQUEST_NULL:
                         request.Cancel()
-        for ranks, found in self.collectives.items():
-            requests += itertools.chain.from_iterable(found.catch_up(k, *latest(begun, (ranks, k))) for k in range(2))
+        for ranks, collectives in self.collectives.items():
+            requests += itertools.chain.from_iterable(
+                collectives.catch_up(k, *latest(begun, (ranks, k))) for k in range(2)
+            )
         others = [rank for rank in range(self.size) if rank != self.rank]
         requests += [self.data.Isend([b"", MPI.BYTE], rank, LAST) for rank in others]
         turn, open_ends, status = 0, set(others), MPI.Status()
@@ -321,18 +323,18 @@ class Collectives:
         self.counts = [0, 0]
         self.last: list[deque[Job]] = [deque(maxlen=3), deque(maxlen=3)]
 
-    def begin(self, k: int, job: Job, mine: Any, everyone: Any) -> _Requests:
+    def begin(self, k: int, job: Job, sent: Any, everyone: Any) -> _Requests:
         """Begin a collective."""
         self.counts[k] += 1
         self.last[k].append(job)
         start = getattr(self._communicators[k], job.name)
         if job.name == "Iallreduce":
-            return _Requests([start(mine, everyone, MPI.MAX if k == 0 else MPI.SUM)])
+            return _Requests([start(sent, everyone, MPI.MAX if k == 0 else MPI.SUM)])
         if job.name == "Ireduce":
-            return _Requests([start(mine, everyone, MPI.SUM, job.root)])
+            return _Requests([start(sent, everyone, MPI.SUM, job.root)])
         if job.name == "Ibcast":
-            return _Requests([start([mine, MPI.BYTE], job.root)])
-        return _Requests([start(mine, everyone if job.name == "Iallgather" else [everyone, list(job.count)])])
+            return _Requests([start([sent, MPI.BYTE], job.root)])
+        return _Requests([start(sent, everyone if job.name == "Iallgather" else [everyone, list(job.count)])])
 
     def catch_up(self, k: int, count: int, last: Sequence[Job]) -> list[Any]:
         """Begin what another rank has begun, and this one has not."""
@@ -353,18 +355,37 @@ class MPIWorld(ProcessWorld):
     """A group of MPI ranks, seen by one of them; see `ProcessWorld`."""
 
     def __init__(
-        self, watch: Watch, serial: int, group: Group, timeout: float, traffic: Traffic, worlds: dict[Group, World]
+        self,
+        detector: FailureDetector,
+        serial: int,
+        group: Group,
+        timeout: float,
+        traffic: Traffic,
+        worlds: dict[Group, World],
     ) -> None:
-        super().__init__(watch, serial, group, timeout, traffic, worlds)
-        assert isinstance(watch.post, _MPIPost)
-        self._post = watch.post
-        self._data = self._post.data
+        super().__init__(detector, serial, group, timeout, traffic, worlds)
+        assert isinstance(detector.channel, _MPIChannel)
+        self._channel = detector.channel
+        self._data = self._channel.data
         self._tags = (MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 2**15 - 1) - 1
 
     def _of(self, group: Group) -> World:
-        return MPIWorld(self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
+        return MPIWorld(self._detector, self._key[0], group, self._timeout, self.traffic, self._worlds)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        if self._detector.several_hosts:
+            return self._pieces(sends, receives, stamp)
+        data, group, tags, requests = self._data, self._group, self._tags, []
+        for sender, memory in receives:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Irecv([memory, MPI.BYTE], group[sender], tag))
+        for receiver, memory in sends:
+            tag = 1 + (stamp + PRIME * memory.nbytes) % tags
+            requests.append(data.Isend([memory, MPI.BYTE], group[receiver], tag))
+        return _Requests(requests, receives=len(receives))
+
+    def _pieces(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
+        """Begin messages, of which large ones to and from other hosts go in pieces."""
         data, group, tags = self._data, self._group, self._tags
         requests: list[Any] = []
         messages: list[int] = []
@@ -387,8 +408,8 @@ class MPIWorld(ProcessWorld):
 
     def _collectives(self, entry: Entry) -> Collectives:
         """Return the collectives of the group, for an operation."""
-        meet = self._watch.meet
-        return self._post.group(self._group, lambda: meet(self._key, entry, self._timeout))
+        meet = self._detector.meet
+        return self._channel.group(self._group, lambda: meet(self._key, entry, self._timeout))
 
     def _broadcast(self, memory: np.ndarray, root: int, what: str) -> None:
         entry = self._compare(what, memory.nbytes)
@@ -407,25 +428,25 @@ class MPIWorld(ProcessWorld):
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
-        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        sent = np.frombuffer(pickle.dumps(value), np.uint8)
         entry = self._compare(what, None)
         sizes = np.zeros(self.size, np.int64)
-        self._run(Job("Iallgather", 1, "q"), np.array([mine.size], np.int64), sizes, entry)
+        self._run(Job("Iallgather", 1, "q"), np.array([sent.size], np.int64), sizes, entry)
         gathered = np.empty(int(sizes.sum()), np.uint8)
-        self._run(Job("Iallgatherv", tuple(sizes.tolist()), "B"), mine, gathered, entry)
+        self._run(Job("Iallgatherv", tuple(sizes.tolist()), "B"), sent, gathered, entry)
         ends = np.cumsum(sizes)
         return [pickle.loads(gathered[end - size : end].tobytes()) for size, end in zip(sizes, ends, strict=True)]
 
-    def _run(self, job: Job, mine: Any, everyone: Any, entry: Entry, k: int = 1) -> None:
+    def _run(self, job: Job, sent: Any, everyone: Any, entry: Entry, k: int = 1) -> None:
         """Call a collective, and wait."""
-        self._wait(self._collectives(entry).begin(k, job, mine, everyone), entry)
+        self._wait(self._collectives(entry).begin(k, job, sent, everyone), entry)
 
     def _compare(self, what: str, size: int | None) -> Entry:
         """Begin a collective of which all ranks must say the same."""
         entry = self._enter(what, size)
         stamp = self._compared(entry)
-        mine, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
-        self._run(Job("Iallreduce", 2, "q"), mine, extremes, entry, 0)
+        stamps, extremes = np.array([stamp, -stamp]), np.zeros(2, np.int64)
+        self._run(Job("Iallreduce", 2, "q"), stamps, extremes, entry, 0)
         if extremes[0] != -extremes[1]:
             self._disagree(entry)
         return entry
@@ -439,12 +460,12 @@ class MPIWorld(ProcessWorld):
         entry = self._enter(what, addend.nbytes)
         high, low = divmod(self._compared(entry), 2**16)
         few = addend.reshape(-1).view(np.float64)
-        mine = np.zeros(FEW + 4)
-        mine[: few.size] = few
-        mine[FEW:] = high, high * high, low, low * low
+        addends = np.zeros(FEW + 4)
+        addends[: few.size] = few
+        addends[FEW:] = high, high * high, low, low * low
         sums = np.empty(FEW + 4)
-        self._run(Job("Iallreduce", FEW + 4, "d"), mine, sums, entry)
-        if not np.array_equal(sums[FEW:], self.size * mine[FEW:]):
+        self._run(Job("Iallreduce", FEW + 4, "d"), addends, sums, entry)
+        if not np.array_equal(sums[FEW:], self.size * addends[FEW:]):
             self._disagree(entry)
         total.reshape(-1).view(np.float64)[...] = sums[: few.size]
 
@@ -455,4 +476,4 @@ class MPIWorld(ProcessWorld):
     def _disagree(self, entry: Entry) -> NoReturn:
         """Raise where ranks have said different things."""
         bytes_each = "" if entry[2] is None else f", with {entry[2]} bytes"
-        self.fail(AgreementError(self._watch.where(self._key, entry) + bytes_each))
+        self.fail(AgreementError(self._detector.where(self._key, entry) + bytes_each))

@@ -16,7 +16,7 @@ def pause(turn: int) -> None:
     time.sleep(min(1e-5 * 2 ** min(turn, 10), LONGEST_PAUSE))
 
 
-class Post(ABC):
+class NoticeChannel(ABC):
     """Carries notices between the ranks of a job. They are small, and nobody need receive them. Abstract.
 
     Attributes

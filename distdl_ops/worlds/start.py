@@ -103,14 +103,14 @@ def checked_timeout(what: str, seconds: float | str) -> float:
         When it is no number.
     """
     try:
-        found = float(seconds)
+        number = float(seconds)
     except TypeError:
         raise ArgumentTypeError(f"{what}: expected a positive number of seconds, found {seconds!r}") from None
     except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise ArgumentError(f"{what}: expected a positive number of seconds, found {seconds!r}")
-    return found
+    return number
 
 
 def in_job() -> bool:

@@ -263,13 +263,13 @@ class _Simulation:
             self._wake([rank for rank in sorted(self._parked) if rank not in self._lines][:1])
         if not self._ready:
             kind = "AgreementError" if len(self._running) == self.size else "DeadlockError"
-            self._lines = {rank: Line(kind, told) for rank, told in self._parked.items()}
+            self._lines = {rank: Line(kind, words) for rank, words in self._parked.items()}
             self._settle(None)
         self._turns[self._ready.popleft()].release()
 
-    def _park(self, rank: int, told: str) -> None:
+    def _park(self, rank: int, words: str) -> None:
         """Let others go on until this rank is woken, and its turn comes."""
-        self._parked[rank] = told
+        self._parked[rank] = words
         self._pass_turn()
         self._wait_for_turn(rank)
         if rank in self._verdicts:
@@ -345,8 +345,8 @@ class _Simulation:
         }
         if left:
             more = f", and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
-            told = tell_apart(dict(sorted(left.items())[:MOST_NAMED]))
-            raise AgreementError(f"all ranks have ended, and messages are left that nobody has taken. {told}{more}")
+            words = tell_apart(dict(sorted(left.items())[:MOST_NAMED]))
+            raise AgreementError(f"all ranks have ended, and messages are left that nobody has taken. {words}{more}")
 
     # -- errors --------------------------------------------------------------------------------------------------------
 
@@ -356,7 +356,7 @@ class _Simulation:
         self._lines[rank] = line
         self._settle(rank)
         if rank not in self._verdicts:
-            self._park(rank, line.told)
+            self._park(rank, line.words)
         raise self._verdicts.pop(rank)
 
     def fail(self, rank: int, error: BaseException) -> None:
@@ -462,8 +462,8 @@ class _Operation:
         if piece.size == memory.size and piece.dtype == memory.dtype:
             return
         sent, expected = (f"{math.prod(x.shape)} entries of {dtype_name(x)}" for x in (piece, memory))
-        here = self.world.rank
-        self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {here} has {expected}"))
+        rank = self.world.rank
+        self.world.fail(AgreementError(f"{self.what}: rank {sender} has {sent}, rank {rank} has {expected}"))
 
     def end(self) -> None:
         """Note that nothing more is expected."""
@@ -542,10 +542,10 @@ class _ThreadWorld(World):
         group, me = tuple(self.ranks[rank] for rank in ranks), self.ranks[self.rank]
         if me not in group:
             return None
-        found = self._worlds.get(group)
-        if found is None:
-            found = _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self.caller, self._worlds)
-        return found
+        world = self._worlds.get(group)
+        if world is None:
+            world = _ThreadWorld(self.simulation, group, group.index(me), self.traffic, self.caller, self._worlds)
+        return world
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise an error, and make all ranks raise; see `World.fail`."""
@@ -589,11 +589,11 @@ class _ThreadWorld(World):
         operation = _Operation(self, "allreduce", what, shared=addend.copy())
         meeting, addends = operation.shared()
         if meeting.total is None:  # the first rank to get here adds up, in the order of ranks
-            found = np.zeros_like(addend)
+            summed = np.zeros_like(addend)
             for rank, piece in enumerate(addends):
                 operation.require_alike(piece, addend, rank)
-                found += piece.reshape(found.shape)
-            meeting.total = found
+                summed += piece.reshape(summed.shape)
+            meeting.total = summed
         total[...] = meeting.total.reshape(total.shape)
         operation.end()
 

@@ -1,13 +1,12 @@
 """The catalogue of operators, read off the modules: ``.. operator-catalogue:: linop``.
 
-The docstring of an operator's module begins with a table of three rows: map, adjoint, matrix. The catalogue has these
-as columns. What is communicated is the `cost` of an example.
+The docstring of an operator, or of its module, begins with a table of three rows: map, adjoint, matrix. The catalogue
+has these as columns. What is communicated is the `cost` of an example.
 """
 
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -72,16 +71,28 @@ EXAMPLES: dict[str, Callable[[d.World], LinearOperator]] = {
     "Copy": _between(REPLICATED, COPIES),
     "DistributedConvolution": _on((64,), SPLIT, lambda S: d.DistributedConvolution(S, [1.0, 2.0, 1.0], padding=1)),
     "DistributedCumulativeSum": _on((64,), SPLIT, lambda S: d.DistributedCumulativeSum(S, 0)),
+    "DistributedDCT": _on((8, 8), SPLIT, d.DistributedDCT),
+    "DistributedDirectionalDerivative": _on((8, 8), SPLIT, lambda S: d.DistributedDirectionalDerivative(S, [1.0, 1.0])),
     "DistributedDiagonal": _on((64,), SPLIT, lambda S: d.DistributedDiagonal(np.ones(64), S)),
     "DistributedFFT": _on((8, 8), SPLIT, d.DistributedFFT, complex),
     "DistributedFiniteDifference": _on((64,), SPLIT, lambda S: d.DistributedFiniteDifference(S, 0)),
+    "DistributedFlip": _on((64,), SPLIT, d.DistributedFlip),
+    "DistributedFractionalShift": _on((8, 8), SPLIT, lambda S: d.DistributedFractionalShift(S, 0.5, 0)),
     "DistributedGather": _on((64,), SPLIT, lambda S: d.DistributedGather(S, np.arange(0, 64, 5))),
     "DistributedGradient": _on((8, 8), SPLIT, d.DistributedGradient),
     "DistributedInterpolation": _on((64,), SPLIT, lambda S: d.DistributedInterpolation(S, [[15.5], [40.25]])),
+    "DistributedLaplacian": _on((8, 8), SPLIT, d.DistributedLaplacian),
     "DistributedMatrix": _on((64,), SPLIT, _matrix),
+    "DistributedNonStationaryConvolution": _on(
+        (64,), SPLIT, lambda S: d.DistributedNonStationaryConvolution(S, [[1.0, 2.0, 1.0]], [0.0])
+    ),
     "DistributedRFFT": _on((8, 8), SPLIT, d.DistributedRFFT),
     "DistributedRestriction": _on((64,), SPLIT, lambda S: d.DistributedRestriction(S, slice(0, 16))),
+    "DistributedRoll": _on((64,), SPLIT, lambda S: d.DistributedRoll(S, 1)),
+    "DistributedSmoothing": _on((64,), SPLIT, lambda S: d.DistributedSmoothing(S, 3)),
     "DistributedSparseMatrix": _on((64,), SPLIT, lambda S: d.DistributedSparseMatrix(_stencil(S), S)),
+    "DistributedSymmetrise": _on((64,), SPLIT, d.DistributedSymmetrise),
+    "DistributedWindows": _on((64,), SPLIT, lambda S: d.DistributedWindows(S, 3)),
     "Finish": _on((64,), SPLIT, lambda S: d.Finish(S, S.with_roles(p=COPIES)) @ d.Start(S, S.with_roles(p=COPIES))),
     "Gather": _between(SPLIT, ROOT),
     "HaloExchange": _on((64,), SPLIT, lambda S: d.HaloExchange(S, {0: (1, 1)})),
@@ -110,19 +121,28 @@ def communicated(name: str) -> str:
     return f"| A: {there}\n       | A\\*: {back}"
 
 
-def rooms(package: str) -> dict[str, list[str]]:
-    """Return the modules of a package's public operators that begin with such a table, and the names in each."""
-    found: dict[str, list[str]] = {}
+def tables(package: str) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the tables of a package's public operators, each with the names of those that it is about.
+
+    A table stands in the docstring of a class, or in that of its module, for all that the module defines.
+    """
+    listed: dict[str, tuple[list[str], dict[str, str]]] = {}
     public = importlib.import_module(package)
+    missing = []
     for name in public.__all__:
-        room = inspect.getmodule(getattr(public, name))
-        if room is not None and room.__name__.startswith(package) and first_table(room.__doc__ or ""):
-            found.setdefault(room.__name__, []).append(name)
-    listed = {name for names in found.values() for name in names} | {"LinearOperator"}
-    missing = [name for name in public.__all__ if _is_operator(getattr(public, name)) and name not in listed]
+        operator = getattr(public, name)
+        module = inspect.getmodule(operator)
+        if module is None or not module.__name__.startswith(package):
+            continue
+        of_class = first_table(inspect.cleandoc(operator.__doc__ or "")) if _is_operator(operator) else {}
+        table = of_class or first_table(module.__doc__ or "")
+        if table:
+            listed.setdefault(name if of_class else module.__name__, ([], table))[0].append(name)
+        elif _is_operator(operator) and operator is not LinearOperator:
+            missing.append(name)
     if missing:
-        raise ValueError(f"the modules of {', '.join(missing)} do not begin with a table of {', '.join(ROWS)}")
-    return found
+        raise ValueError(f"neither {', '.join(missing)} nor their modules begin with a table of {', '.join(ROWS)}")
+    return sorted(listed.values(), key=lambda item: item[0][0].lower())
 
 
 def _is_operator(thing: Any) -> bool:
@@ -130,7 +150,7 @@ def _is_operator(thing: Any) -> bool:
 
 
 class Catalogue(SphinxDirective):
-    """One row for each module of operators."""
+    """One row for each table of operators."""
 
     required_arguments = 1
 
@@ -141,8 +161,7 @@ class Catalogue(SphinxDirective):
         head = ["name", "A x", "A* y", "matrix", *(["messages, bytes"] if parallel else [])]
         lines = [".. list-table::", "   :header-rows: 1", ""]
         cells = [head]
-        for room, names in sorted(rooms(package).items(), key=lambda item: item[1][0].lower()):
-            table = first_table(sys.modules[room].__doc__ or "")
+        for names, table in tables(package):
             links = ", ".join(f":obj:`~{package}.{name}`" for name in names)
             sent = [communicated(name) for name in names if name in EXAMPLES][:1] or ["by its roles"]
             cells.append([links, *(table[row] for row in ROWS), *(sent if parallel else [])])

@@ -18,7 +18,7 @@ import numpy as np
 
 from linop import arrays, claims, core
 from linop.arguments import foreign_hint, refuse, show
-from linop.arrays import Scalar, Vector
+from linop.arrays import Array, Scalar, Vector
 from linop.claims import Claims
 from linop.errors import ArgumentError, ArgumentTypeError, IntegerError, SpaceError
 from linop.keyed import Keyed
@@ -163,24 +163,23 @@ class LinearOperator(Keyed):
         """
         if type(x) is Element:
             return x.__rmatmul__(self)
-        self.domain.check(x, self)
+        domain = self.domain
+        domain.check(x, self)
         result = self._apply(x)
-        if type(x) is not np.ndarray or x.dtype.kind in "iu":
+        if type(x) is not np.ndarray or (x.dtype is not domain.dtype and x.dtype.kind in "iu"):
             self._require_no_overflow(x, result)
         return result if type(result) is np.ndarray else arrays.without_scalars(result)
 
     def _require_no_overflow(self, x: Vector, result: Vector) -> None:
-        """Raise where integers have wrapped, in one process; between processes, they wrap as they do in NumPy."""
-        if self.domain.spread or self.codomain.spread or not all(map(arrays.is_integral, arrays.leaves(x))):
+        """Raise where integers have wrapped, on all processes that share the result; it is computed once more."""
+        if not (all(_are_integers(x)) and any(_are_integers(result))):
             return
-        if not any(map(arrays.is_integral, arrays.leaves(result))):
-            return
-        true = arrays.leaves(self._apply(arrays.each(arrays.wide, x)))
-        for found, expected in zip(arrays.leaves(result), true, strict=True):
-            if arrays.is_integral(found) and bool(arrays.namespace(found).any(arrays.wide(found) != expected)):
-                raise IntegerError(
-                    f"{self!r}: the result does not fit into {found.dtype}; apply it to floating numbers, or wider ones"
-                )
+        wrapped = arrays.each(_wrapped, result, self._apply(arrays.each(arrays.wide, x)))
+        if np.any(self.codomain.dot(wrapped, wrapped)):
+            dtype = next(part.dtype for part in arrays.leaves(result) if arrays.is_integral(part))
+            raise IntegerError(
+                f"{self!r}: the result does not fit into {dtype}; apply it to floating numbers, or wider ones"
+            )
 
     @property
     def dual(self) -> LinearOperator:
@@ -195,6 +194,12 @@ class LinearOperator(Keyed):
         if not (domain.weighted or codomain.weighted):
             return dual
         return domain.riesz_inverse @ dual @ codomain.riesz
+
+    @final
+    def _agree(self, what: str, value: object) -> None:
+        """Raise, on all processes, unless a value is the same on all of them; collective where there are several."""
+        if self.domain.spread or self.codomain.spread:
+            (self.domain if self.domain.spread else self.codomain).agree(what, value)
 
     # -- the algebra: each class has its own file in linop.core ---------------------------------------------------
 
@@ -230,8 +235,7 @@ class LinearOperator(Keyed):
         number = scalar if isinstance(scalar, Complex) else _number(scalar)
         if number is None:
             return self._not_understood("*", scalar)
-        if self.domain.spread or self.codomain.spread:
-            (self.domain if self.domain.spread else self.codomain).agree("c * A", number)
+        self._agree("c * A", number)
         return core.scale.scale(number, self)
 
     @final
@@ -253,7 +257,10 @@ class LinearOperator(Keyed):
 
     @final
     def __pow__(self, exponent: int) -> LinearOperator:
-        return core.compose.power(self, exponent) if isinstance(exponent, int) else NotImplemented
+        if not isinstance(exponent, int):
+            return NotImplemented
+        self._agree("A ** n", exponent)
+        return core.compose.power(self, exponent)
 
     def _not_understood(self, sign: str, other: object, *, adjoint: bool = False) -> LinearOperator:
         """Return NotImplemented; raise where it is known what was meant."""
@@ -295,6 +302,20 @@ class LinearOperator(Keyed):
         from linop.show.display import notebook
 
         return notebook(self)
+
+
+def _are_integers(x: Vector) -> list[bool]:
+    """Say of each array of a vector whether its entries are integers; what is in flight has none."""
+    return [hasattr(part, "shape") and arrays.is_integral(part) for part in arrays.leaves(x)]
+
+
+def _wrapped(found: Array, true: Array) -> np.ndarray:
+    """Say where integers have wrapped, as zeros and ones; both may have been rounded to double precision."""
+    if not arrays.is_integral(found):
+        return np.zeros(tuple(found.shape))
+    bits = arrays.namespace(found).iinfo(found.dtype).bits
+    apart = np.abs(arrays.to_numpy(arrays.wide(found)) - arrays.to_numpy(true))
+    return np.asarray(apart >= 2.0 ** (bits - 1), np.float64)
 
 
 def _number(value: object) -> complex | None:

@@ -43,6 +43,8 @@ class Scale(Expression):
     ------
     SpaceError
         When the scalar is not finite, or complex where the codomain is real.
+    AgreementError
+        When processes that share the spaces pass different scalars.
 
     Examples
     --------
@@ -55,6 +57,11 @@ class Scale(Expression):
 
     @checked
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:
+        operator._agree("Scale", scalar)
+        self._build(scalar, operator)
+
+    def _build(self, scalar: Scalar, operator: LinearOperator) -> None:
+        """Fill in everything, without communication; raise where the scalar does not fit."""
         super().__init__(operator.domain, operator.codomain)
         self.scalar = complex(scalar) if isinstance(scalar, complex | np.complexfloating) else float(scalar)
         if not np.isfinite(self.scalar):
@@ -133,7 +140,8 @@ class Scale(Expression):
 def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
     """Return ``scalar * operator``: scalars merged, nothing where the scalar is one, zero where it is zero.
 
-    Scalars whose product would over- or underflow stay apart.
+    Scalars whose product would over- or underflow stay apart. No communication: for a scalar that all processes are
+    known to have.
     """
     space = operator.codomain
     if isinstance(operator, Scale):
@@ -142,10 +150,17 @@ def scale(scalar: Scalar, operator: LinearOperator) -> LinearOperator:
             return scale(merged, operator.operator)
     turns = isinstance(scalar, complex | np.complexfloating) and space.field == "real" and space.dtype.kind == "c"
     if turns and not isinstance(operator, Identity):
-        return core.compose.compose(Scale(scalar, Identity(space)), operator)
-    scaled = Scale(scalar, operator)  # raises where the scalar does not fit
+        return core.compose.compose(_scaled(scalar, Identity(space)), operator)
+    scaled = _scaled(scalar, operator)
     if scaled.scalar == 1:
         return operator
     if scaled.scalar == 0 or isinstance(operator, Zero):
         return Zero(operator.domain, operator.codomain)
+    return scaled
+
+
+def _scaled(scalar: Scalar, operator: LinearOperator) -> Scale:
+    """Return a multiple as it is, without communication; raise where the scalar does not fit."""
+    scaled = object.__new__(Scale)
+    scaled._build(scalar, operator)
     return scaled

@@ -20,7 +20,6 @@ import numpy as np
 from linop import arrays, claims
 from linop.arguments import Nonnegative, checked
 from linop.arrays import Vector
-from linop.batches import for_each
 from linop.blocks.block_diagonal import BlockDiagonal
 from linop.blocks.kron import Kron
 from linop.claims import Claims
@@ -134,19 +133,26 @@ class Inverse(Expression):
         return self if self.positive else Inverse(self.operator.dual, positive=False, tolerance=self.tolerance)
 
     def _apply(self, x: Vector) -> Vector:
-        return for_each(self._solve, x, self.domain, self.codomain)
+        """Return the solution for one right-hand side, or for all of a batch at once.
 
-    def _solve(self, b: Vector) -> Vector:
-        """Return the solution for one right-hand side. Claims are about `Space.dot`: weights are left aside."""
+        Claims are about `Space.dot`: weights are left aside.
+        """
         from linop.solve import cg, lsqr
 
+        batch = self.domain.batch(x)
+        if 0 in batch:
+            return self.codomain.zeros(batch, like=x)
         A = reweight(self.operator, self.operator.domain.unweighted, self.operator.codomain.unweighted)
-        tolerance = 100 * arrays.precision(b) if self.tolerance is None else self.tolerance
-        result = (cg if self.positive else lsqr)(A, b, tolerance=tolerance, iterations=20 * A.domain.size + 100)
-        size, residual = A.codomain.norm(b), A.codomain.norm(arrays.axpy(-1, A(result.x), b))
-        if not residual <= 10 * tolerance * size:
+        tolerance = 100 * arrays.precision(x) if self.tolerance is None else self.tolerance
+        result = (cg if self.positive else lsqr)(A, x, tolerance=tolerance, iterations=20 * A.domain.size + 100)
+        sizes, residuals = A.codomain.norm(x), A.codomain.norm(arrays.axpy(-1, A(result.x), x))
+        solved = residuals <= 10 * tolerance * np.asarray(sizes)
+        if not np.all(solved):
+            k = np.unravel_index(np.argmin(solved), batch)
+            which = f" of right-hand side {tuple(map(int, k))}" if batch else ""
+            size, residual = (np.asarray(numbers)[k] for numbers in (sizes, residuals))
             raise ConvergenceError(
-                f"{self!r}: after {result.iterations} iterations, the residual is {residual:.1e} and not "
+                f"{self!r}: after {result.iterations} iterations, the residual{which} is {residual:.1e} and not "
                 f"{tolerance:.1e} of the right-hand side's norm, {size:.1e}: {result.reason}"
             )
         return result.x

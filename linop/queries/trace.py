@@ -143,6 +143,7 @@ def hutchinson(operator: LinearOperator, *, samples: int = 64, seed: Seed = 0) -
     >>> found.value, round(found.error, 2)
     (5.06, 0.16)
     """
+    operator._agree("hutchinson", (samples, seed))
     require_square("hutchinson", operator)
     if samples < 2:
         raise ArgumentError(f"hutchinson of {operator!r}: expected two samples or more, found {samples}")

@@ -81,21 +81,25 @@ class Basis:
         if not self.size:
             return np.zeros((0, *self.space.batch(x))), x, self.space.norm(x)
         found = self.coefficients(x)
-        x = arrays.axpy(-1.0, self.combine(found), x)
+        x = arrays.add(self.combine(-found), x, spent=True)
         size = self.space.norm(x)
         if some(100 * size * size < np.sum(np.abs(found) ** 2, axis=0)):
             again = self.coefficients(x)
-            found, x = found + again, arrays.axpy(-1.0, self.combine(again), x)
+            found, x = found + again, arrays.add(self.combine(-again), x, spent=True)
             size = self.space.norm(x)
         return found, x, size
 
     def put(self, x: Vector, size: Number) -> None:
         """Append a vector that is orthogonal to the others, divided by its norm."""
+        factor = ratio(1.0, size)
 
         def store(part: Array, new: Array) -> None:
-            part[self.size, ...] = new
+            if type(part) is np.ndarray is type(new) and isinstance(factor, float):
+                np.multiply(factor, new, out=part[self.size, ...], casting="same_kind")
+            else:
+                part[self.size, ...] = arrays.scale(factor, new)
 
-        arrays.each(store, self._stack, arrays.scale(ratio(1.0, size), x))
+        arrays.each(store, self._stack, x)
         self.size += 1
 
     def append(self, x: Vector) -> Number:

@@ -90,10 +90,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise unless all processes have been given the same numbers, and will take the same steps."""
         given = (self.tolerance, self.absolute, self.iterations, self.callback is None, *self.options)
-        for space in (self.A.domain, self.A.codomain):
-            if space.spread:
-                space.agree(self.solver, given)
-                break
+        self.A._agree(self.solver, given)
         self.require_preconditioner()
 
     def __str__(self) -> str:

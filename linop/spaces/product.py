@@ -123,6 +123,12 @@ class Product(Space):
                 return f"part {k}, {self.parts[k].locate(i - start)}"
         raise SpaceError(f"{self}: coordinate {i} does not exist")
 
+    def _rank_of(self, i: int) -> int:
+        for k, (start, stop) in enumerate(self._intervals()):
+            if start <= i < stop:
+                return self.parts[k]._rank_of(i - start)
+        raise SpaceError(f"{self}: coordinate {i} does not exist")
+
     def _fault(self, x: Vector) -> str | None:
         """Return what keeps `x` from being a tuple of vectors of the parts, with the same batch; see `Space.check`."""
         if type(x) is not tuple or len(x) != len(self.parts):

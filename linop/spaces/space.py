@@ -271,6 +271,10 @@ class Space(Keyed):
     def locate(self, i: int) -> str:
         """Say in words where coordinate `i` lies, for reports."""
 
+    def _rank_of(self, i: int) -> int:  # noqa: ARG002
+        """Return the process that holds coordinate `i`; the first one counts, of copies of one vector."""
+        return 0
+
     @final
     def integers(self, seed: Seed, batch: tuple[int, ...] = ()) -> Vector:
         """Draw a vector of integers from +-1 .. +-4, never zero (both parts, where complex).

@@ -44,7 +44,10 @@ class Weighted(Space):
     Raises
     ------
     SpaceError
-        When the weight is not finite and positive, of another shape, or no map of `space` to itself.
+        When the weight is not finite and positive, of another shape, or no map of `space` to itself; on all processes
+        that share the space.
+    AgreementError
+        When these pass different weights: numbers, or arrays for copies of the same entries.
 
     Examples
     --------
@@ -68,16 +71,19 @@ class Weighted(Space):
         self.shape, self.dtype, self.field, self.spread = space.shape, space.dtype, space.field, space.spread
         self.weight: Any = weight
         self.inverse_weight: Any = None
-        if isinstance(weight, LinearOperator):
-            if (weight.domain, weight.codomain) != (space, space):
-                raise SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}")
+        if not isinstance(weight, LinearOperator):
+            self.weight = _checked_weight(space, weight)
+        elif (weight.domain, weight.codomain) != (space, space):
+            space._refuse(SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}"))
+        kind = "an array" if isinstance(self.weight, np.ndarray) else "an operator"
+        space.agree("Weighted", self.weight if isinstance(self.weight, float) else kind)
+        if isinstance(self.weight, np.ndarray):
+            if not space.consistent(self.weight):
+                space.agree(f"Weighted {space}: weights of copies", self.weight)
+        elif isinstance(weight, LinearOperator):
             self.inverse_weight = inverse(weight)
             if isinstance(self.inverse_weight, Inverse):
                 self.inverse_weight = Inverse(weight, positive=True)
-        else:
-            self.weight = _checked_weight(space, weight)
-            if space.spread:
-                space.agree("Weighted", self.weight if isinstance(self.weight, float) else "an array")
 
     @property
     def size(self) -> int:
@@ -140,6 +146,9 @@ class Weighted(Space):
         """Say where coordinate `i` lies."""
         return self.space.locate(i)
 
+    def _rank_of(self, i: int) -> int:
+        return self.space._rank_of(i)
+
     def _fault(self, x: Vector) -> str | None:
         """Return what keeps `x` from being a vector; see `Space.check`."""
         return self.space._fault(x)
@@ -178,14 +187,20 @@ class Weighted(Space):
 
 def _checked_weight(space: Space, weight: Any) -> float | np.ndarray:
     """Return a weight as a float or an array of the space's shape; raise, on every process, where it is none."""
-    found = np.asarray(weight)
+    fault = None
+    try:
+        found = np.asarray(weight)
+    except ValueError as error:
+        space._refuse(SpaceError(f"Weighted {space}: expected real weights; {error}"))
     if any(isinstance(extent, tuple) for extent in space.shape) and found.ndim > 0:
-        raise SpaceError(f"Weighted {space}: give weights to the parts of a product, or an operator")
-    if found.dtype.kind not in "fiu":
-        raise SpaceError(f"Weighted {space}: expected real weights, found {weight!r}")
+        fault = "give weights to the parts of a product, or an operator"
+    elif found.dtype.kind not in "fiu":
+        fault = f"expected real weights, found {weight!r}"
+    elif found.ndim == 0 and not (np.isfinite(found) and found > 0):
+        fault = f"the weight must be finite and positive, found {weight!r}"
+    if fault is not None:
+        space._refuse(SpaceError(f"Weighted {space}: {fault}"))
     if found.ndim == 0:
-        if not (np.isfinite(found) and found > 0):
-            raise SpaceError(f"Weighted {space}: the weight must be finite and positive, found {weight!r}")
         return float(found)
     real = np.empty(0, space.dtype).real.dtype
     try:
@@ -193,9 +208,10 @@ def _checked_weight(space: Space, weight: Any) -> float | np.ndarray:
     except ValueError:
         array = found.astype(real)
     space.check(array)
-    bad = np.asarray(~(np.isfinite(array) & (array > 0)), dtype=real)
-    if space.norm(bad) > 0:  # over all processes
-        worst = array[bad > 0]
-        raise SpaceError(f"Weighted {space}: weights must be finite and positive, found {worst[:3].tolist()} here")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if np.any(bad):
+        space._refuse(
+            SpaceError(f"Weighted {space}: weights must be finite and positive, found {array[bad][:3].tolist()}")
+        )
     array.flags.writeable = False
     return array

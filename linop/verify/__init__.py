@@ -7,14 +7,15 @@ same report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from linop.arguments import checked
-from linop.arrays import Array
+from linop.arrays import Array, Vector
 from linop.core.operator import LinearOperator
 from linop.errors import VerificationError
 from linop.spaces import Seed, Space
-from linop.verify.adjoint import check_adjoint
+from linop.verify.adjoint import as_operator, check_adjoint
 from linop.verify.batch import check_batch
 from linop.verify.claims import check_claims
 from linop.verify.linear import check_linear
@@ -43,13 +44,21 @@ __all__ = [
 
 
 @checked
-def check(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None) -> Reports:
+def check(
+    operator: Any,
+    adjoint: Callable[[Vector], Vector] | None = None,
+    domain: Space | None = None,
+    codomain: Space | None = None,
+    *,
+    seed: Seed = 0,
+    like: Array | None = None,
+) -> Reports:
     """Check everything: adjoint, linearity, purity, batches, claims, inner products of weighted spaces. Collective.
 
     Parameters
     ----------
-    operator : LinearOperator
-        The operator.
+    operator, adjoint, domain, codomain
+        As for `check_adjoint`: an operator of any library, or a pair of functions and their spaces.
     seed : int or tuple of int, optional
         Where the vectors are drawn from.
     like : array of any shape, optional
@@ -66,6 +75,7 @@ def check(operator: LinearOperator, *, seed: Seed = 0, like: Array | None = None
     >>> print(check(Diagonal([1.0, 2.0]))[0].check, bool(check(Diagonal([1.0, 2.0]))))
     adjoint True
     """
+    operator = as_operator(operator, adjoint, domain, codomain, "dot")
     reports = [
         check_adjoint(operator, seed=seed, like=like),
         check_linear(operator, seed=seed, like=like),
@@ -194,12 +204,12 @@ def assert_space(space: Space, **options: Any) -> None:
 
 
 @checked
-def assert_correct(operator: LinearOperator, **options: Any) -> None:
+def assert_correct(operator: Any, *arguments: Any, **options: Any) -> None:
     """Raise `VerificationError` unless everything passes that `check` looks at; on every process alike.
 
     Parameters
     ----------
-    operator, **options
+    operator, *arguments, **options
         As for `check`.
 
     Examples
@@ -207,4 +217,4 @@ def assert_correct(operator: LinearOperator, **options: Any) -> None:
     >>> from linop import Diagonal
     >>> assert_correct(Diagonal([1.0, 2.0]))
     """
-    _assert(check(operator, **options))
+    _assert(check(operator, *arguments, **options))

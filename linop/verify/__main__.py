@@ -1,18 +1,21 @@
 """Check an operator from the command line: ``python -m linop.verify module:operator``.
 
-The name after the colon is that of an operator (of linop, scipy or pylops), or of a function without arguments that
-makes one. All checks are made, and their reports printed; the exit status is 1 where one has failed.
+The name after the colon is that of an operator (of linop, scipy or pylops), of a tuple (a function of torch's and its
+domain; or a function, its adjoint, domain and codomain), or of a function without arguments that makes one of these.
+All checks are made, and their reports printed; the exit status is 1 where one has failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
 from linop.core.operator import LinearOperator
+from linop.interop import adopt
 from linop.verify import check
 
 
@@ -37,19 +40,12 @@ def operator_of(name: str) -> LinearOperator:
     found: Any = importlib.import_module(module)
     for part in attribute.split("."):
         found = getattr(found, part)
-    if not isinstance(found, LinearOperator) and not hasattr(found, "matvec") and callable(found):
+    if inspect.isfunction(found) and not inspect.signature(found).parameters:
         found = found()
-    if isinstance(found, LinearOperator):
-        return found
-    if type(found).__module__.startswith("pylops"):
-        from linop.interop import from_pylops
-
-        return from_pylops(found)
-    if hasattr(found, "matvec") and hasattr(found, "rmatvec"):
-        from linop.interop import from_scipy
-
-        return from_scipy(found)
-    raise TypeError(f"{name}: expected a linear operator, or a function that makes one, found {type(found).__name__}")
+    try:
+        return adopt.operator_of("python -m linop.verify", found)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def example() -> LinearOperator:

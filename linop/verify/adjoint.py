@@ -38,10 +38,11 @@ from typing import Any, Literal
 import numpy as np
 
 from linop import arrays
-from linop.arguments import Positive, checked, foreign_hint
+from linop.arguments import Positive, checked
 from linop.arrays import Array, Vector
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, ArgumentTypeError
+from linop.interop.adopt import operator_of
 from linop.operators.matrices.function import FunctionOperator
 from linop.spaces import Seed, Space
 from linop.verify import probe
@@ -67,7 +68,7 @@ EVIDENCE = 40
 
 @checked
 def check_adjoint(
-    operator: LinearOperator | Callable[[Vector], Vector],
+    operator: Any,
     adjoint: Callable[[Vector], Vector] | None = None,
     domain: Space | None = None,
     codomain: Space | None = None,
@@ -87,9 +88,10 @@ def check_adjoint(
     Parameters
     ----------
     operator : LinearOperator or callable
-        The operator, or a function that maps a vector.
+        The operator, also one of SciPy's or PyLops'; or a function that maps a vector; or a `torch.autograd.Function`
+        or module of torch's, whose adjoint is its backward pass.
     adjoint, domain, codomain : callable, Space, Space, optional
-        With a function: what claims to be its adjoint, and the two spaces.
+        With a function: what claims to be its adjoint, and the two spaces. With one of torch's: the domain.
     pairing : {"dot", "inner"}, optional
         With a function: which pairing its adjoint is to satisfy. On weighted spaces they differ.
     mode : {"auto", "matrix", "exact", "floating"}, optional
@@ -151,13 +153,13 @@ def _explained(report: Report, A: LinearOperator, seed: Seed, like: Any) -> Repo
 
 
 def as_operator(
-    operator: LinearOperator | Callable[[Vector], Vector],
+    operator: Any,
     adjoint: Callable[[Vector], Vector] | None,
     domain: Space | None,
     codomain: Space | None,
     pairing: str,
 ) -> LinearOperator:
-    """Return an operator as it is, and a pair of functions as a `FunctionOperator`."""
+    """Return an operator as it is, one of another library as ours, and a pair of functions as a `FunctionOperator`."""
     if pairing not in ("dot", "inner"):
         raise ArgumentError(f"check_adjoint: pairing must be dot or inner, found {pairing!r}")
     given = [
@@ -170,14 +172,10 @@ def as_operator(
                 f"{operator!r}: an operator has its own adjoints and spaces, found {besides} besides"
             )
         return operator
-    if adjoint is None or domain is None or codomain is None or not callable(operator):
-        raise ArgumentTypeError(
-            f"check_adjoint: expected operator to be a LinearOperator, or a function with its adjoint, domain and "
-            f"codomain; found {operator!r} with {', '.join(given) or 'nothing'}{foreign_hint(operator)}"
-        )
+    if pairing == "dot" or adjoint is None or domain is None or codomain is None or not callable(operator):
+        more = (domain, codomain) if adjoint is None else (adjoint, domain, codomain)
+        return operator_of("check_adjoint", operator, *more)
     name = getattr(operator, "__name__", "function")
-    if pairing == "dot":
-        return FunctionOperator(domain, codomain, operator, adjoint, name=name)
     # inner(A x, y) = inner(x, H y) for all x and y where dot(A x, z) = dot(x, R_X H R_Y^-1 z) for all x and z = R_Y y.
     return FunctionOperator(
         domain, codomain, operator, lambda z: domain._weigh(adjoint(codomain._unweigh(z))), name=name

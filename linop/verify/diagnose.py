@@ -27,6 +27,9 @@ from linop.verify import probe
 PAIRS = 3
 """On how many pairs of vectors a mistake is to explain everything."""
 
+CANDIDATES = 3
+"""How many places are tried, to which a number may have gone instead."""
+
 SHIFTS = (1, -1, 2, -2)
 """By how many entries an adjoint may be shifted."""
 
@@ -97,9 +100,33 @@ def locate(A: LinearOperator, seed: Seed = 0, like: Any = None) -> str:
     >>> print(locate(FunctionOperator(X, X, lambda x: wrong @ x if x.ndim == 1 else x, lambda y: y)))
     the entry in row 1 (index (1,)) and column 2 (index (2,)) is 5.0; its adjoint conjugate transposed has 0.0
     """
+    found = _entry(A, seed, like)
+    if found is None:
+        return ""
+    X, Y = A.domain, A.codomain
+    return (
+        f"the entry in row {found.row} ({Y.locate(found.row)}) and column {found.column} ({X.locate(found.column)}) is "
+        f"{_number(found.value, Y)}; its adjoint conjugate transposed has {_number(found.other, Y)}"
+    )
+
+
+# -- where -------------------------------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """An entry of the matrix in which an operator and its adjoint differ, and both values."""
+
+    row: int
+    column: int
+    value: complex
+    other: complex
+
+
+def _entry(A: LinearOperator, seed: Seed, like: Any) -> Entry | None:
+    """Find a wrong entry by halving; None where rounding hides it."""
     B, X, Y = A.dual, A.domain, A.codomain
     if not (X.size and Y.size):
-        return ""
+        return None
     y = probe.draw(Y, "integers", seed, 71, like=like)
     preimage = B(y)
 
@@ -117,15 +144,7 @@ def locate(A: LinearOperator, seed: Seed = 0, like: Any = None) -> str:
     z = _unit(Y, i, like)
     mine, other = complex(Y.dot(z, image)), complex(X.dot(x, B(z))).conjugate()
     size = max(abs(mine), abs(other))
-    if not abs(mine - other) > probe.tolerance(A, image, preimage) * size:
-        return ""
-    return (
-        f"the entry in row {i} ({Y.locate(i)}) and column {j} ({X.locate(j)}) is {_number(mine, Y)}; its adjoint "
-        f"conjugate transposed has {_number(other, Y)}"
-    )
-
-
-# -- where -------------------------------------------------------------------------------------------------------------
+    return Entry(i, j, mine, other) if abs(mine - other) > probe.tolerance(A, image, preimage) * size else None
 
 
 def _halve(space: Space, form: Callable[[Vector], complex], seed: Seed, like: Any) -> int:
@@ -179,6 +198,7 @@ def _kinds(A: LinearOperator, seed: Seed, like: Any) -> Iterator[str]:
     yield from _weights(A, pairs)
     yield from _factor(A, pairs)
     yield from _conjugate(A, seed, like)
+    yield from _between_ranks(A, seed, like)
     yield from _moved(A, pairs)
 
 
@@ -329,6 +349,24 @@ def _moved(A: LinearOperator, pairs: list[Pair]) -> Iterator[str]:
 
             if _explains(A, pairs, flipped):
                 yield f"a flip: the {name} of the adjoint runs backwards along axis {axis}"
+
+
+def _between_ranks(A: LinearOperator, seed: Seed, like: Any) -> Iterator[str]:
+    """Yield whether a number goes to the wrong rank on its way back, or does not go there at all."""
+    X, Y, B = A.domain, A.codomain, A.dual
+    if not (X.size and Y.size) or {X._rank_of(0), X._rank_of(X.size - 1), Y._rank_of(0), Y._rank_of(Y.size - 1)} == {0}:
+        return
+    found = _entry(A, seed, like)
+    if found is None or not found.value or found.other:
+        return
+    z, rank = _unit(Y, found.row, like), X._rank_of(found.column)
+    numbers = X.to_coordinates(B(z)).conj()
+    for k in np.flatnonzero(np.isclose(numbers, found.value, rtol=1e-6, atol=0)).tolist()[:CANDIDATES]:
+        if X._rank_of(k) != rank and not np.isclose(complex(Y.dot(z, A(_unit(X, k, like)))), found.value, rtol=1e-6):
+            yield f"a wrong rank: what belongs to {X.locate(found.column)} goes to {X.locate(k)}"
+            return
+    if Y._rank_of(found.row) != rank:
+        yield f"a missing sum over ranks: nothing goes from rank {Y._rank_of(found.row)} back to rank {rank}"
 
 
 def _is_the_operator(A: LinearOperator, p: Pair) -> bool:

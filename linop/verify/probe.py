@@ -36,10 +36,7 @@ def draw(
 
 def agree(check: str, operator: LinearOperator, seed: Seed, **numbers: object) -> None:
     """Raise, on all processes, unless they have been given the same seed and numbers."""
-    for space in (operator.domain, operator.codomain):
-        if space.spread:
-            space.agree(check, (f"seed={seed!r}", *(f"{name}={number!r}" for name, number in numbers.items())))
-            break
+    operator._agree(check, (f"seed={seed!r}", *(f"{name}={number!r}" for name, number in numbers.items())))
 
 
 def apply_watched(operator: LinearOperator, x: Vector) -> tuple[Vector, bool]:

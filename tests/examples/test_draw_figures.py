@@ -14,8 +14,9 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def test_every_figure_of_the_docs_is_drawn() -> None:
-    """The page shows the figures that the script draws, all of them, and they are kept beside it."""
-    shown = re.findall(r"\(figures/(\w+)\.svg\)", (DOCS / "communication.md").read_text())
+    """README and the page show the figures that the script draws, all of them, and they are kept beside the page."""
+    pages = (DOCS.parent / "README.md").read_text() + (DOCS / "communication.md").read_text()
+    shown = re.findall(r"figures/(\w+)\.svg\)", pages)
     drawn = [figure_of.__name__ for figure_of, _ in draw_figures.FIGURES]
     kept = [path.stem for path in (DOCS / "figures").glob("*.svg")]
     assert sorted(shown) == sorted(drawn) == sorted(kept)

@@ -41,3 +41,6 @@ def test_table() -> None:
         ("torch_bridge: AllReduce", "own", "one"),
         ("torch_bridge: Copy", "one", "own"),
     } <= right
+    values = dict(re.findall(r"^(\S.* split) +(right|WRONG|error)", printed, re.MULTILINE))
+    assert values["torch_bridge: conv2d, rows split"] == values["torch_bridge: conv2d, columns split"] == "right"
+    assert {values["DTensor: conv2d, rows split"], values["DTensor: conv2d, columns split"]} <= {"WRONG", "error"}

@@ -426,13 +426,13 @@ def test_work_between_the_halves(ranks: int) -> None:
         H = halo_exchange(world)
         start, finish = halves(H)
         x = vector(H.domain, 0).requires_grad_()
-        ticket = start(x)
-        assert not ticket.departed.arrived
+        placeholder = start(x)
+        assert not placeholder.departed.arrived
         middle = 3 * x
         flying: list[torch.Tensor] = []
         arrived: list[bool] = []
         middle.register_hook(lambda _: arrived.append(flying[0].departed.arrived))
-        y = finish(ticket)
+        y = finish(placeholder)
         y.grad_fn.register_hook(lambda inputs, _: flying.append(inputs[-1]))
         (y.sum() + middle.sum()).backward()
         assert arrived == [False]
@@ -443,7 +443,7 @@ def test_work_between_the_halves(ranks: int) -> None:
 
 
 def test_tickets_are_good_for_one_journey(ranks: int) -> None:
-    """What is no ticket, has been used, or is for another journey, is refused on every rank."""
+    """What is no placeholder, has been used, or is for another journey, is refused on every rank."""
 
     def main(world: World) -> None:
         H = halo_exchange(world)
@@ -452,9 +452,9 @@ def test_tickets_are_good_for_one_journey(ranks: int) -> None:
         x = vector(H.domain, 0)
         used = start(x)
         finish(used)
-        for ticket, complaint in ((used, "has arrived already"), (used.clone(), "expected what Start returns")):
+        for placeholder, complaint in ((used, "has arrived already"), (used.clone(), "expected what Start returns")):
             with pytest.raises(SpaceError, match=complaint):
-                finish(ticket)
+                finish(placeholder)
         with pytest.raises(SpaceError, match="in flight by HaloExchange"):
             back(start(x))
 

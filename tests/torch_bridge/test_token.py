@@ -81,7 +81,7 @@ def test_any_rank_ignores_anything(drawn: tuple[int, tuple[Draft, ...], int], ho
 
 
 def test_inputs_that_require_no_gradient(ranks: int) -> None:
-    """Without a thread: the result requires a gradient on every rank, and every rank runs the adjoint."""
+    """Without a block: the result requires a gradient on every rank, and every rank runs the adjoint."""
 
     def main(world: World) -> None:
         S = space(world)
@@ -117,7 +117,7 @@ def test_ranks_that_hold_nothing(ranks: int) -> None:
 
 
 @pytest.mark.serial
-def test_without_a_thread_a_rank_that_ignores_a_result_is_named() -> None:
+def test_without_a_block_a_rank_that_ignores_a_result_is_named() -> None:
     """Then the others cannot go on: an error says who waits for whom."""
 
     def main(world: World) -> None:
@@ -150,7 +150,7 @@ def test_results_of_compiled_functions_are_passed_to_tie(ranks: int) -> None:
 
 
 def test_second_derivatives(ranks: int) -> None:
-    """A penalty on the gradient: where a rank ignores it, the adjoint pass is gone through nevertheless, threaded."""
+    """A penalty on the gradient: where a rank ignores it, the adjoint pass is gone through nevertheless."""
 
     def main(world: World) -> None:
         S = space(world)
@@ -274,8 +274,8 @@ def test_one_operator_many_times(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-def test_transforms_in_a_thread(ranks: int) -> None:
-    """Operators inside a transform are not threaded, and right."""
+def test_transforms_in_a_block(ranks: int) -> None:
+    """Operators inside a transform hand on no token, and are right."""
 
     def main(world: World) -> None:
         S = space(world)
@@ -297,8 +297,8 @@ def test_transforms_in_a_thread(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-def test_threads_of_other_worlds(ranks: int) -> None:
-    """A block threads the operators of its world only; blocks may be nested, and what ends early is forgotten."""
+def test_blocks_of_other_worlds(ranks: int) -> None:
+    """A block ties the operators of its world only; blocks may be nested, and what ends early is forgotten."""
 
     def main(world: World) -> None:
         S = space(world)
@@ -315,7 +315,7 @@ def test_threads_of_other_worlds(ranks: int) -> None:
     on_ranks(ranks, main)
 
 
-def test_checkpoints_in_a_thread(ranks: int) -> None:
+def test_checkpoints_in_a_block(ranks: int) -> None:
     """What is computed again in the backward pass is computed on every rank, also where the rank ignores the result."""
 
     def main(world: World) -> list[bool]:

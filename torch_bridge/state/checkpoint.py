@@ -103,9 +103,9 @@ def write_checkpoint(
         writer.finish(metadata, written)  # the catalogue is renamed into its place: the last step
 
     plans = world.allgather(_on_all(world, what, plan), what)
-    own, metadata = _on_all(world, what, share)
+    shares, metadata = _on_all(world, what, share)
     written = world.allgather(
-        _on_all(world, what, lambda: writer.write_data(planner.finish_plan(own), planner).wait()), what
+        _on_all(world, what, lambda: writer.write_data(planner.finish_plan(shares), planner).wait()), what
     )
     _on_all(world, what, finish)
 
@@ -258,8 +258,8 @@ def _naming(file: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except Exception as error:
-        told = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ValueError(f"{file} cannot be read. {told}") from error
+        words = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ValueError(f"{file} cannot be read. {words}") from error
 
 
 def _on_all(world: World, what: str, action: Callable[[], T]) -> T:

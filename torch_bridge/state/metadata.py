@@ -79,8 +79,8 @@ def read_metadata(file: Path) -> dict[Key, Entry]:
         try:
             return _entries(vars(_Reader(stream).load()))
         except Exception as error:
-            told = f"{type(error).__name__}: {error}".partition("\n")[0]
-            raise ValueError(f"{file} cannot be read as the catalogue of a checkpoint. {told}") from error
+            words = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise ValueError(f"{file} cannot be read as the catalogue of a checkpoint. {words}") from error
 
 
 class _Record:
@@ -128,24 +128,24 @@ def _entries(metadata: dict[str, Any]) -> dict[Key, Entry]:
     """Return what a catalogue contains, of its records; raise where anything is of another type."""
     places: dict[tuple[str, Shape | None], Place] = {}
     for index, info in metadata["storage_data"].items():
-        where, found = vars(index), vars(info)
-        if found.get("transform_descriptors"):
-            raise ValueError(f"files are transformed by {found['transform_descriptors']}, which is not supported")
+        where, fields = vars(index), vars(info)
+        if fields.get("transform_descriptors"):
+            raise ValueError(f"files are transformed by {fields['transform_descriptors']}, which is not supported")
         offset = where.get("offset")
         places[where["fqn"], None if offset is None else _shape(offset)] = Place(
-            _inside(found["relative_path"]), *_shape((found["offset"], found["length"]))
+            _inside(fields["relative_path"]), *_shape((fields["offset"], fields["length"]))
         )
     keys = metadata.get("planner_data") or {}
     entries: dict[Key, Entry] = {}
     for name, record in metadata["state_dict_metadata"].items():
-        key, found = tuple(keys.get(name, (name,))), vars(record)
+        key, fields = tuple(keys.get(name, (name,))), vars(record)
         if type(record).__name__ == "BytesStorageMetadata":
             entries[key] = Entry(None, None, [((), (), places[name, None])])
             continue
-        dtype = _dtype(found["properties"])
-        chunks = [(_shape(vars(chunk)["offsets"]), _shape(vars(chunk)["sizes"])) for chunk in found["chunks"]]
+        dtype = _dtype(fields["properties"])
+        chunks = [(_shape(vars(chunk)["offsets"]), _shape(vars(chunk)["sizes"])) for chunk in fields["chunks"]]
         located = [(offsets, sizes, places[name, offsets]) for offsets, sizes in chunks]
-        entries[key] = Entry(dtype, _shape(found["size"]), located)
+        entries[key] = Entry(dtype, _shape(fields["size"]), located)
     return entries
 
 
@@ -157,10 +157,10 @@ def _dtype(properties: Any) -> torch.dtype:
 
 def _shape(values: Any) -> Shape:
     """Return numbers that are none below zero."""
-    found = tuple(values)
-    if not all(type(value) is int and value >= 0 for value in found):
-        raise ValueError(f"expected extents, found {found!r}")
-    return found
+    lengths = tuple(values)
+    if not all(type(value) is int and value >= 0 for value in lengths):
+        raise ValueError(f"expected extents, found {lengths!r}")
+    return lengths
 
 
 def _inside(name: Any) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import World
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
+from torch_bridge.compat import plain
 from torch_bridge.state.checkpoint import Checkpoint, read_extra, write_checkpoint
 from torch_bridge.state.metadata import Key
 from torch_bridge.state.stored import Part
@@ -147,17 +147,17 @@ def load_checkpoint(
     what = "load_checkpoint"
     world = world_of(what, model)
     folder = same_path(world, what, path)
-    own = state_in_parts(model)
+    state = state_in_parts(model)
 
     def read() -> tuple[dict[str, Any], Any]:
         saved = Checkpoint(folder)
         names = {key[1] for key in saved.shapes if key[0] == "model"}
-        if names != set(own):
-            raise SpaceError(f"{what}: expected the parameters {sorted(own)}, found {sorted(names)}")
+        if names != set(state):
+            raise SpaceError(f"{what}: expected the parameters {sorted(state)}, found {sorted(names)}")
         values: dict[Key, Any] = {}
         for key, shape in saved.shapes.items():
             if key[0] == "model":
-                value = own[key[1]]
+                value = state[key[1]]
                 if shape is not None and isinstance(value, torch.Tensor) and shape != tuple(value.shape):
                     raise SpaceError(f"{what}: {key[1]}: expected shape {tuple(value.shape)}, found {shape}")
                 values[key] = saved.read(key, _placement(value) if shape is not None else None)
@@ -252,9 +252,9 @@ def load_safetensors(path: str | PathLike[str], model: nn.Module) -> None:
     """
     what = "load_safetensors"
     world = world_of(what, model)
-    own = {name: value for name, value in state_in_parts(model).items() if isinstance(value, torch.Tensor)}
-    placements = {name: value._placement for name, value in own.items() if isinstance(value, DistributedTensor)}
-    set_parts(model, read_tensors(what, path, world, own, placements, _tied(model)))
+    state = {name: value for name, value in state_in_parts(model).items() if isinstance(value, torch.Tensor)}
+    placements = {name: value._placement for name, value in state.items() if isinstance(value, DistributedTensor)}
+    set_parts(model, read_tensors(what, path, world, state, placements, _tied(model)))
 
 
 def world_of(what: str, model: nn.Module) -> World:
@@ -377,26 +377,26 @@ def _read_optimizer(what: str, saved: Checkpoint, model: nn.Module, optimizer: t
         if shape != placement.shape:
             placement = on_every_rank(placement.grid, shape)
         values[key] = wrap(saved.read(key, placement), placement)
-    found = _nested(values)["optimizer"]
+    stored = _nested(values)["optimizer"]
     groups = []
     for group in optimizer.param_groups:
-        own = [names[p] for p in group["params"]]
-        alike = [g for g in found["param_groups"] if sorted(g["params"]) == sorted(own)]
+        names_of_group = [names[p] for p in group["params"]]
+        alike = [g for g in stored["param_groups"] if sorted(g["params"]) == sorted(names_of_group)]
         if len(alike) != 1:
-            others = [sorted(g["params"]) for g in found["param_groups"]]
-            raise SpaceError(f"{what}: expected a group of {sorted(own)}, found {others}")
-        groups.append({**alike[0], "params": [numbers[name] for name in own]})
-    return {"state": {numbers[name]: kept for name, kept in found["state"].items()}, "param_groups": groups}
+            others = [sorted(g["params"]) for g in stored["param_groups"]]
+            raise SpaceError(f"{what}: expected a group of {sorted(names_of_group)}, found {others}")
+        groups.append({**alike[0], "params": [numbers[name] for name in names_of_group]})
+    return {"state": {numbers[name]: kept for name, kept in stored["state"].items()}, "param_groups": groups}
 
 
 def _names(what: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[torch.Tensor, str]:
     """Return the name of each of an optimizer's parameters, in its order."""
     names = {parameter: name for name, parameter in model.named_parameters()}
-    own = [p for group in optimizer.param_groups for p in group["params"]]
-    strange = [tuple(p.shape) for p in own if p not in names]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    strange = [tuple(p.shape) for p in parameters if p not in names]
     if strange:
         raise SpaceError(f"{what}: expected an optimizer of the model's parameters, found others of shapes {strange}")
-    return {parameter: names[parameter] for parameter in own}
+    return {parameter: names[parameter] for parameter in parameters}
 
 
 def _nested(values: Mapping[Key, Any]) -> Any:
@@ -410,11 +410,11 @@ def _nested(values: Mapping[Key, Any]) -> Any:
     return _with_lists(root)
 
 
-def _with_lists(found: Any) -> Any:
+def _with_lists(node: Any) -> Any:
     """Return nested dicts with lists in place of those whose keys count from 0."""
-    if type(found) is not dict:
-        return found
-    inner = {name: _with_lists(value) for name, value in found.items()}
+    if type(node) is not dict:
+        return node
+    inner = {name: _with_lists(value) for name, value in node.items()}
     if inner and list(inner) == list(range(len(inner))):
         return list(inner.values())
     return inner

@@ -133,13 +133,13 @@ def _parts(
             continue  # another name of the same tensor is there
         placement = placements.get(name)
         shape = tuple(value.shape) if placement is None else placement.shape
-        found = file.get_slice(name)
-        if tuple(found.get_shape()) != shape:
-            raise SpaceError(f"{what}: {name}: expected shape {shape}, found {found.get_shape()}")
+        slices = file.get_slice(name)
+        if tuple(slices.get_shape()) != shape:
+            raise SpaceError(f"{what}: {name}: expected shape {shape}, found {slices.get_shape()}")
         if placement is None or not shape:
             parts[name] = file.get_tensor(name)
             continue
         parts[name] = torch.zeros(placement.local_shape, dtype=value.dtype)
         for box, where in boxes(placement):
-            parts[name][where] = found[tuple(slice(*interval) for interval in box)]
+            parts[name][where] = slices[tuple(slice(*interval) for interval in box)]
     return parts

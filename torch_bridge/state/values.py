@@ -74,9 +74,9 @@ def readable(what: str, value: Any) -> Any:
         When it could not be read again.
     """
     try:
-        found = _plain(what, value)
+        plain_value = _plain(what, value)
         saved = io.BytesIO()
-        torch.save(found, saved)
+        torch.save(plain_value, saved)
         saved.seek(0)
         torch.load(saved, weights_only=True)
     except RecursionError:
@@ -85,7 +85,7 @@ def readable(what: str, value: Any) -> Any:
         if isinstance(error, TypeError) and str(error).startswith(what):
             raise
         raise TypeError(f"{what}: expected {EXPECTED}; what it contains cannot be read again: {error}") from error
-    return found
+    return plain_value
 
 
 def _plain(what: str, value: Any) -> Any:

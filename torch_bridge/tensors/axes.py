@@ -21,6 +21,7 @@ from typing import Any, final
 
 from distdl_ops import Copies, Grid, Replicated, Split
 from distdl_ops.layouts.roles import Role
+from torch_bridge.tensors.call import Call, Plan, results_of
 from torch_bridge.tensors.placement import Placement, place
 
 Labels = Sequence[Hashable]
@@ -91,6 +92,33 @@ def settle(
             if free:
                 settled.add(label)
     return Assignment(grid, splits)
+
+
+def labelled(call: Call, labels: Sequence[Labels], result: Labels, decides: int = 0, **plan: Any) -> Plan:
+    """Return the plan of a function whose operands and results have labelled axes.
+
+    Parameters
+    ----------
+    call : Call
+        The call.
+    labels : sequence of labels
+        One label for each axis of each operand.
+    result : labels
+        Of each result; those that have fewer axes have the first of them.
+    decides : int, optional
+        The operand that moves last.
+    **plan
+        What else a `Plan` says.
+
+    Examples
+    --------
+    Rows of a matrix, chosen by an index that may be split: ``labelled(call, [[None, "c"], ["i"]], ["i", "c"])``.
+    """
+    lying = [(spec.placement, names) for spec, names in zip(call.operands, labels, strict=True)]
+    assignment = settle(call.grid, [lying[decides], *lying])
+    targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
+    results = results_of(call, lambda shape: assignment.placement(shape, result[: len(shape)]))
+    return Plan(targets, results, **plan)
 
 
 def on_axis(role: Any, axis: int) -> Role:

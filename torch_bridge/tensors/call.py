@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Grid
 from distdl_ops.worlds.call import key_of
+from torch_bridge.compat import below_autograd, is_registered_operator, plain, saved_tensors_hooks
 from torch_bridge.tensors import context, sharding, views
 from torch_bridge.tensors.movement import move_between, origin_of
 from torch_bridge.tensors.placement import Placement, replicated
@@ -34,7 +34,7 @@ from torch_bridge.tensors.placement import Placement, replicated
 F = TypeVar("F", bound=Callable[..., Any])
 Rule = Callable[..., Any]
 
-RULES: dict[Any, Rule] = {}
+RULES: dict[Any, Any] = {}
 """Rules by function."""
 
 DIRECT: dict[Any, Callable[..., Any]] = {}
@@ -148,18 +148,15 @@ class Call:
         Its tensors require a gradient where they can have one. Where torch cannot say this, the whole tensors are
         gathered.
         """
-        parts = [
-            torch.empty(
-                spec.shape,
-                dtype=spec.dtype,
-                device="meta",
-                requires_grad=spec.dtype.is_floating_point or spec.dtype.is_complex,
-            ).clone()
-            for spec in self.operands
-        ]
+        return self.meta_of([torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands])
+
+    def meta_of(self, parts: Sequence[torch.Tensor]) -> Any:
+        """Return what the function returns for such whole tensors; those that can, are made to require a gradient."""
+        for part in parts:
+            part.requires_grad_(part.is_floating_point() or part.is_complex())
         try:
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
-                return self.run(*parts)
+                return self.run(*(part.clone() for part in parts))
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
 
@@ -222,7 +219,7 @@ class Plan:
     number: int = field(default=0, init=False)
 
 
-def rule(*functions: Any) -> Callable[[F], F]:
+def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
     """Register what functions of torch need. A decorator.
 
     Parameters
@@ -230,12 +227,19 @@ def rule(*functions: Any) -> Callable[[F], F]:
     *functions : callable
         Functions as `torch.overrides` knows them: ``torch.softmax``, ``torch.Tensor.softmax``,
         ``torch.nn.functional.softmax``.
+    replaces : bool, optional
+        Whether the rule may take the place of one that a function has.
 
     Returns
     -------
     callable
         Takes a rule: a function of a `Call` and the call's arguments, with a `Spec` in place of each tensor, that
         returns a `Plan`, or a function of the call's own arguments that is called in its place.
+
+    Raises
+    ------
+    ValueError
+        When a function has another rule already.
 
     Examples
     --------
@@ -244,7 +248,7 @@ def rule(*functions: Any) -> Callable[[F], F]:
     >>> import torch
     >>> from torch_bridge.tensors.call import Plan, rule
     >>> from torch_bridge.tensors.axes import bring_together
-    >>> @rule(torch.cummax)
+    >>> @rule(torch.cummax, replaces=True)
     ... def cummax(call, x, dim):
     ...     source = bring_together(x.placement, [x.axis(dim)])
     ...     return Plan([source], (source, source))
@@ -252,7 +256,14 @@ def rule(*functions: Any) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         for of in functions:
-            RULES[of] = function
+            known = RULES.setdefault(of, function)
+            if known is not function:
+                if not replaces:
+                    raise ValueError(
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found another, "
+                        f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
+                    )
+                RULES[of] = function
         return function
 
     return register
@@ -291,7 +302,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     instead = DIRECT.get(function)
     if instead is not None:
         return instead(*args, **kwargs)
-    if type(function) is torch._ops.OpOverload and _below_autograd():
+    if is_registered_operator(function) and below_autograd():  # seen by a user's mode, with this rank's part
         with plain():
             return function(*args, **kwargs)
     with plain():
@@ -338,7 +349,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             recorder.note(function, plan, values, placements)
         result: Any
         if type(plan) is AsItIs:
-            if _packing(False) is None or function in IN_PLACE:
+            if saved_tensors_hooks(False) is None or function in IN_PLACE:
                 result = plan.wrapped(function(*args, **kwargs), values)
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
@@ -369,39 +380,32 @@ def _named(result: Any, origin: int) -> None:
             _named(item, origin + k)
 
 
-def _below_autograd() -> bool:
-    """Say whether a registered operator is called by autograd and seen by a user's mode: it has this rank's part."""
-    return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
-
-
-_packing = torch._C._autograd._top_saved_tensors_default_hooks
 NUMBERS = frozenset((int, float, complex, bool))
-_excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 _autocast = torch.is_autocast_enabled
 
 
 def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
     """Move the operands, compute, and wrap the result."""
-    packed = _packing(False) is not None and not plan.changes
+    packed = saved_tensors_hooks(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
         result = function(*args, **kwargs)
         parts = values
-    elif plan.empty is not None:
-        parts = [
-            value if move is None else _moved(value, move, plan.number)
-            for value, move in zip(values, plan.moves, strict=True)
-        ]
-        result = _connected(plan.empty, parts)
     else:
         parts = [
             value if move is None else _moved(value, move, plan.number)
             for value, move in zip(values, plan.moves, strict=True)
         ]
-        if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
-            parts = [part.view_as(part) if type(part) is _class else part for part in parts]
-        call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
-        with sharding.given_up(values, plan.moves, parts):
-            result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        weights = sharding.given_up(values, plan.moves) if plan.moved else []
+        if plan.empty is not None:
+            result = _connected(plan.empty, parts)
+        else:
+            if packed:  # hooks of saved tensors see this rank's parts, not the whole tensors that a part is to Python
+                parts = [part.view_as(part) if type(part) is _class else part for part in parts]
+            call = Call(function, args, kwargs, values, None)  # type: ignore[arg-type]
+            with sharding.packed(weights, values, parts):
+                result = call.run(*parts) if plan.compute is None else plan.compute(call, *parts)
+        if weights:
+            result = sharding.prepared(result, weights)
     if plan.changes:
         values[0]._placement = plan.results
         return values[0]
@@ -480,13 +484,12 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
         return _as(shapes, [_connected(shape, parts) for shape in shapes])
     if shapes is None:
         return None
-    shape, dtype = shapes.shape, shapes.dtype
-    result = parts[0].new_zeros(shape, dtype=dtype).as_subclass(torch.Tensor)
-    if shapes.requires_grad:
-        for part in parts:
-            if part.requires_grad and torch.is_grad_enabled():
-                nothing = part.reshape(-1)[:0].sum()
-                result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
+    dtype = shapes.dtype
+    result = torch.zeros(shapes.shape, dtype=dtype, device=parts[0].device)
+    for k, part in enumerate(parts):
+        if k in shapes.depends and part.requires_grad and torch.is_grad_enabled():
+            nothing = part.reshape(-1)[:0].sum()
+            result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
     return result
 
 
@@ -648,9 +651,10 @@ def complete(plan: Any, call: Call) -> Any:
     plan.moved = any(move is not None for move in plan.moves)
     shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
     if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
-        like = call.meta()  # on every rank alike: it may raise
+        parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in call.operands]
+        like = call.meta_of(parts)  # on every rank alike: it may raise
         if _all_empty(plan.results):
-            plan.empty = _empties(plan.results, like)
+            plan.empty = _empties(plan.results, like, parts)
     return plan
 
 
@@ -666,11 +670,48 @@ def _all_empty(results: Any) -> bool:
     return isinstance(results, list | tuple) and len(results) > 0 and all(map(_all_empty, results))
 
 
-def _empties(results: Any, like: Any) -> Any:
-    """Return the empty parts of results, on the meta device."""
+@final
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """An empty part of a result.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the part.
+    depends : frozenset of int
+        The operands of whose gradient it is a part.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    depends: frozenset[int]
+
+
+def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor]) -> Any:
+    """Return the empty parts of results, like tensors on the meta device that were made of operands there."""
+    if results is None:
+        return None
     if type(results) is Placement:
-        return torch.empty(results.local_shape, dtype=like.dtype, device="meta", requires_grad=like.requires_grad)
-    return _as(like, [_empties(result, item) for result, item in zip(results, like, strict=True)])
+        reached = _leaves_of(like)
+        depends = (k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached))
+        return Empty(results.local_shape, like.dtype, frozenset(depends))
+    return _as(like, [_empties(result, item, operands) for result, item in zip(results, like, strict=True)])
+
+
+def _leaves_of(result: torch.Tensor) -> list[torch.Tensor]:
+    """Return the leaves of a tensor's graph."""
+    nodes, seen = [result.grad_fn], set()
+    leaves: list[torch.Tensor] = []
+    while nodes:
+        node: Any = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        nodes += [following for following, _ in node.next_functions]
+    return leaves
 
 
 def _grid(function: Any, placements: list[Any]) -> Grid:

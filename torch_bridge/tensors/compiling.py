@@ -12,28 +12,42 @@ from typing import Any
 
 import torch
 
+from torch_bridge.compat import leave_alone_when_compiling
 from torch_bridge.tensors.tensor import DistributedTensor
-
-
-@functools.cache
-def _prepare() -> None:
-    """Tell torch's compiler which tensors it leaves alone, and that it does not look into their functions."""
-    import torch._dynamo
-    from torch._dynamo import config
-
-    config.nontraceable_tensor_subclasses.add(DistributedTensor)
-    as_it_is: Any = torch._dynamo.disable(DistributedTensor.__torch_function__.__func__)  # type: ignore[attr-defined]
-    DistributedTensor.__torch_function__ = classmethod(as_it_is)  # type: ignore[assignment]
-
 
 _compile: Any = torch.compile
 
 
 @functools.wraps(_compile)
-def compile(*args: Any, **kwargs: Any) -> Any:  # noqa: A001
-    """Compile a function or module, as `torch.compile` does."""
-    _prepare()
-    return _compile(*args, **kwargs)
+def compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> Any:  # noqa: A001
+    """Compile a function or module, as `torch.compile` does.
+
+    What is called with distributed tensors is one graph with ``fullgraph``, and is run as it is written without.
+    """
+    leave_alone_when_compiling(DistributedTensor)
+    if model is None:
+        return functools.partial(compile, fullgraph=fullgraph, **options)
+    made = _compile(model, fullgraph=fullgraph, **options)
+    if options.get("disable"):
+        return made
+    from torch_bridge.tensors import program  # it imports torch's compiler
+
+    module = isinstance(model, torch.nn.Module)
+    otherwise: Any = made.forward if module else made
+    compiler = program.compiler_of(options.get("backend"), options.get("mode"), options.get("options"))
+    whole = program.Programs(model, otherwise, compiler)
+    as_it_is = torch._dynamo.disable(model.__call__ if module else model)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if fullgraph:
+            return whole(*args, **kwargs)
+        distributed = program.has_distributed(model, args, kwargs)
+        return (as_it_is if distributed else otherwise)(*args, **kwargs)
+
+    if module:
+        made.forward = run
+        return made
+    return functools.wraps(model)(run)
 
 
 torch.compile = compile

@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional
-from torch._C import DisableTorchFunctionSubclass as plain
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from torch_bridge.compat import plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""
@@ -22,6 +24,16 @@ recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 """Whether functions without a rule gather their arguments; see `replicated`."""
 
+
+def recording() -> Any:
+    """Return who records a program (see `torch_bridge.tensors.program`); None where nobody does."""
+    if not _recorders():
+        return None
+    mode = _get_current_dispatch_mode()
+    return mode if getattr(mode, "records", False) else None
+
+
+_recorders = torch._C._len_torch_dispatch_stack
 _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
 

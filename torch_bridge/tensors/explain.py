@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from distdl_ops import Movement
-from distdl_ops.advice.cost import ParallelCost, movement_cost
+from distdl_ops.advice.cost import ParallelCost
+from distdl_ops.advice.movement_cost import movement_cost
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import function_name
 from torch_bridge.tensors.movement import Move
@@ -116,15 +117,16 @@ class Recorder:
         layout = "" if first is None or not hasattr(first, "shape") else str(first)
         self.steps.append(Step(context.module_path(), function_name(function), layout))
 
-    def moves(self, move: Move, itemsize: int, wanted: bool) -> None:
-        """Note a movement, and whether its gradient is wanted."""
+    def moves(self, move: Move, itemsize: int, wanted: bool, back: Move | None = None) -> None:
+        """Note a movement, whether its gradient is wanted, and which movement carries that: by default its adjoint."""
         if not self.steps:
             self.steps.append(Step(context.module_path(), "redistribute", str(move.target)))
         source, target = move.source.layout, move.target.layout
         gathers = any(
             role.axis is not None and move.target.roles[name].axis is None for name, role in move.source.roles.items()
         )
-        backward = movement_cost(target, source, itemsize) if wanted else ParallelCost()
+        returning = (target, source) if back is None else (back.source.layout, back.target.layout)
+        backward = movement_cost(*returning, itemsize) if wanted else ParallelCost()
         self.steps[-1].moved.append(Moved(move.real, movement_cost(source, target, itemsize), backward, gathers))
 
     def obstacle(self, message: str) -> None:

@@ -12,9 +12,9 @@ import threading
 from typing import Any
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
-from torch.autograd.function import _is_setup_context_defined, _SingleLevelFunction
 
+from torch_bridge import compat
+from torch_bridge.compat import plain
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.placement import Placement
 from torch_bridge.tensors.rules.attributes import dual_placement, placed
@@ -73,7 +73,7 @@ class Node:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors that were saved."""
-        saved = torch._C._FunctionBase.saved_tensors.__get__(self)  # type: ignore[attr-defined]
+        saved = compat.saved_tensors_of(self)
         return _with_layout(saved, self._saved_placements) if saved else saved
 
     def register_hook(self, hook: Any) -> Any:
@@ -130,7 +130,7 @@ def distributed(function: Any) -> Any:
         answer = getattr(function, name)(ctx, *given)
         return _parts(answer if isinstance(answer, tuple) else (answer,), _duals(ctx._argument_placements))
 
-    apart = _is_setup_context_defined(function.setup_context)
+    apart = compat.has_setup_context(function.setup_context)
     methods: dict[str, Any] = {"forward": staticmethod(forward_alone if apart else forward)}
     if apart:
         methods["setup_context"] = staticmethod(setup_context)
@@ -144,11 +144,11 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     """Apply a Function; to distributed tensors, one that knows their layouts."""
     if (
         not any(type(x) is DistributedTensor for x in args)
-        or not torch._C._is_torch_function_enabled()  # what the library applies to parts
+        or not compat.torch_function_is_enabled()  # what the library applies to parts
         or issubclass(cls._backward_cls, Node)
     ):
-        return super(_SingleLevelFunction, cls).apply(*args, **kwargs)
-    made = super(_SingleLevelFunction, cls := distributed(cls)).apply(*args, **kwargs)
+        return compat.apply_function(cls, *args, **kwargs)
+    made = compat.apply_function(distributed(cls), *args, **kwargs)
     placements, _applied.outputs = _applied.outputs, None
     items = made if isinstance(made, tuple) else (made,)
     for item, placement in zip(items, placements, strict=True):
@@ -157,4 +157,4 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     return made
 
 
-_SingleLevelFunction.apply = classmethod(_apply)  # type: ignore[attr-defined]
+compat.replace_apply(_apply)

@@ -19,12 +19,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, World
 from distdl_ops.movement.summation import Summation
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call
+from torch_bridge.compat import at_end_of_pass, graph_task, node_has_hooks, plain, will_accumulate
 from torch_bridge.tensors import context
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class Gradients:
 
     def _pass(self, world: World) -> _Pass:
         """Return the backward pass that this thread is in."""
-        task = torch._C._current_graph_task_id()
+        task = graph_task()
         if task not in self._passes:
             for number, (callback, ended) in list(self._passes.items()):
                 if callback() is None:  # the pass has ended, by an error
@@ -266,7 +266,7 @@ class Gradients:
                     made.finish()
 
             self._passes[task] = weakref.ref(finish), made
-            torch.autograd.Variable._execution_engine.queue_callback(finish)
+            at_end_of_pass(finish)
         return self._passes[task][1]
 
 
@@ -274,33 +274,18 @@ def _may_wait(leaf: torch.Tensor, node: Any, move: Any, cotangent: torch.Tensor)
     """Say whether nobody looks at a leaf's gradient before the backward pass ends; the same on all ranks."""
     if torch.is_grad_enabled() or move.keeps or cotangent.device.type != "cpu" or cotangent.dtype not in DTYPES:
         return False
-    if context.recorder.get() is not None or leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
+    if context.recorder.get() is not None or context.recording() is not None:
+        return False
+    if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
         return False
     if _summed_whole(move, cotangent) is None and not isinstance(_executor(move, cotangent).way, Plan):
         return False
-    if any(map(_has_hooks, (node.register_hook, node.register_prehook))):
-        return False
-    try:
-        return bool(torch._C._will_engine_execute_node(node))
-    except RuntimeError:  # `torch.autograd.grad`
-        return False
+    return not node_has_hooks(node) and will_accumulate(node)
 
 
 def _executor(move: Any, part: torch.Tensor) -> Any:
     """Return what carries out a movement of tensors of a dtype."""
     return (move.complex if part.is_complex() else move.real)._executor
-
-
-def _has_hooks(register: Any) -> bool:
-    """Say whether a node has hooks of a kind, which only a handle tells."""
-    handle = register(_nothing)
-    count = len(handle.hooks_dict_ref())
-    handle.remove()
-    return count > 1
-
-
-def _nothing(*_: Any) -> None:
-    """Do nothing."""
 
 
 def _summed_whole(move: Any, part: torch.Tensor) -> Placement | None:

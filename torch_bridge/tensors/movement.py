@@ -21,12 +21,13 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call, Number
+from torch_bridge import compat
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.gradients import DTYPES
 from torch_bridge.tensors.placement import Placement
@@ -97,6 +98,9 @@ class Move:
             return part
         if part.is_meta:
             return part.new_empty(self.target.local_shape)
+        recorder = context.recording()
+        if recorder is not None:
+            return recorder.move(self, part)  # type: ignore[no-any-return]
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         if part._is_zerotensor():
             part = part.clone()  # torch's zeros without memory, a gradient of some functions
@@ -109,7 +113,7 @@ class Move:
 
     def start(self, part: torch.Tensor, call: Call) -> Any:
         """Begin to move numbers as a part of a call; return what finishes it, None where it is no exchange."""
-        if self.keeps or part.device.type != "cpu" or part.dtype not in DTYPES:
+        if self.keeps or part.device.type != "cpu" or part.dtype not in DTYPES or context.recording() is not None:
             return None
         executor, caller = (self.complex if part.is_complex() else self.real)._executor, self._world.caller
         if not isinstance(executor.way, Plan):
@@ -117,7 +121,7 @@ class Move:
         part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
         before, caller.call = caller.call, call
         try:
-            started = executor.way.start(part, executor.world, executor.label.of(part))
+            started = executor.way.start(part, executor.world, executor.operation.of(part))
         finally:
             caller.call = before
         self._world.keep_moving()
@@ -128,8 +132,11 @@ class Move:
         if part.dtype == torch.complex32:
             return self.complex(part.to(torch.complex64)).to(torch.complex32)  # type: ignore[no-any-return]
         if part.dtype == torch.bool:
-            return self.real(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
-        return self.complex(part) if part.is_complex() else self.real(part)  # type: ignore[no-any-return]
+            return self.real._apply(part.view(torch.uint8)).view(torch.bool)  # type: ignore[no-any-return]
+        if part.is_floating_point():
+            return self.real(part)  # type: ignore[no-any-return]
+        # Whole numbers wrap as torch's do: an operator would compute sums twice to say so.
+        return self.complex(part) if part.is_complex() else self.real._apply(part)  # type: ignore[no-any-return]
 
     def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted.
@@ -141,7 +148,7 @@ class Move:
         call : Call, optional
             Which call it is; by default the next one.
         """
-        if torch._C._are_functorch_transforms_active():
+        if compat.transforms_are_active():
             raise context.refused(
                 f"torch.func's transforms move no distributed tensors ({self.source} to {self.target}); use "
                 "torch.autograd.grad, write the batch as an axis, or use x.full_tensor().to_local()"

@@ -30,7 +30,7 @@ _lock = threading.Lock()
 
 
 MOST_NEEDED = 1000
-"""How many of the weights that were gathered are remembered, in order to gather them ahead."""
+"""Of how many calls the gathered weights are remembered, in order to gather them ahead."""
 
 
 @final
@@ -48,7 +48,7 @@ class State:
     gradients : Gradients
         Those that travel while a backward pass computes.
     needed : deque
-        The weights that a backward pass will gather, in the order in which the forward pass has used them.
+        The weights that a backward pass will gather, call by call, in the order of the forward pass.
     """
 
     def __init__(self) -> None:

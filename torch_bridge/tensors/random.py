@@ -5,22 +5,28 @@ number at an entry is a function of the entry's place in the whole tensor. So ea
 recomputation, a resumption, or any other layout gives the same numbers.
 
 The function is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014),
-which passes the statistical tests of BigCrush as a counter-based generator.
+which passes the statistical tests of BigCrush as a counter-based generator. The counter is the place; the number drawn
+flips its bits. (A compiler that knows places, and wants to multiply them out, stops at the bits.)
 """
 
 from __future__ import annotations
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
+from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
 _GOLDEN = -7046029254386353131  # 2**64 / the golden ratio, as a signed number
 _FIRST, _SECOND = -4658895280553007687, -7723592293110705685
 
 
-def seed() -> int:
-    """Return a number from torch's default generator."""
-    return int(torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64))
+def seed() -> int | torch.Tensor:
+    """Return a number from torch's default generator; where a program is recorded, as an input of it."""
+    with _disable_current_modes():
+        drawn = int(torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64))
+    recorder = context.recording()
+    return drawn if recorder is None else recorder.seed(drawn)
 
 
 def places(placement: Placement) -> torch.Tensor:
@@ -47,14 +53,14 @@ def _shifted(x: torch.Tensor, by: int) -> torch.Tensor:
     return (x >> by) & ((1 << (64 - by)) - 1)
 
 
-def bits(placement: Placement, seed: int, stream: int = 0) -> torch.Tensor:
+def bits(placement: Placement, seed: int | torch.Tensor, stream: int = 0) -> torch.Tensor:
     """Return 64 random bits for each entry of this rank's part."""
-    x = (places(placement) + 1) * _GOLDEN + seed + stream * _FIRST
+    x = ((places(placement) + 1) ^ seed) * _GOLDEN + stream * _FIRST
     x = (x ^ _shifted(x, 30)) * _FIRST
     x = (x ^ _shifted(x, 27)) * _SECOND
     return x ^ _shifted(x, 31)
 
 
-def uniform(placement: Placement, seed: int, stream: int = 0) -> torch.Tensor:
+def uniform(placement: Placement, seed: int | torch.Tensor, stream: int = 0) -> torch.Tensor:
     """Return numbers from 0 (included) to 1 (excluded) for each entry of this rank's part, in double precision."""
     return _shifted(bits(placement, seed, stream), 11).to(torch.float64) * 2.0**-53

@@ -21,9 +21,9 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Split
+from torch_bridge.compat import plain
 from torch_bridge.tensors.movement import Move, move_between
 from torch_bridge.tensors.placement import Placement
 

@@ -1,23 +1,132 @@
 """Weights that are gathered where they are used, and given up after: sharded data parallelism.
 
-What autograd keeps of a gathered weight for the backward pass is not the weight, but where it came from: it is gathered
-again when it is needed. While the backward pass computes with one weight, the one that it needs next is on its way. So
-a rank holds, besides its parts, the whole of one layer's weights at a time, and of two in the backward pass.
+What autograd keeps of a gathered weight for the backward pass is not the weight, but where it came from. It is gathered
+again when the gradient of the function's result arrives, which it does on every rank, also on those that computed
+nothing. While the backward pass computes with a call's weights, those of the call before it are on their way. So a rank
+holds, besides its parts, the whole of one layer's weights at a time, and of two in the backward pass.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any, final
 
 import torch
 
+from torch_bridge.compat import graph_task, plain, saved_tensors_hooks
+
 _nothing = contextlib.nullcontext()
 
 
-def given_up(values: Sequence[Any], moves: Sequence[Any], parts: Sequence[torch.Tensor]) -> Any:
-    """Return a context in which autograd keeps, of weights that were gathered, only how to gather them again.
+@final
+class Weight:
+    """A gathered weight in a call: what of it is saved, and how it is gathered again.
+
+    Attributes
+    ----------
+    whole : torch.Tensor or None
+        What was gathered again, until all of what was saved has been asked for.
+    """
+
+    def __init__(self, value: Any, move: Any) -> None:
+        self.value, self.move, self.call, self.version = value, move, move.again(value), value._version
+        self.saved = self.left = 0
+        self.whole: torch.Tensor | None = None
+        self.world = move.source.grid.world
+        self.nbytes = math.prod(move.target.shape) * value.element_size()
+        self._started: Any = None
+        self._task: int | None = None  # the backward pass in which it has started
+
+    def gather(self) -> torch.Tensor:
+        """Gather the weight again. Collective."""
+        if self.value._version != self.version:
+            raise RuntimeError(
+                "a sharded weight was changed in place between the forward pass and the backward pass, "
+                "which gathers it again"
+            )
+        with torch.no_grad(), plain():
+            if self._started is None or self._task != graph_task():
+                return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
+            started, self._started = self._started, None
+            return started.finish()  # type: ignore[no-any-return]
+
+    def start(self, task: int) -> None:
+        """Start to gather the weight in a backward pass, once, where that is an exchange of messages.
+
+        Whether it starts follows from the program alone, not from when memory is freed: it is so on all ranks.
+        """
+        if self._task is None and self.value._version == self.version:
+            self._task = task
+            with torch.no_grad(), plain():
+                self._started = self.move.start(self.value, self.call)
+            if self._started is not None:
+                self.move.source.state.gradients.ends(self)
+
+    def finish(self, *, add: bool = True) -> None:
+        """At the end of a pass, wait for what nobody has used; what later passes need is gathered when it is needed."""
+        if add:
+            self.move.source.state.needed.clear()
+        if self._started is not None:
+            self._started.finish()
+            self._started = None
+
+    def prepare(self) -> None:
+        """Gather the weight for the backward pass of the call. Collective.
+
+        What the call itself changed, as running statistics, is not saved, on any rank.
+        """
+        if not self.saved and self.value._version != self.version:
+            return
+        whole = self.gather()
+        self.whole, self.left = whole if self.saved else None, self.saved
+
+    def unpack(self, shape: Any, stride: Any, offset: int) -> torch.Tensor:
+        """Return what was saved."""
+        whole = self.gather() if self.whole is None else self.whole
+        self.left -= 1
+        if self.left <= 0:
+            self.whole = None
+        return whole.as_strided(shape, stride, offset)
+
+
+class _Prepared(torch.autograd.Function):
+    """The identity; backward, weights are gathered first."""
+
+    @staticmethod
+    def forward(result: torch.Tensor, weights: list[Weight]) -> torch.Tensor:  # noqa: ARG004
+        return result.view_as(result)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG004
+        ctx.weights = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:
+        _start(ctx.weights)
+        for weight in ctx.weights:
+            if weight.whole is None:
+                weight.prepare()
+        return cotangent, None
+
+
+def _start(weights: list[Weight]) -> None:
+    """Start to gather a call's weights, and those of the call before it, which are needed next, if memory allows it."""
+    needed, task = weights[0].move.source.state.needed, graph_task()
+    place = next((k for k, others in enumerate(needed) if others is weights), None)
+    if place is None:
+        return
+    for weight in weights:
+        weight.start(task)
+    before = needed[place - 1] if place else []
+    if before and sum(weight.nbytes for weight in before) <= before[0].value.__dict__.get("_ahead", 0):
+        for weight in before:
+            weight.start(task)
+
+
+def given_up(values: Sequence[Any], moves: Sequence[Any]) -> list[Weight]:
+    """Return the weights that a call gathers, and that are given up after it.
 
     Parameters
     ----------
@@ -25,110 +134,50 @@ def given_up(values: Sequence[Any], moves: Sequence[Any], parts: Sequence[torch.
         The operands of a call.
     moves : sequence of Move or None
         How each was moved.
-    parts : sequence of torch.Tensor
-        What each was moved to.
     """
-    if not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
-        return _nothing  # within a checkpoint, nothing is kept, and the recomputation gathers again
-    gathered = [
-        (value, move, part)
-        for value, move, part in zip(values, moves, parts, strict=True)
+    if not torch.is_grad_enabled() or saved_tensors_hooks(False) is not None:
+        return []  # within a checkpoint, nothing is kept, and the recomputation gathers again
+    weights = [
+        Weight(value, move)
+        for value, move in zip(values, moves, strict=True)
         if move is not None and value.__dict__.get("_reshard") and not move.keeps
     ]
-    return _hooks(gathered) if gathered else _nothing
+    if weights:
+        weights[0].move.source.state.needed.append(weights)
+    return weights
 
 
-def _hooks(gathered: list[tuple[Any, Any, torch.Tensor]]) -> Any:
-    """Return hooks that replace what lies in a gathered weight's memory."""
+def packed(weights: list[Weight], values: Sequence[Any], parts: Sequence[torch.Tensor]) -> Any:
+    """Return a context in which autograd keeps, of weights that were gathered, only how to gather them again."""
+    if not weights:
+        return _nothing
+    of = {id(weight.value): weight for weight in weights}
     origins = {
-        part.untyped_storage().data_ptr(): Gathered(value, move, part.nbytes)
-        for value, move, part in gathered
-        if part.numel()
+        part.untyped_storage().data_ptr(): of[id(value)]
+        for value, part in zip(values, parts, strict=True)
+        if id(value) in of and part.numel()
     }
 
     def pack(saved: torch.Tensor) -> Any:
-        origin = origins.get(saved.untyped_storage().data_ptr())
-        if origin is None:
+        weight = origins.get(saved.untyped_storage().data_ptr())
+        if weight is None:
             return saved
-        origin.keep()
-        return origin, saved.shape, saved.stride(), saved.storage_offset()
+        weight.saved += 1
+        return weight, saved.shape, saved.stride(), saved.storage_offset()
 
     def unpack(packed: Any) -> torch.Tensor:
-        if isinstance(packed, torch.Tensor):
-            return packed
-        origin, *memory = packed
-        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
-            return origin.take().as_strided(*memory)  # type: ignore[no-any-return]
+        return packed if isinstance(packed, torch.Tensor) else packed[0].unpack(*packed[1:])
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
-@final
-class Gathered:
-    """Where a weight came from that the backward pass needs.
-
-    Parameters
-    ----------
-    value : torch.Tensor
-        This rank's part of it.
-    move : Move
-        What gathers it.
-    nbytes : int
-        Of the gathered weight.
-    """
-
-    def __init__(self, value: Any, move: Any, nbytes: int) -> None:
-        self._value, self._move, self._nbytes = value, move, nbytes
-        self._call, self._version = move.again(value), value._version
-        self._needed, self.world = move.source.state.needed, move.source.grid.world
-        self._started: Any = None
-        self._task: int | None = None  # the pass in which it has started
-        self._kept = False
-
-    def keep(self) -> None:
-        """Note that the backward pass needs it: before those that the forward pass has used before it."""
-        if not self._kept:
-            self._kept = True
-            self._needed.append(self)
-
-    def take(self) -> torch.Tensor:
-        """Return the gathered weight; let the one that is needed next leave meanwhile."""
-        if self._value._version != self._version:
-            raise RuntimeError(
-                "a sharded weight was changed in place between the forward pass and the backward pass, "
-                "which gathers it again"
-            )
-        task = torch._C._current_graph_task_id()
-        if task != -1 and self in self._needed:
-            self._start(task)
-            place = self._needed.index(self)
-            if place:
-                self._needed[place - 1].start_ahead(task)
-        if self._started is None or self._task != task:
-            return self._move.run(self._value, self._call)  # type: ignore[no-any-return]
-        started, self._started = self._started, None
-        return started.finish()  # type: ignore[no-any-return]
-
-    def start_ahead(self, task: int) -> None:
-        """Start to gather it before it is needed, unless that takes more memory than is allowed."""
-        if self._nbytes <= self._value.__dict__.get("_ahead", 0) and self._value._version == self._version:
-            self._start(task)
-
-    def _start(self, task: int) -> None:
-        """Start to gather it in a backward pass, once, where that is an exchange of messages.
-
-        Whether it starts follows from the program alone, not from when memory is freed: it is so on all ranks.
-        """
-        if self._task is None:
-            self._task = task
-            self._started = self._move.start(self._value, self._call)
-            if self._started is not None:
-                self._move.source.state.gradients.ends(self)
-
-    def finish(self, *, add: bool = True) -> None:
-        """At the end of a pass, wait for what nobody has used; what later passes need is gathered when it is needed."""
-        if add:
-            self._needed.clear()
-        if self._started is not None:
-            self._started.finish()
-            self._started = None
+def prepared(result: Any, weights: list[Weight]) -> Any:
+    """Return a call's results, whose backward pass begins by gathering the weights again."""
+    if isinstance(result, torch.Tensor):
+        return _Prepared.apply(result, weights) if result.requires_grad else result  # type: ignore[no-untyped-call]
+    if isinstance(result, list):
+        return [prepared(item, weights) for item in result]
+    if isinstance(result, tuple):
+        items = [prepared(item, weights) for item in result]
+        return type(result)(items) if hasattr(result, "n_fields") else tuple(items)
+    return result

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any, Self, final
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import DistributedSpace, Grid, Replicated
 from distdl_ops.layouts.roles import Role
 from distdl_ops.worlds.call import key_of
 from linop.arguments import checked
 from linop.errors import ArgumentError
+from torch_bridge.compat import plain
 from torch_bridge.tensors import call, context
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.movement import move_between, name_leaf, origin_of

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch._functorch.eager_transforms
-import torch._functorch.vmap
-
+from torch_bridge import compat
 from torch_bridge.tensors import context
 from torch_bridge.tensors.tensor import DistributedTensor
 
@@ -29,7 +27,4 @@ def _refusing(wrap: Any, transform: str) -> Any:
     return wrapped
 
 
-_eager: Any = torch._functorch.eager_transforms
-_vmap: Any = torch._functorch.vmap
-_eager._wrap_for_grad = _refusing(_eager._wrap_for_grad, "grad")
-_vmap._add_batch_dim = _refusing(_vmap._add_batch_dim, "vmap")
+compat.replace_transforms(_refusing)

@@ -10,12 +10,16 @@ import functools
 from typing import Any
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 
 OF_EITHER_KIND = {"reshape", "flatten", "ravel", "reshape_as"}
 """Functions that return a view or a copy, by the order of entries in memory, which each rank has of its own."""
+
+
+SHAPED_LIKE = {torch.Tensor.view_as: torch.Tensor.view, torch.Tensor.expand_as: torch.Tensor.expand}
+"""Functions that take another tensor's shape, and those that take a shape."""
 
 
 def mark(result: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], move: Any) -> None:
@@ -23,6 +27,8 @@ def mark(result: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, An
     if not args or (function is torch.Tensor.__getitem__ and not _basic(args[1])):
         return
     viewed = args[0]
+    if function in SHAPED_LIKE:
+        function, args = SHAPED_LIKE[function], (viewed, args[1].shape)
     items = list(result) if isinstance(result, tuple | list) else [result]
     if move is not None and not move.keeps:
         for k, item in enumerate(items):

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, final
+from typing import final
 
 import torch
 import torch.distributed as dist
-from torch.distributed import distributed_c10d as c10d
 
 from distdl_ops.worlds.notices import Pending
+from torch_bridge.compat import abort_process_group, new_process_group
 from torch_bridge.worlds.waiting import Link, Works
 
 Tensors = Sequence[tuple[int, torch.Tensor]]
@@ -55,27 +55,15 @@ class Direct:
     def __init__(self, group: dist.ProcessGroup, name: str, timeout: timedelta) -> None:
         self._name, self._timeout, self._connections = name, timeout, 0
         self._ranks, self._backend = dist.get_process_group_ranks(group), dist.get_backend_config(group)
-        self._begun: list[Journey] = []
+        self._begun: list[DeviceExchange] = []
         self.link: Link | None = None
         self.connect()
 
     def connect(self) -> None:
         """Make a process group, in place of one that has been closed. Collective."""
         self._connections += 1
-        default, ranks = c10d._get_default_group(), self._ranks
-        # `new_group` would take the name, and so the addresses, of one that was given up: it counts those that live.
-        name: Any = f"{self._name}/{self._connections}"
-        group, _ = c10d._new_process_group_helper(
-            len(ranks),
-            ranks.index(dist.get_rank()),
-            ranks,
-            self._backend,
-            c10d._get_default_store(),
-            name,
-            timeout=self._timeout,
-            device_id=default.bound_device_id,
-        )
-        c10d._world.pg_group_ranks[group] = {rank: number for number, rank in enumerate(ranks)}
+        name = f"{self._name}/{self._connections}"
+        group = new_process_group(name, self._ranks, self._backend, self._timeout)
         self.link = Link(group)
 
     def give_up(self) -> None:
@@ -83,7 +71,7 @@ class Direct:
         self._begun.clear()
         group = self.link and self.link.group
         if group is not None and dist.is_initialized():  # otherwise the user has ended all groups
-            c10d._abort_process_group(group)
+            abort_process_group(group)
         self.close()
 
     def close(self) -> None:
@@ -92,7 +80,7 @@ class Direct:
             self.link.close()
             self.link = None
 
-    def journey(self, headers: Pending, sends: Tensors, receives: Tensors) -> Journey:
+    def exchange(self, headers: Pending, sends: Tensors, receives: Tensors) -> DeviceExchange:
         """Return an exchange that has begun; its headers have been sent.
 
         Parameters
@@ -102,11 +90,11 @@ class Direct:
         sends, receives : sequence of (rank, tensor)
             Ranks of the process group, and contiguous tensors.
         """
-        found = Journey(self, headers, sends, receives)
-        self._begun.append(found)
-        return found
+        exchange = DeviceExchange(self, headers, sends, receives)
+        self._begun.append(exchange)
+        return exchange
 
-    def follow(self, last: Journey) -> bool:
+    def follow(self, last: DeviceExchange) -> bool:
         """Let tensors follow the headers that have come, up to those of an exchange; say whether that one's have."""
         while last in self._begun:
             first = self._begun[0]
@@ -119,8 +107,8 @@ class Direct:
 
 
 @final
-class Journey(Pending):
-    """An exchange of tensors; see `Direct.journey`."""
+class DeviceExchange(Pending):
+    """An exchange of tensors; see `Direct.exchange`."""
 
     def __init__(self, direct: Direct, headers: Pending, sends: Tensors, receives: Tensors) -> None:
         self._direct, self._headers, self._sends, self._receives = direct, headers, sends, receives

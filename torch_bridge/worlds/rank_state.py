@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import Any, final
 
 import torch
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _push_mode
 
 from distdl_ops.worlds.rank_state import State
+from torch_bridge import compat
 
 DEVICES = ("cpu", "cuda", "xpu", "mps")
 """Types of devices whose autocast a caller may have switched on."""
@@ -25,9 +24,9 @@ class TorchState(State):
         devices = [name for name in DEVICES if torch.amp.is_autocast_available(name)]
         self._autocast = [(name, torch.is_autocast_enabled(name), torch.get_autocast_dtype(name)) for name in devices]
         self._cache = torch.is_autocast_cache_enabled()
-        self._function_modes = _get_current_function_mode_stack()
-        self._dispatch_modes = _get_current_dispatch_mode_stack()
-        self._hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+        self._function_modes = compat.function_modes()
+        self._dispatch_modes = compat.dispatch_modes()
+        self._hooks = compat.saved_tensors_hooks(True)
         self._callers = self.take()
 
     @contextmanager
@@ -43,11 +42,11 @@ class TorchState(State):
             torch.set_autocast_cache_enabled(self._cache)
             torch.autocast_increment_nesting()
             if self._hooks is not None:
-                torch._C._autograd._push_saved_tensors_default_hooks(*self._hooks)
+                compat.push_saved_tensors_hooks(*self._hooks)
             for mode in self._function_modes:
-                torch._C._push_on_torch_function_stack(mode)
+                compat.push_function_mode(mode)
             for mode in self._dispatch_modes:
-                _push_mode(mode)
+                compat.push_dispatch_mode(mode)
             yield
 
     def first(self) -> Any:

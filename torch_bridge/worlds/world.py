@@ -22,20 +22,21 @@ from typing import Any, TypeVar, final
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from distdl_ops import World
 from distdl_ops.layouts.intervals import balanced
 from distdl_ops.worlds.agreement import agreed
 from distdl_ops.worlds.buffers import Lent
 from distdl_ops.worlds.call import key_of
-from distdl_ops.worlds.failure_detector import Entry, Group, Watch
-from distdl_ops.worlds.notices import Pending, Post
+from distdl_ops.worlds.failure_detector import Entry, FailureDetector, Group
+from distdl_ops.worlds.notices import NoticeChannel, Pending
 from distdl_ops.worlds.processes import Message, ProcessWorld
 from distdl_ops.worlds.start import default_timeout
 from distdl_ops.worlds.world import Traffic
 from linop import arrays
 from linop.arrays import Array
+from torch_bridge.compat import default_store
 from torch_bridge.worlds.device_messages import Direct, carried
 from torch_bridge.worlds.waiting import Link, Works
 
@@ -90,19 +91,19 @@ class TorchWorld(ProcessWorld):
         group = dist.group.WORLD if group is None else group
         assert group is not None  # there is one once torch.distributed is initialised
         timeout = default_timeout() if timeout is None else timeout
-        watch = _watch_of(group, timeout)
-        watch.caller.require_thread()
-        watch.worlds += 1
-        super().__init__(watch, watch.worlds, tuple(range(watch.size)), timeout, Traffic(), {})
+        detector = _detector_of(group, timeout)
+        detector.caller.require_thread()
+        detector.worlds += 1
+        super().__init__(detector, detector.worlds, tuple(range(detector.size)), timeout, Traffic(), {})
         self._carried = carried(group) if direct is None else frozenset(direct)
-        assert isinstance(watch.post, _GlooPost)
-        self._direct = watch.post.direct(group) if self._carried else None
+        assert isinstance(detector.channel, _GlooChannel)
+        self._direct = detector.channel.direct(group) if self._carried else None
         agreed(self, "TorchWorld", lambda: timeout, describe=lambda found: f"timeout={found:g}")
         self.find_hosts()
 
     def _of(self, group: Group) -> World:
         world = object.__new__(TorchWorld)
-        ProcessWorld.__init__(world, self._watch, self._key[0], group, self._timeout, self.traffic, self._worlds)
+        ProcessWorld.__init__(world, self._detector, self._key[0], group, self._timeout, self.traffic, self._worlds)
         world._carried, world._direct = self._carried, self._direct
         return world
 
@@ -112,19 +113,19 @@ class TorchWorld(ProcessWorld):
         return super()._memory(buffer)
 
     def _messages(self, sends: Sequence[Message], receives: Sequence[Message], stamp: int) -> Pending:
-        mine = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
-        for received, sent in zip(*mine, strict=True):
+        to_itself = [[memory for rank, memory in messages if rank == self.rank] for messages in (receives, sends)]
+        for received, sent in zip(*to_itself, strict=True):
             received.reshape(-1)[...] = sent.reshape(-1)
-        post, group = self._watch.post, self._group
-        assert isinstance(post, _GlooPost)
+        channel, group = self._detector.channel, self._group
+        assert isinstance(channel, _GlooChannel)
         receives, sends = ([m for m in messages if m[0] != self.rank] for messages in (receives, sends))
-        works = [(rank, post.receive_message(memory, group[rank], stamp)) for rank, memory in receives]
-        works += [(rank, post.send_message(memory, group[rank], stamp)) for rank, memory in sends]
-        headers = Works(post.link, works)
+        works = [(rank, channel.receive_message(memory, group[rank], stamp)) for rank, memory in receives]
+        works += [(rank, channel.send_message(memory, group[rank], stamp)) for rank, memory in sends]
+        headers = Works(channel.link, works)
         out, back = ([(group[rank], m) for rank, m in ms if not _in_host(m)] for ms in (sends, receives))
         if self._direct is None or not (out or back):
             return headers
-        return self._direct.journey(headers, out, back)
+        return self._direct.exchange(headers, out, back)
 
     def _broadcast(self, memory: Array, root: int, what: str) -> None:
         others = [(rank, memory) for rank in range(self.size) if rank != self.rank]
@@ -145,23 +146,23 @@ class TorchWorld(ProcessWorld):
         parts = [slice(0, size)] * self.size
         if addend.nbytes > SMALL:
             parts = [slice(*interval) for interval in balanced(size, self.size)]
-        mine, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
+        part, others = parts[self.rank], [rank for rank in range(self.size) if rank != self.rank]
         sends = [(rank, addend[parts[rank]]) for rank in others]
-        self._add_up(sends, addend[mine], flat[mine], "allreduce", entry)
+        self._add_up(sends, addend[part], flat[part], "allreduce", entry)
         if addend.nbytes > SMALL:
             sums = [(rank, flat[parts[rank]]) for rank in others]
-            self._run([(rank, flat[mine]) for rank in others], sums, "sums of allreduce", entry)
+            self._run([(rank, flat[part]) for rank in others], sums, "sums of allreduce", entry)
 
     def allgather(self, value: T, what: str) -> list[T]:
         """Return everyone's object; see `World.allgather`."""
-        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        sent = np.frombuffer(pickle.dumps(value), np.uint8)
         entry, others = self._enter(what, None), [rank for rank in range(self.size) if rank != self.rank]
         sizes = {rank: np.zeros(1, np.int64) for rank in others}
-        size = np.array([mine.size])
+        size = np.array([sent.size])
         self._run([(rank, size) for rank in others], list(sizes.items()), "allgather", entry)
-        found = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
-        self._run([(rank, mine) for rank in others], list(found.items()), "objects of allgather", entry)
-        return [pickle.loads(found.get(rank, mine).tobytes()) for rank in range(self.size)]
+        pickled = {rank: np.empty(int(size.item()), np.uint8) for rank, size in sizes.items()}
+        self._run([(rank, sent) for rank in others], list(pickled.items()), "objects of allgather", entry)
+        return [pickle.loads(pickled.get(rank, sent).tobytes()) for rank in range(self.size)]
 
     def _run(self, sends: list[Message], receives: list[Message], step: str, entry: Entry) -> None:
         """Send and receive, in a step of an operation."""
@@ -177,28 +178,28 @@ class TorchWorld(ProcessWorld):
             total += pieces.get(rank, addend)
 
 
-_watches: dict[tuple[int, ...], tuple[Store, Watch]] = {}
+_detectors: dict[tuple[int, ...], tuple[Store, FailureDetector]] = {}
 """What the worlds of the same processes share, and the store that these have met at."""
 
 
-def _watch_of(group: dist.ProcessGroup, timeout: float) -> Watch:
+def _detector_of(group: dist.ProcessGroup, timeout: float) -> FailureDetector:
     """Return what all worlds of the ranks of a process group share. Collective."""
-    store: Store = _get_default_store()  # torch documents no other way to the store that the processes have met at
+    store: Store = default_store()
     ranks = tuple(dist.get_process_group_ranks(group))
-    met, watch = _watches.get(ranks, (None, None))
-    if watch is None or met is not store:
+    met, detector = _detectors.get(ranks, (None, None))
+    if detector is None or met is not store:
         name = [uuid.uuid4().hex]
         dist.broadcast_object_list(name, group=group, group_src=0)
-        longer = timedelta(seconds=2 * timeout + 60)  # the watch gives up before gloo does
+        longer = timedelta(seconds=2 * timeout + 60)  # the detector gives up before gloo does
         ours = PrefixStore(f"distdl_ops/{name[0]}", store)
-        watch = Watch(_GlooPost(name[0], ours, ranks.index(dist.get_rank()), len(ranks), longer))
-        _watches[ranks] = store, watch
-        atexit.register(_leave, watch, os.getpid())
-    return watch
+        detector = FailureDetector(_GlooChannel(name[0], ours, ranks.index(dist.get_rank()), len(ranks), longer))
+        _detectors[ranks] = store, detector
+        atexit.register(_leave, detector, os.getpid())
+    return detector
 
 
 @final
-class _GlooPost(Post):
+class _GlooChannel(NoticeChannel):
     """Carries notices through a store, where each rank has a box whose notices are numbered, and has the connections.
 
     Parameters
@@ -255,28 +256,28 @@ class _GlooPost(Post):
         return self.link.group.recv([_message(memory)], rank, _tag(memory, stamp))
 
     def send(self, notice: bytes, rank: int) -> None:
-        """Send a notice, as long as there is a store; see `Post.send`."""
+        """Send a notice, as long as there is a store; see `NoticeChannel.send`."""
         with contextlib.suppress(*self.errors):
             number = self._store.add(f"count/{rank}", 1)
             self._store.set(f"notice/{rank}/{number}", pickle.dumps((self.rank, notice)).hex())
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """Return the notices that have come; raise once when there is no store any more. See `Post.receive`."""
-        found: list[tuple[int, bytes]] = []
+        """Return the notices that have come; raise once when the store is gone. See `NoticeChannel.receive`."""
+        notices: list[tuple[int, bytes]] = []
         if self._lost:
-            return found
+            return notices
         try:
             while self._store.check([key := f"notice/{self.rank}/{self._next}"]):
-                found.append(pickle.loads(bytes.fromhex(self._store.get(key).decode())))
+                notices.append(pickle.loads(bytes.fromhex(self._store.get(key).decode())))
                 self._store.delete_key(key)
                 self._next += 1
         except self.errors:
             self._lost = True
             raise
-        return found
+        return notices
 
     def clear(self, unfinished: Sequence[Pending], begun: Mapping[int, Any], deadline: float) -> bool:  # noqa: ARG002
-        """End all connections, and make new ones; see `Post.clear`."""
+        """End all connections, and make new ones; see `NoticeChannel.clear`."""
         for pending in unfinished:
             pending.abandon()
         for direct in self._directs:
@@ -319,9 +320,9 @@ def _tag(memory: Array, stamp: int) -> int:
     return (stamp + PRIME * int(memory.nbytes)) % TAGS
 
 
-def _leave(watch: Watch, process: int) -> None:
+def _leave(detector: FailureDetector, process: int) -> None:
     """Tell all ranks that this one ends."""
     if os.getpid() == process:  # a child of this process is no rank
-        watch.leave()
-        assert isinstance(watch.post, _GlooPost)
-        watch.post.close()
+        detector.leave()
+        assert isinstance(detector.channel, _GlooChannel)
+        detector.channel.close()

@@ -60,7 +60,7 @@ def DistributedFFT(
     ...     y = F(S.from_global(np.ones((4, 2))))
     ...     return str(F), F.codomain.to_global(y).real.ravel().tolist()
     >>> simulate(2, main)[0]
-    ('Local(FFT(axes=(0,))) @ Repartition(rows) @ Local(FFT(axes=(1,)))', [8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    ('Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(FFT(axes=(1,)))', [8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
 
     def build() -> tuple[int, ...]:
@@ -68,17 +68,19 @@ def DistributedFFT(
         require_codomain(domain, codomain, domain.global_shape, domain.dtype)
         return serial.axes
 
-    found = settled(
-        "DistributedFFT", domain, build, lambda found: f"axes={found}, {norm=}, inverse={bool(inverse)}, {codomain=}"
+    chosen = settled(
+        "DistributedFFT", domain, build, lambda chosen: f"axes={chosen}, {norm=}, inverse={bool(inverse)}, {codomain=}"
     )
 
-    pencils = stages(domain.roles, domain.global_shape, found, towards=ends_of(codomain))
+    pencils = stages(domain.roles, domain.global_shape, chosen, towards=ends_of(codomain))
     F, end = along_stages(domain, pencils, lambda X, some: FFT(X, some, norm=norm, inverse=inverse))
     return moved(end, codomain) @ F
 
 
 def along_stages(
-    domain: DistributedSpace, found: Iterable[Stage], transform: Callable[[Euclidean, tuple[int, ...]], LinearOperator]
+    domain: DistributedSpace,
+    stages_of_axes: Iterable[Stage],
+    transform: Callable[[Euclidean, tuple[int, ...]], LinearOperator],
 ) -> tuple[LinearOperator, DistributedSpace]:
     """Return the product of movements and local transforms through some stages, and its codomain. Collective.
 
@@ -93,7 +95,7 @@ def along_stages(
     """
     A: LinearOperator = Identity(domain)
     space = domain
-    for stage in found:
+    for stage in stages_of_axes:
         before, space = space, staged(space, stage)
         X = held(space)
         some = tuple(axis for axis in stage.axes if X.shape[axis] > 0)  # a rank that holds nothing transforms nothing

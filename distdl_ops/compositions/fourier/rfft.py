@@ -59,7 +59,7 @@ def DistributedRFFT(
     ...     return DistributedRFFT(DistributedSpace(Grid(world, rows=2), (4, 3), rows=Split(0)))
     >>> F = simulate(2, main)[0]
     >>> print(F)
-    Local(FFT(axes=(0,))) @ Repartition(rows) @ Local(RFFT(axes=(1,)))
+    Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(RFFT(axes=(1,)))
     >>> F.codomain
     DistributedSpace(Grid(rows=2), complex128, field='real', (4, 2) rows=Split(1))
     """
@@ -68,17 +68,17 @@ def DistributedRFFT(
         X = whole(domain)
         if X.dtype.kind != "f":
             raise SpaceError(f"expected real arrays, found {X.dtype}; DistributedFFT transforms complex ones")
-        found = checked_last("RFFT", X, axes)
+        chosen = checked_last("RFFT", X, axes)
         checked_norm("RFFT", X, norm)
-        half = tuple(n // 2 + 1 if axis == found[-1] else n for axis, n in enumerate(X.shape))
+        half = tuple(n // 2 + 1 if axis == chosen[-1] else n for axis, n in enumerate(X.shape))
         require_codomain(domain, codomain, half, dtype)
-        return found, half
+        return chosen, half
 
     dtype = np.result_type(domain.dtype, np.complex64)
-    (*_, last), half = found = settled(
-        "DistributedRFFT", domain, build, lambda found: f"axes={found[0]}, {norm=}, {codomain=}"
+    (*_, last), half = chosen = settled(
+        "DistributedRFFT", domain, build, lambda chosen: f"axes={chosen[0]}, {norm=}, {codomain=}"
     )
-    first, *others = stages(*(domain.roles, domain.global_shape, found[0]), first=last, towards=ends_of(codomain))
+    first, *others = stages(*(domain.roles, domain.global_shape, chosen[0]), first=last, towards=ends_of(codomain))
     start = staged(domain, first)
     spectra = DistributedSpace(start.grid, half, dtype, "real", **start.roles)
 

@@ -134,22 +134,26 @@ def _laid_out(
     """Return a correlation in one process, laid out over the ranks of its domain."""
 
     def build() -> Correlation:
-        found = serial(whole(domain))
-        require_codomain(domain, codomain, found.codomain.shape, domain.dtype)
+        correlation = serial(whole(domain))
+        require_codomain(domain, codomain, correlation.codomain.shape, domain.dtype)
         if boundary not in CONTINUATIONS:
             raise SpaceError(f"boundary is one of {', '.join(map(repr, CONTINUATIONS))}, found {boundary!r}")
-        channels = len(domain.global_shape) - len(found.stride)
+        channels = len(domain.global_shape) - len(correlation.stride)
         for axis, role in domain.roles.items():
             if role.axis is not None and role.axis < channels:
                 raise SpaceError(f"the channels must not be split, found {axis}={role!r}")
         spatial = domain.global_shape[channels:]
-        if boundary != "zero" and any(n == 0 and any(pair) for n, pair in zip(spatial, found.padding, strict=True)):
+        if boundary != "zero" and any(
+            n == 0 and any(pair) for n, pair in zip(spatial, correlation.padding, strict=True)
+        ):
             raise SpaceError("an axis without entries has nothing to repeat; only zeros can be put around it")
-        return found
+        return correlation
 
-    def describe(found: Correlation) -> str:
-        sizes = f"stride={found.stride}, dilation={found.dilation}, padding={found.padding}, groups={found.groups}"
-        return f"kernel {fingerprint(found.kernel)}, {sizes}, boundary={boundary!r}, codomain={codomain!r}"
+    def describe(correlation: Correlation) -> str:
+        sizes = ", ".join(
+            f"{name}={getattr(correlation, name)}" for name in ("stride", "dilation", "padding", "groups")
+        )
+        return f"kernel {fingerprint(correlation.kernel)}, {sizes}, boundary={boundary!r}, codomain={codomain!r}"
 
     spec = settled(name, domain, build, describe)
     shape, channels = domain.global_shape, len(domain.global_shape) - len(spec.stride)

@@ -84,12 +84,12 @@ def DistributedGradient(
         parts = [None] * len(along) if codomain is None else codomain.parts
         return list(zip(along, spacings, parts, strict=True))
 
-    found = settled("DistributedGradient", domain, build, lambda found: f"{found}, {order=}, {scheme=}, {boundary=}")
+    chosen = settled("DistributedGradient", domain, build, lambda chosen: f"{chosen}, {order=}, {scheme=}, {boundary=}")
     return VStack(
         *(
             DistributedFiniteDifference(
                 domain, axis, order=order, scheme=scheme, boundary=boundary, spacing=h, codomain=part
             )
-            for axis, h, part in found
+            for axis, h, part in chosen
         )
     )

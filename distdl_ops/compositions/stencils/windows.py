@@ -187,14 +187,14 @@ def views_here(
     results, windows, shape, boundary
         As for `roles_seen`.
     """
-    here = results.layout.intervals_at(results.grid.world.rank)
+    intervals = results.layout.intervals_at(results.grid.world.rank)
     views = {}
     for axis, window in windows.items():
         extent = shape[axis]
-        if here is None:
+        if intervals is None:
             views[axis] = View((0, 0), (0, 0), (0, 0))
         elif results.split_axes(axis):
-            views[axis] = window.view(here[axis], extent, boundary)
+            views[axis] = window.view(intervals[axis], extent, boundary)
         else:
             views[axis] = View((0, extent), window.padding, (0, extent + sum(window.padding)))
     return views

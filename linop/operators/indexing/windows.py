@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,35 +68,64 @@ def Windows(
     >>> W(np.ones(10)).shape, W.H(W(np.ones(10))).round(6)[2:8].tolist()
     ((4, 4), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    require_arrays("Windows", domain)
-    sizes = _numbers("size", domain, size, None)
-    steps = _numbers("step", domain, step, len(sizes))
-    extents = domain.shape[domain.ndim - len(sizes) :]
-    if any(n > extent for n, extent in zip(sizes, extents, strict=True)):
-        raise SpaceError(f"Windows on {domain}: expected windows that fit into {extents}, found {sizes}")
-    carried = domain.shape[: domain.ndim - len(sizes)]
-    counts = tuple((extent - n) // s + 1 for n, s, extent in zip(sizes, steps, extents, strict=True))
-    axes = len(sizes)
+    plan = windows_plan("Windows", domain, size, step, taper)
+    axes = len(plan.sizes)
     index: list[np.ndarray] = []
-    for k, (count, n, s) in enumerate(zip(counts, sizes, steps, strict=True)):
+    for k, (count, n, s) in enumerate(zip(plan.counts, plan.sizes, plan.steps, strict=True)):
         place = s * np.arange(count)[:, None] + np.arange(n)
         broadcast = [1] * (2 * axes)
         broadcast[k], broadcast[axes + k] = count, n
         index.append(place.reshape(broadcast))
-    shape = (*carried, *counts, *sizes)
-    codomain = resolve_codomain("Windows", domain, codomain, shape)
-    taken = Restriction(domain, (*(slice(None) for _ in carried), *index), codomain=codomain)
-    if taper is None:
+    codomain = resolve_codomain("Windows", domain, codomain, plan.shape)
+    carried = (slice(None),) * (domain.ndim - axes)
+    taken = Restriction(domain, (*carried, *index), codomain=codomain)
+    if plan.taper is None:
         return taken
+    return Diagonal(np.broadcast_to(plan.taper, plan.shape), codomain) @ taken
+
+
+class WindowsPlan(NamedTuple):
+    """Checked arguments of `Windows`.
+
+    Attributes
+    ----------
+    sizes, steps, counts : tuple of int
+        For each of the last axes, the extent of a window, the distance between windows, and their number.
+    taper : array of shape `sizes`, optional
+        What each window is multiplied by.
+    shape : tuple of int
+        Of the result.
+    """
+
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
+    counts: tuple[int, ...]
+    taper: np.ndarray | None
+    shape: tuple[int, ...]
+
+
+def windows_plan(
+    name: str, domain: Space, size: int | Sequence[int], step: int | Sequence[int], taper: npt.ArrayLike | None
+) -> WindowsPlan:
+    """Return checked arguments of `Windows`; raise where they do not fit."""
+    require_arrays(name, domain)
+    sizes = _numbers(name, "size", domain, size, None)
+    steps = _numbers(name, "step", domain, step, len(sizes))
+    extents = domain.shape[domain.ndim - len(sizes) :]
+    if any(n > extent for n, extent in zip(sizes, extents, strict=True)):
+        raise SpaceError(f"{name} on {domain}: expected windows that fit into {extents}, found {sizes}")
+    counts = tuple((extent - n) // s + 1 for n, s, extent in zip(sizes, steps, extents, strict=True))
+    shape = (*domain.shape[: domain.ndim - len(sizes)], *counts, *sizes)
+    if taper is None:
+        return WindowsPlan(sizes, steps, counts, None, shape)
     factors = np.asarray(taper)
     try:
-        factors = np.broadcast_to(factors, sizes)
+        return WindowsPlan(sizes, steps, counts, np.broadcast_to(factors, sizes), shape)
     except ValueError:
-        raise SpaceError(f"Windows on {domain}: expected a taper of shape {sizes}, found {factors.shape}") from None
-    return Diagonal(np.broadcast_to(factors, shape), codomain) @ taken
+        raise SpaceError(f"{name} on {domain}: expected a taper of shape {sizes}, found {factors.shape}") from None
 
 
-def _numbers(what: str, domain: Space, given: int | Sequence[int], count: int | None) -> tuple[int, ...]:
+def _numbers(name: str, what: str, domain: Space, given: int | Sequence[int], count: int | None) -> tuple[int, ...]:
     """Return a positive integer for each axis; for all axes, where there is only one."""
     try:
         found = (operator.index(given),) * (domain.ndim if count is None else count)  # type: ignore[arg-type]
@@ -107,5 +137,5 @@ def _numbers(what: str, domain: Space, given: int | Sequence[int], count: int | 
     fits = 1 <= len(found) <= domain.ndim if count is None else len(found) == count
     if not fits or min(found) < 1:
         wanted = f"one for each of up to {domain.ndim} axes" if count is None else f"{count} of them"
-        raise SpaceError(f"Windows on {domain}: expected a {what} of one or more, or {wanted}, found {given!r}")
+        raise SpaceError(f"{name} on {domain}: expected a {what} of one or more, or {wanted}, found {given!r}")
     return found

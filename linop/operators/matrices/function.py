@@ -41,6 +41,12 @@ class FunctionOperator(LinearOperator):
     batched : bool, optional
         Whether the functions carry leading batch axes. By default they are called for one vector at a time.
 
+    Raises
+    ------
+    AgreementError
+        When processes that share the spaces make different claims, or pass functions of different names. What the
+        functions themselves hold cannot be compared.
+
     Examples
     --------
     >>> from linop import Euclidean, check_adjoint
@@ -64,6 +70,7 @@ class FunctionOperator(LinearOperator):
         batched: bool = False,
     ) -> None:
         super().__init__(domain, codomain)
+        self._agree("FunctionOperator", (name, exact, roundings, batched, _name(apply), _name(apply_dual)))
         self.apply = apply
         self.apply_dual = apply_dual
         self.name = name
@@ -98,3 +105,8 @@ class FunctionOperator(LinearOperator):
 
     def __str__(self) -> str:
         return self.name
+
+
+def _name(function: Callable[[Vector], Vector]) -> str:
+    """Return the name that a function has in all processes that run the same program."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -55,15 +55,21 @@ def FractionalShift(domain: Space, shift: float, axis: int = -1) -> LinearOperat
     True
     """
     (along,) = checked_axes("FractionalShift", domain, (axis,))
+    column = np.zeros(domain.shape)
+    line = tuple(slice(None) if k == along else 0 for k in range(domain.ndim))
+    column[line] = np.fft.ifft(shift_spectrum("FractionalShift", domain, shift, axis)).real
+    return Circulant(column, domain)
+
+
+def shift_spectrum(name: str, domain: Space, shift: float, axis: int) -> np.ndarray:
+    """Return the eigenvalues of a shift along an axis; raise where the arguments do not fit."""
+    (along,) = checked_axes(name, domain, (axis,))
     if not (isinstance(shift, Real) and np.isfinite(shift)):
-        raise SpaceError(f"FractionalShift on {domain}: expected a finite shift, found {shift!r}")
+        raise SpaceError(f"{name} on {domain}: expected a finite shift, found {shift!r}")
     if 0 in domain.shape:
-        raise SpaceError(f"FractionalShift on {domain}: expected arrays with entries")
+        raise SpaceError(f"{name} on {domain}: expected arrays with entries")
     n = domain.shape[along]
     spectrum = np.exp(-2j * np.pi * np.fft.fftfreq(n) * float(shift))
     if n % 2 == 0:
         spectrum[n // 2] = np.cos(np.pi * float(shift))
-    column = np.zeros(domain.shape)
-    line = tuple(slice(None) if k == along else 0 for k in range(domain.ndim))
-    column[line] = np.fft.ifft(spectrum).real
-    return Circulant(column, domain)
+    return spectrum

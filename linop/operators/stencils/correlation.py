@@ -173,11 +173,22 @@ class Correlation(LinearOperator):
             dtype = weights.dtype if xp.isdtype(x.dtype, "integral") else xp.result_type(weights, x)
             weights, x = xp.astype(weights, dtype, copy=False), xp.astype(x, dtype, copy=False)
         x = xp.reshape(x, (*batch, *source))
-        result = arrays.zeros((*batch, *target), like=x)
+        image = arrays.zeros((*batch, *space.shape), like=x)
+        result = xp.reshape(image, (*batch, *target))  # shares its memory
+        single = taps.shape[-3:] == (1, 1, 1)
         for block in _blocks(pieces, target[2:], BLOCK // max(1, math.prod((*batch, *target[:2])))):
-            for tap, here, there in block:  # places within a slice differ, so that nothing is lost in `+=`
-                result[(..., *there)] += _weigh(weights[(*tap, ...)], x[(..., *here)], len(batch))
-        return xp.reshape(result, (*batch, *space.shape))
+            for k, (tap, here, there) in enumerate(block):  # blocks are disjoint: the first tap finds zeros
+                read, written = x[(..., *here)], (..., *there)
+                weight = taps[(*tap, 0, 0, 0)] if single else 0
+                if weight == -1 and k:
+                    result[written] -= read
+                    continue
+                term = read if weight == 1 else _weigh(weights[(*tap, ...)], read, len(batch))
+                if k:  # places within a slice differ, so that nothing is lost in `+=`
+                    result[written] += term
+                else:
+                    result[written] = term
+        return image
 
     def _meetings(self, extents: tuple[int, ...]) -> list[Piece]:
         """Return for each tap that is not zero where it reads in the domain, and where it writes in the codomain."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from linop.arguments import checked
 from linop.core.operator import LinearOperator
-from linop.errors import SpaceError
+from linop.errors import ArgumentTypeError, SpaceError
 from linop.operators.entrywise.diagonal import Diagonal
 from linop.operators.stencils.finite_difference import Boundary, FiniteDifference, Scheme
 from linop.spaces import Space
@@ -64,27 +64,44 @@ def DirectionalDerivative(
     >>> D(np.add.outer(np.arange(3.0), 10 * np.arange(3.0)))[:2, :2].tolist()
     [[43.0, 43.0], [43.0, 43.0]]
     """
-    require_arrays("DirectionalDerivative", domain)
-    spacings = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * domain.ndim
-    if not domain.ndim or len(direction) != domain.ndim or len(spacings) != domain.ndim:
-        raise SpaceError(
-            f"DirectionalDerivative on {domain}: expected a component and a spacing for each of its {domain.ndim} "
-            f"axes, found {len(direction)} and {len(spacings)}"
-        )
-    if boundary == "valid":
-        raise SpaceError(f"DirectionalDerivative on {domain}: boundary is 'edge', 'zero', 'periodic' or 'reflect'")
     total: LinearOperator | None = None
-    for axis, (component, h) in enumerate(zip(direction, spacings, strict=True)):
+    for axis, component, h in directional_terms("DirectionalDerivative", domain, direction, boundary, spacing):
         difference = FiniteDifference(domain, axis, scheme=scheme, boundary=boundary, spacing=h, codomain=domain)
-        entries = np.asarray(component)
-        try:
-            entries = np.broadcast_to(entries, domain.shape)
-        except ValueError:
-            raise SpaceError(
-                f"DirectionalDerivative on {domain}: expected components that broadcast to {domain.shape}, found "
-                f"shape {entries.shape}"
-            ) from None
-        term = Diagonal(entries, domain) @ difference
+        term = Diagonal(np.broadcast_to(component, domain.shape), domain) @ difference
         total = term if total is None else total + term
     assert total is not None
     return total
+
+
+def directional_terms(
+    name: str,
+    domain: Space,
+    direction: Sequence[npt.ArrayLike],
+    boundary: str,
+    spacing: float | Sequence[float],
+) -> list[tuple[int, np.ndarray, float]]:
+    """Return the axis, the component and the spacing of each term; raise where the arguments do not fit."""
+    require_arrays(name, domain)
+    spacings = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * domain.ndim
+    if not domain.ndim or len(direction) != domain.ndim or len(spacings) != domain.ndim:
+        raise SpaceError(
+            f"{name} on {domain}: expected a component and a spacing for each of its {domain.ndim} axes, found "
+            f"{len(direction)} and {len(spacings)}"
+        )
+    if boundary == "valid":
+        raise SpaceError(f"{name} on {domain}: boundary is 'edge', 'zero', 'periodic' or 'reflect'")
+    components = [np.asarray(component) for component in direction]
+    for component in components:
+        if component.dtype.kind not in "biufc":
+            raise ArgumentTypeError(
+                f"{name} on {domain}: expected direction to have numbers or arrays of them as components, found "
+                f"{component.dtype}"
+            )
+        try:
+            np.broadcast_to(component, domain.shape)
+        except ValueError:
+            raise SpaceError(
+                f"{name} on {domain}: expected components that broadcast to {domain.shape}, found shape "
+                f"{component.shape}"
+            ) from None
+    return list(zip(range(domain.ndim), components, spacings, strict=True))

@@ -60,20 +60,36 @@ def Laplacian(
     >>> Laplacian(Euclidean((3, 3)))(np.array([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]])).tolist()
     [[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]
     """
-    along = checked_axes("Laplacian", domain, axes)
-    factors = (1.0,) * len(along) if weights is None else tuple(weights)
-    spacings = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * len(along)
-    if not along or not len(factors) == len(spacings) == len(along):
-        raise SpaceError(
-            f"Laplacian on {domain}: expected a weight and a spacing for each of axes {along}, found {len(factors)} "
-            f"and {len(spacings)}"
-        )
-    if boundary == "valid":
-        raise SpaceError(f"Laplacian on {domain}: boundary is 'zero', 'periodic', 'reflect' or 'edge'")
     total: LinearOperator | None = None
-    for axis, factor, h in zip(along, factors, spacings, strict=True):
+    for axis, factor, h in laplacian_terms("Laplacian", domain, axes, weights, boundary, spacing):
         options = {"order": 2, "scheme": "central", "boundary": boundary, "spacing": h, "codomain": domain}
         term = factor * FiniteDifference(domain, axis, **options)  # type: ignore[arg-type]
         total = term if total is None else total + term
     assert total is not None
     return total
+
+
+LaplacianTerms = list[tuple[int, float, float]]
+"""For each term of a Laplacian, the axis, the weight and the spacing."""
+
+
+def laplacian_terms(
+    name: str,
+    domain: Space,
+    axes: int | Sequence[int] | None,
+    weights: Sequence[float] | None,
+    boundary: str,
+    spacing: float | Sequence[float],
+) -> LaplacianTerms:
+    """Return the axis, the weight and the spacing of each term; raise where the arguments do not fit."""
+    along = checked_axes(name, domain, axes)
+    factors = (1.0,) * len(along) if weights is None else tuple(weights)
+    spacings = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * len(along)
+    if not along or not len(factors) == len(spacings) == len(along):
+        raise SpaceError(
+            f"{name} on {domain}: expected a weight and a spacing for each of axes {along}, found {len(factors)} "
+            f"and {len(spacings)}"
+        )
+    if boundary == "valid":
+        raise SpaceError(f"{name} on {domain}: boundary is 'zero', 'periodic', 'reflect' or 'edge'")
+    return list(zip(along, factors, spacings, strict=True))

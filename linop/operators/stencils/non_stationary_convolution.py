@@ -13,6 +13,7 @@ With weights ``w_j(k)`` of linear interpolation, ``h_k = sum_j w_j(k) h_j``, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,16 +64,7 @@ def NonStationaryConvolution(
     >>> matrix(A)[:, 2].tolist()
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    (along,) = checked_axes("NonStationaryConvolution", domain, (axis,))
-    given, where = np.asarray(kernels), np.asarray(places, np.float64)
-    if given.ndim != 2 or given.shape[0] == 0 or given.shape[1] % 2 == 0:
-        raise SpaceError(
-            f"NonStationaryConvolution on {domain}: expected kernels of shape (count, odd length), found {given.shape}"
-        )
-    if where.shape != given.shape[:1] or np.any(np.diff(where) <= 0):
-        raise SpaceError(
-            f"NonStationaryConvolution on {domain}: expected {len(given)} increasing places, found {places!r}"
-        )
+    along, given, where = kernels_at_places("NonStationaryConvolution", domain, kernels, places, axis)
     index, half = np.arange(domain.shape[along]), given.shape[1] // 2
     shape = [-1 if k == along else 1 for k in range(domain.ndim)]
     terms = []
@@ -85,3 +77,24 @@ def NonStationaryConvolution(
     for term in terms[1:]:
         total = total + term
     return total
+
+
+class KernelsAtPlaces(NamedTuple):
+    """Checked arguments of `NonStationaryConvolution`: the axis, the kernels, and where along the axis they stand."""
+
+    axis: int
+    kernels: np.ndarray
+    places: np.ndarray
+
+
+def kernels_at_places(
+    name: str, domain: Space, kernels: npt.ArrayLike, places: Sequence[float], axis: int
+) -> KernelsAtPlaces:
+    """Return checked arguments of `NonStationaryConvolution`; raise where they do not fit."""
+    (along,) = checked_axes(name, domain, (axis,))
+    given, where = np.asarray(kernels), np.asarray(places, np.float64)
+    if given.ndim != 2 or given.shape[0] == 0 or given.shape[1] % 2 == 0:
+        raise SpaceError(f"{name} on {domain}: expected kernels of shape (count, odd length), found {given.shape}")
+    if where.shape != given.shape[:1] or np.any(np.diff(where) <= 0):
+        raise SpaceError(f"{name} on {domain}: expected {len(given)} increasing places, found {places!r}")
+    return KernelsAtPlaces(along, given, where)

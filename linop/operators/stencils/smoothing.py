@@ -58,7 +58,17 @@ def Smoothing(
     >>> Smoothing(Euclidean(5), 3)(np.array([0.0, 0.0, 3.0, 0.0, 0.0])).tolist()
     [0.0, 1.0, 1.0, 1.0, 0.0]
     """
-    along = checked_axes("Smoothing", domain, axes)
+    size = window_of("Smoothing", domain, width, axes, boundary)
+    padding = Padding(domain, [(n // 2, n // 2) for n in size], mode=boundary)
+    ones = Correlation(padding.codomain, np.ones(size), codomain=domain)
+    return (1 / math.prod(size)) * ones @ padding
+
+
+def window_of(
+    name: str, domain: Space, width: int | Sequence[int], axes: int | Sequence[int] | None, boundary: str
+) -> tuple[int, ...]:
+    """Return the width of a window along every axis; raise where the arguments do not fit."""
+    along = checked_axes(name, domain, axes)
     try:
         widths = [operator.index(width)] * len(along)  # type: ignore[arg-type]
     except TypeError:
@@ -67,15 +77,8 @@ def Smoothing(
         except TypeError:
             widths = []
     if not along or len(widths) != len(along) or any(number < 1 or number % 2 == 0 for number in widths):
-        raise SpaceError(
-            f"Smoothing on {domain}: expected an odd width, or one for each of axes {along}, found {width!r}"
-        )
+        raise SpaceError(f"{name} on {domain}: expected an odd width, or one for each of axes {along}, found {width!r}")
     if boundary not in ("edge", "zero", "periodic", "reflect"):
-        raise SpaceError(
-            f"Smoothing on {domain}: boundary is 'edge', 'zero', 'periodic' or 'reflect', found {boundary!r}"
-        )
+        raise SpaceError(f"{name} on {domain}: boundary is 'edge', 'zero', 'periodic' or 'reflect', found {boundary!r}")
     chosen = dict(zip(along, widths, strict=True))
-    size = tuple(chosen.get(axis, 1) for axis in range(domain.ndim))
-    padding = Padding(domain, [(n // 2, n // 2) for n in size], mode=boundary)
-    ones = Correlation(padding.codomain, np.ones(size), codomain=domain)
-    return (1 / math.prod(size)) * ones @ padding
+    return tuple(chosen.get(axis, 1) for axis in range(domain.ndim))

@@ -88,6 +88,7 @@ def randomised_svd(
     >>> randomised_svd(A, 2).values.round(6).tolist()
     [5.0]
     """
+    A._agree("randomised_svd", (count, oversampling, power, seed))
     X, Y = A.domain, A.codomain
     most = min(X.size, Y.size)
     for name, number, least in (("count", count, 1), ("oversampling", oversampling, 0), ("power", power, 0)):
@@ -140,6 +141,7 @@ def hutchpp(A: LinearOperator, *, samples: int = 48, like: Vector | None = None,
     >>> round(hutchpp(Matrix(np.full((50, 50), 2.0)), samples=6), 6)
     100.0
     """
+    A._agree("hutchpp", (samples, seed))
     X = _require_square("hutchpp", A)
     third = samples // 3
     if third < 1:
@@ -180,6 +182,7 @@ def diagonal_estimate(A: LinearOperator, *, samples: int = 48, like: Vector | No
     >>> diagonal_estimate(Diagonal([1.0, 2.0, 3.0])).round(6).tolist()
     [1.0, 2.0, 3.0]
     """
+    A._agree("diagonal_estimate", (samples, seed))
     X = _require_square("diagonal_estimate", A)
     third = samples // 3
     if third < 1:

@@ -10,13 +10,13 @@ The inner product is that of the space: nothing else is needed, with weights or 
 from __future__ import annotations
 
 from linop import arrays
-from linop.arguments import Nonnegative, checked
+from linop.arguments import Nonnegative
 from linop.arrays import Vector
 from linop.errors import ArgumentError
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, proximal
 
 
-@checked
+@proximal
 def conjugate(prox: Proximal) -> Proximal:
     """Return the proximal map of the conjugate function, by Moreau's identity.
 
@@ -51,7 +51,7 @@ def free() -> Proximal:
     return lambda x, step: arrays.copy(x)  # noqa: ARG005  (the same for every step)
 
 
-@checked
+@proximal
 def misfit(b: Vector, weight: Nonnegative = 1.0) -> Proximal:
     """Return the proximal map of ``weight / 2 * |x - b|^2``, on any space.
 
@@ -76,7 +76,7 @@ def misfit(b: Vector, weight: Nonnegative = 1.0) -> Proximal:
     return pull
 
 
-@checked
+@proximal
 def shifted(prox: Proximal, b: Vector) -> Proximal:
     """Return the proximal map of ``g(x - b)``: with `soft_threshold`, of ``weight * sum_i |x_i - b_i|``.
 
@@ -97,7 +97,7 @@ def shifted(prox: Proximal, b: Vector) -> Proximal:
     return lambda x, step: arrays.axpy(1.0, prox(arrays.axpy(-1.0, b, x), step), b)
 
 
-@checked
+@proximal
 def separate(*proxes: Proximal) -> Proximal:
     """Return the proximal map of ``g_1(x_1) + g_2(x_2) + ...`` on a product of spaces.
 

@@ -2,20 +2,73 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
+from numbers import Complex
+from typing import Any, TypeVar
 
 from linop import arrays
 from linop.arguments import Nonnegative, checked
 from linop.arrays import Array, Vector
+from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
 from linop.spaces import Space
 
 Proximal = Callable[[Vector, float], Vector]
 """From a vector and a step, the minimiser; it does not change its argument."""
 
+F = TypeVar("F", bound=Callable[..., Proximal])
 
-@checked
+
+def proximal(make: F) -> F:
+    """Return a function that makes proximal maps, each of which says what it was made of. A decorator.
+
+    Arguments are checked (`linop.arguments.checked`). Processes that share one of them must pass the same numbers;
+    those that run a solver compare what its proximal maps say, `settings_of` them.
+
+    Examples
+    --------
+    >>> @proximal
+    ... def pull(weight: Nonnegative) -> Proximal:
+    ...     return lambda x, step: x / (1 + step * weight)
+    >>> settings_of(pull(2.0))
+    ('pull', 2.0)
+    """
+    checked_make = checked(make)
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def call(*args: Any, **options: Any) -> Proximal:
+        prox = checked_make(*args, **options)
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        settings = (make.__name__, *map(_setting, (*given.args, *given.kwargs.values())))
+        for argument in given.args:
+            if isinstance(argument, Space):
+                argument.agree(make.__name__, settings)
+            elif isinstance(argument, LinearOperator):
+                argument._agree(make.__name__, settings)
+        prox.settings = settings  # type: ignore[attr-defined]
+        return prox
+
+    return call  # type: ignore[return-value]
+
+
+def settings_of(prox: Proximal) -> object:
+    """Return what a proximal map was made of; of a user's own function, its name."""
+    return getattr(prox, "settings", getattr(prox, "__qualname__", type(prox).__qualname__))
+
+
+def _setting(argument: object) -> object:
+    """Return what processes compare of an argument: a number, what a proximal map was made of, else its type."""
+    if argument is None or isinstance(argument, Complex | str):
+        return argument
+    return settings_of(argument) if callable(argument) else type(argument).__name__
+
+
+@proximal
 def soft_threshold(weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight * sum_i |x_i|``, which makes vectors sparse: moduli shrink, down to zero.
 
@@ -41,7 +94,7 @@ def soft_threshold(weight: Nonnegative) -> Proximal:
     return lambda x, step: arrays.each(lambda part: shrink(part, weight * step), x)
 
 
-@checked
+@proximal
 def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
     """Return the projection onto real vectors with entries from `lower` to `upper`; not negative, by default.
 
@@ -67,7 +120,7 @@ def box(lower: float = 0.0, upper: float = math.inf) -> Proximal:
     return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
 
 
-@checked
+@proximal
 def ridge(weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight / 2 * |x|^2``, on any space.
 
@@ -97,7 +150,7 @@ def nonnegative() -> Proximal:
     return box()
 
 
-@checked
+@proximal
 def norm_threshold(space: Space, weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight * |x|``, the norm of a space and not its square.
 
@@ -123,7 +176,7 @@ def norm_threshold(space: Space, weight: Nonnegative) -> Proximal:
     return shrink
 
 
-@checked
+@proximal
 def ball(space: Space, radius: Nonnegative) -> Proximal:
     """Return the projection onto the vectors of a space whose norm is at most `radius`.
 

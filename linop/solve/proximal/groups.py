@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 
 from linop import arrays
-from linop.arguments import Nonnegative, checked
+from linop.arguments import Nonnegative
 from linop.arrays import Array, Vector
 from linop.errors import SpaceError
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, proximal
 from linop.spaces import Space
 
 
-@checked
+@proximal
 def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
     """Return the proximal map of ``weight * sum_i |x_i|``: each x_i is a group of entries, ``|x_i|`` its length.
 
@@ -52,7 +54,7 @@ def group_threshold(weight: Nonnegative, axis: int | None = None) -> Proximal:
     return shrink
 
 
-@checked
+@proximal
 def infinity_ball(radius: Nonnegative = 1.0) -> Proximal:
     """Return the projection onto the vectors whose entries have moduli of at most `radius`, real or complex.
 
@@ -76,7 +78,7 @@ def infinity_ball(radius: Nonnegative = 1.0) -> Proximal:
     return lambda x, step: arrays.each(clip, x)  # noqa: ARG005  (a projection is the same for every step)
 
 
-@checked
+@proximal
 def group_ball(radius: Nonnegative = 1.0, axis: int | None = None) -> Proximal:
     """Return the projection onto the vectors whose groups of entries have lengths of at most `radius`.
 
@@ -114,7 +116,9 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
     """
     if axis is not None and type(x) is not tuple:
         xp = arrays.namespace(x)
-        return xp.sqrt(xp.sum(_squared(x), axis=axis, keepdims=True))
+        with np.errstate(over="ignore"):
+            squared = xp.sum(_squared(x), axis=axis, keepdims=True)
+        return _root(squared, lambda lost: xp.moveaxis(x, axis, -1)[xp.squeeze(lost, axis=axis), :])
     parts = x if type(x) is tuple else (x,)
     if (
         axis is not None
@@ -126,11 +130,41 @@ def lengths(x: Vector, axis: int | None = None) -> Array:
             "expected a tuple of arrays of one shape, or an array and an axis of it; found shapes "
             f"{shapes} and {axis=}. A gradient has one shape for all axes with boundary='edge', 'zero' or 'periodic'."
         )
-    squared = sum(map(_squared, parts))
-    return arrays.namespace(squared).sqrt(squared)
+    xp = arrays.namespace(parts[0])
+    with np.errstate(over="ignore"):
+        squared = reduce(operator.add, map(_squared, parts))
+    return _root(squared, lambda lost: xp.stack([part[lost] for part in parts], axis=-1))
 
 
-@checked
+def _root(squared: Array, groups: Callable[[Array], Array]) -> Array:
+    """Return the roots of sums of squares, the lengths of groups.
+
+    Where squares are lost, because they are too small or too large, lengths are found in units of the groups' largest
+    moduli.
+
+    Parameters
+    ----------
+    squared : array
+        The sums.
+    groups : function
+        Takes where, and returns these groups' entries along a last axis.
+    """
+    xp = arrays.namespace(squared)
+    if 0 in squared.shape or not xp.isdtype(squared.dtype, "real floating"):
+        return xp.sqrt(squared)
+    info = xp.finfo(squared.dtype)
+    least, most = float(info.smallest_normal) / float(info.eps), float(info.max)
+    found = xp.sqrt(squared)
+    if not (float(xp.min(squared)) >= least and float(xp.max(squared)) <= most):
+        lost = ~((squared >= least) & (squared <= most))
+        entries = groups(lost)
+        size = xp.max(xp.abs(entries), axis=-1, keepdims=True)
+        unit = xp.where((size > 0) & (size <= most), size, xp.ones_like(size))
+        found[lost] = (unit * xp.sqrt(xp.sum(_squared(entries / unit), axis=-1, keepdims=True)))[..., 0]
+    return found
+
+
+@proximal
 def nuclear_threshold(space: Space, weight: Nonnegative) -> Proximal:
     """Return the proximal map of ``weight`` times the sum of singular values of a matrix, which lowers its rank.
 

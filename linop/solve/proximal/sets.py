@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 
 from linop import arrays
-from linop.arguments import Nonnegative, checked
+from linop.arguments import Nonnegative
 from linop.arrays import Array, Vector
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
 from linop.solve.krylov.lsqr import lsqr
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, proximal
 from linop.spaces import Space
 
 NEWTON = 200
 """How many steps to take at most; each one leaves out entries, and a few are enough."""
 
 
-@checked
+@proximal
 def simplex(space: Space, total: Nonnegative = 1.0) -> Proximal:
     """Return the projection onto the vectors without negative entries whose sum ``inner(1, x)`` is `total`.
 
@@ -56,7 +56,7 @@ def simplex(space: Space, total: Nonnegative = 1.0) -> Proximal:
     return project
 
 
-@checked
+@proximal
 def l1_ball(space: Space, radius: Nonnegative) -> Proximal:
     """Return the projection onto the vectors whose sum of moduli, ``inner(1, |x|)``, is at most `radius`.
 
@@ -85,7 +85,7 @@ def l1_ball(space: Space, radius: Nonnegative) -> Proximal:
     return project
 
 
-@checked
+@proximal
 def affine(A: LinearOperator, b: Vector, *, tolerance: Nonnegative = 1e-12) -> Proximal:
     """Return the projection onto the solutions of ``A x = b``: the nearest one, in the norm of the domain.
 

@@ -21,7 +21,7 @@ from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, SpaceError
 from linop.solve.krylov.cg import cg
 from linop.solve.loop import RESIDUAL, Callback, Settings, Step, Steps, run, zeros
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, settings_of
 from linop.solve.result import Result
 from linop.solve.scalars import ratio
 
@@ -121,7 +121,7 @@ def admm(
         progress,
         default=1000,
         preconditioner=preconditioner,
-        options=(x0 is None, penalty, balance, inner, preconditioner is None),
+        options=(x0 is None, penalty, balance, inner, preconditioner is None, settings_of(prox)),
     )
     if penalty == 0:
         raise ArgumentError(f"{settings}: expected a penalty that is positive, found {penalty}")

@@ -24,7 +24,7 @@ from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
 from linop.solve.eigen.power_iteration import power_iteration
 from linop.solve.loop import NOT_FINITE, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, settings_of
 from linop.solve.result import Result
 
 POWER_TOLERANCE, POWER_ITERATIONS = 0.05, 300
@@ -73,7 +73,7 @@ def ista(
         callback,
         progress,
         default=1000,
-        options=(x0 is None, lipschitz, backtracking),
+        options=(x0 is None, lipschitz, backtracking, settings_of(prox)),
     )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=False)
 
@@ -160,7 +160,7 @@ def fista(
         callback,
         progress,
         default=1000,
-        options=(x0 is None, lipschitz, backtracking, restart),
+        options=(x0 is None, lipschitz, backtracking, restart, settings_of(prox)),
     )
     return _solve(b, prox, x0, lipschitz, settings, backtracking=backtracking, momentum=True, restart=restart)
 

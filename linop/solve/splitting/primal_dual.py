@@ -25,7 +25,7 @@ from linop.arrays import Vector
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
 from linop.solve.loop import ORDINARY, RESIDUAL, Callback, Settings, Step, Steps, run, zeros
-from linop.solve.proximal.elementary import Proximal
+from linop.solve.proximal.elementary import Proximal, settings_of
 from linop.solve.result import Result
 from linop.solve.splitting.ista import norm_bound
 
@@ -115,7 +115,7 @@ def primal_dual(
         callback,
         progress,
         default=1000,
-        options=(primal_step, dual_step, convexity),
+        options=(primal_step, dual_step, convexity, settings_of(prox_f), settings_of(prox_g)),
     )
     X, Y = K.domain, K.codomain
     for name, step in (("primal_step", primal_step), ("dual_step", dual_step)):
@@ -158,19 +158,19 @@ class _Method:
         p = arrays.scale(1 / self.sigma, y)  # of which the dual vector is sigma times
         while True:
             tau, theta = self.tau, 1.0
-            x_new = self.prox_f(arrays.axpy(-tau * self.sigma, adjoint(p), x), tau)
+            x_new = self.prox_f(arrays.axpy(-tau * self.sigma, adjoint(p), x, spent="x"), tau)
             X.check(x_new, K)
             if self.convexity:
                 theta = 1 / math.sqrt(1 + 2 * self.convexity * tau)
                 self.tau, self.sigma, p = theta * tau, self.sigma / theta, arrays.scale(theta, p)
             sigma = self.sigma
             image_new = K(x_new)
-            image_step = arrays.axpy(-1.0, image, image_new)
+            image_step = arrays.axpy(-1.0, image, image_new, spent="x")
             v = arrays.axpy(1.0, p, arrays.axpy(theta, image_step, image_new), spent="y")
             z = self.prox_g(v, 1 / sigma)  # Moreau: prox_g*(sigma v, sigma) = sigma (v - z)
             Y.check(z, K)
-            p_new = arrays.axpy(-1.0, z, v)
-            dx, dp = arrays.axpy(-1.0, x, x_new), arrays.axpy(-1.0, p, p_new)
+            p_new = arrays.axpy(-1.0, z, v, spent="y")
+            dx, dp = arrays.axpy(-1.0, x, x_new), arrays.axpy(-1.0, p, p_new, spent="x")
             length = self.length(X.norm(dx) / math.sqrt(tau), math.sqrt(sigma) * Y.norm(dp), image_step, dp)
             if first:
                 first = False

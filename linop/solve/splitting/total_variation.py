@@ -16,7 +16,7 @@ from linop import arrays
 from linop.arguments import Nonnegative, Whole, checked
 from linop.arrays import Vector
 from linop.core.operator import LinearOperator
-from linop.solve.proximal.elementary import Proximal, soft_threshold
+from linop.solve.proximal.elementary import Proximal, proximal, soft_threshold
 from linop.solve.proximal.groups import group_ball, group_threshold, infinity_ball, lengths
 from linop.solve.splitting.ista import fista, norm_bound
 
@@ -79,7 +79,7 @@ def slopes(weight: Nonnegative, *, isotropic: bool = True) -> Proximal:
     return group_threshold(weight) if isotropic else soft_threshold(weight)
 
 
-@checked
+@proximal
 def variation(
     gradient: LinearOperator,
     weight: Nonnegative,

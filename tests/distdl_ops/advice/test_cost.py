@@ -25,7 +25,8 @@ from distdl_ops import (
     World,
     simulate,
 )
-from distdl_ops.advice.cost import ParallelCost, costs, movement_cost, traffic
+from distdl_ops.advice.cost import ParallelCost, costs, traffic
+from distdl_ops.advice.movement_cost import movement_cost
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.testing import Tree, on_ranks, worlds_and_trees
 from distdl_ops.transfer.collective import FEW

@@ -18,7 +18,8 @@ from distdl_ops import (
     World,
     calibrate,
 )
-from distdl_ops.advice.cost import ParallelCost, movement_cost
+from distdl_ops.advice.cost import ParallelCost
+from distdl_ops.advice.movement_cost import movement_cost
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.testing import on_ranks
 from linop import Cost, Diagonal, Euclidean, cost, simplify

@@ -21,7 +21,7 @@ from distdl_ops import (
     advise,
     simulate,
 )
-from distdl_ops.advice.cost import movement_cost
+from distdl_ops.advice.movement_cost import movement_cost
 from distdl_ops.advice.routes import layouts_between, loses_nothing, operations, shortest_path
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity

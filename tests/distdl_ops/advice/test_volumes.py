@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distdl_ops.advice.volumes import flow, held_by_rank
+from distdl_ops.advice.volumes import held_by_rank, volumes
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import At, Copies, Replicated, Split
 from distdl_ops.layouts.runs import slice_length
@@ -47,7 +47,7 @@ def test_the_order_of_axes_matters() -> None:
 
 def check_flow(source: Layout, target: Layout) -> None:
     """Compare with the plans of all ranks."""
-    found = flow(source, target)
+    found = volumes(source, target)
     for rank in range(max(source.places.span, target.places.span)):
         plan = Plan(source, target, rank)
         out = [entries(boxes) for other, boxes in plan.sends if other != rank]
@@ -60,7 +60,7 @@ def check_flow(source: Layout, target: Layout) -> None:
 @given(pairs_of_layouts())
 def test_what_leaves_arrives(layouts: tuple[Layout, Layout]) -> None:
     """All ranks together send as many messages and entries as they receive."""
-    found = flow(*layouts)
+    found = volumes(*layouts)
     assert found.messages_out.sum() == found.messages_in.sum()
     assert found.entries_out.sum() == found.entries_in.sum()
 
@@ -71,12 +71,12 @@ def test_a_million_ranks() -> None:
     S = Layout(axes, shape, {"rows": Split(0), "cols": Split(1)})
     halo = [(8 * k - 1, 8 * k + 9) for k in range(1000)]
     T = Layout(axes, shape, {"rows": Split(0, halo), "cols": Split(1)})
-    found = flow(S, T)
+    found = volumes(S, T)
     assert found.messages_out.sum() == 1000 * (2 * 998 + 2)
     assert found.entries_out.max() == 8
-    everyone = flow(S, Layout(axes, shape, {"rows": Copies(), "cols": At(3)}))
+    everyone = volumes(S, Layout(axes, shape, {"rows": Copies(), "cols": At(3)}))
     assert everyone.messages_out.max() == 1000
-    assert flow(S, Layout(axes, shape, {"rows": Replicated(), "cols": Split(1)})).messages_in.max() == 999
+    assert volumes(S, Layout(axes, shape, {"rows": Replicated(), "cols": Split(1)})).messages_in.max() == 999
 
 
 @given(pairs_of_layouts())

@@ -15,6 +15,7 @@ from linop import (
     CumulativeSum,
     Diagonal,
     Euclidean,
+    FunctionOperator,
     Identity,
     LinearOperator,
     LinopError,
@@ -85,13 +86,34 @@ def test_block_diagonal(ranks: int) -> None:
 
 @pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
 def test_replicas_need_the_same_operator(ranks: int) -> None:
-    """Different operators on the replicas of a vector make no operator; the check finds it."""
+    """Different operators on the replicas of a vector are refused; of functions, the check finds it."""
 
     def main(world: World) -> str:
         V = DistributedSpace(Grid(world, rows=ranks), (3,), rows=Replicated())
-        return check_adjoint(Local(V, V, (1 + world.rank) * Identity(Euclidean(3)))).detail
+        X = Euclidean(3)
+        for operator in ((1 + world.rank) * Identity(X), Diagonal([1.0, 2.0, world.rank])):
+            with pytest.raises(AgreementError, match=r"replicas need the same operator; rank 0: .*; rank 1: "):
+                Local(V, V, operator)
+
+        def times(x: np.ndarray) -> np.ndarray:
+            return (1 + world.rank) * x
+
+        return check_adjoint(Local(V, V, FunctionOperator(X, X, times, times))).detail
 
     assert all("differ between ranks" in detail for detail in on_ranks(ranks, main))
+
+
+@pytest.mark.parametrize("ranks", [2, 4], indirect=True)
+def test_replicas_with_equal_operators(ranks: int) -> None:
+    """Operators that are equal are the same on all replicas, whichever way each rank has made them."""
+
+    def main(world: World) -> float:
+        S = DistributedSpace(Grid(world, rows=2, cols=ranks // 2), (4,), rows=Split(0), cols=Replicated())
+        part = world.rank * 2 // ranks  # what a row of the grid holds, all its columns
+        A = Diagonal([1.0 + part, 2.0])
+        return float(S.norm(Local(S, S, A + A if world.rank % 2 else A + Diagonal([1.0 + part, 2.0]))(np.ones(2))))
+
+    assert len(set(on_ranks(ranks, main))) == 1
 
 
 def test_between_replicated_and_independent_vectors(ranks: int) -> None:

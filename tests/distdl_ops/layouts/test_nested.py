@@ -31,7 +31,7 @@ from distdl_ops import (
     simulate,
     traffic,
 )
-from distdl_ops.advice.volumes import flow
+from distdl_ops.advice.volumes import volumes
 from distdl_ops.grid import Places
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.testing import Draft, nested_splits, on_ranks, splits
@@ -132,7 +132,7 @@ def test_counts_are_those_of_plans(s: Draft, t: Draft, order: list[int]) -> None
     for source, target in ((s.layout, t.layout), (t.layout, s.layout)):
         span = max(source.places.span, target.places.span)
         plans = [Plan(source, target, rank) for rank in range(span)]
-        out = flow(source, target)
+        out = volumes(source, target)
         assert out.messages_out.tolist() == [sum(other != p.rank for other, _ in p.sends) for p in plans]
         assert out.messages_in.tolist() == [sum(other != p.rank for other, _ in p.receives) for p in plans]
 

@@ -227,6 +227,25 @@ def test_dense_oracle_and_adjoint(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", NAMED)
 @FEWER
 @given(data=st.data())
+def test_a_movement_has_the_class_that_its_roles_name(name: str, data: st.DataObject) -> None:
+    """Whoever makes it: ``Movement(S, T)`` and the named operator have one class, whose name is printed; so has A.H."""
+    case = data.draw(NAMED[name])
+
+    def main(world: World) -> None:
+        A = case.operator(world)
+        for B, C in ((A, Movement(A.domain, A.codomain)), (A.H, Movement(A.codomain, A.domain))):
+            assert type(B) is type(C)
+            assert B == C
+            assert str(B).startswith((type(B).__name__, "Identity"))
+        if name not in ("Repartition", "HaloExchange"):  # these are made of any partitions, and of any widths
+            assert type(A).__name__ == name
+
+    on_ranks(case.size, main)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@FEWER
+@given(data=st.data())
 def test_batch_purity_and_repeatability(name: str, data: st.DataObject) -> None:
     """A batch is moved vector by vector, the same bits every time, and the argument stays as it was."""
     case = data.draw(NAMED[name])
@@ -360,7 +379,7 @@ def test_movements_along_one_grid_need_one_grid(ranks: int) -> None:
         for named in (Gather, AllToAll, Slice):
             with pytest.raises(SpaceError, match=rf"{named.__name__} : .*expected one grid, found Grid\(rows=\d\) and"):
                 named(S, T)
-        assert str(Move(T, S.with_roles(rows=At(ranks - 1)))) == "Movement"
+        assert str(Move(T, S.with_roles(rows=At(ranks - 1)))) == "Move"
 
     on_ranks(ranks, main)
 
@@ -489,5 +508,5 @@ def test_names(ranks: int) -> None:
         "HaloExchange(rows)",
         "HaloExchange(rows).H",
         "Movement(rows: Gather, cols: Broadcast)",
-        "Movement",
+        "Repartition",
     ]

@@ -27,7 +27,7 @@ from distdl_ops import (
 )
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.multiplicity import multiplicity
-from distdl_ops.rewriting.rules import other_axes, two_movements
+from distdl_ops.rewriting.movements import other_axes, two_movements
 from distdl_ops.testing import Draft, Tree, on_ranks, worlds_and_drafts, worlds_and_trees
 from linop import (
     Compose,
@@ -159,7 +159,7 @@ def worked(make: Any) -> tuple[str, str]:
         ),
         (
             lambda S: Movement(S.with_roles(p=Split(1)), S) @ Movement(S, S.with_roles(p=Split(1))),
-            "Repartition(p) @ Repartition(p)",
+            "AllToAll(p) @ AllToAll(p)",
             "Identity",
         ),
         (
@@ -174,7 +174,7 @@ def worked(make: Any) -> tuple[str, str]:
         ),
         (
             lambda S: HaloExchange(S, {0: (1, 1)}) @ Movement(S.with_roles(p=Split(1)), S),
-            "HaloExchange(p) @ Repartition(p)",
+            "HaloExchange(p) @ AllToAll(p)",
             "HaloExchange(p)",
         ),
         (
@@ -415,7 +415,7 @@ def test_real_spaces_of_complex_arrays(ranks: int) -> None:
         return Movement(T, S) @ D @ Movement(S, T)
 
     for _, after, _ in rewritten(ranks, make):
-        assert after == "Compose(Repartition(p), Local, Repartition(p))"
+        assert after == "Compose(AllToAll(p), Local, AllToAll(p))"
 
 
 def test_every_rule_has_its_proof() -> None:

@@ -93,7 +93,7 @@ def test_a_slice_of_three_axes_is_drawn() -> None:
 
     figure = drawn(4, make, at=(1, 0, 0))
     title = figure.axes[0].get_title()
-    assert title == "Repartition(p)   ([1, :, :])"
+    assert title == "AllToAll(p)   ([1, :, :])"
     assert len(boxes(figure)) == 4 + 4  # all hold a part of the slice; two hold it afterwards, and receive from two
     assert lines(figure) == lines(drawn(4, make))
     assert boxes(figure) != boxes(drawn(4, make))

@@ -40,7 +40,7 @@ def test_an_explanation_names_the_rule(ranks: int) -> None:
         return repr(explain(Movement(T, S) @ Movement(S, T)))
 
     for text in on_ranks(ranks, main):
-        assert text.startswith("Repartition(p) @ Repartition(p)\n")
+        assert text.startswith("AllToAll(p) @ AllToAll(p)\n")
         assert "is the same as\n\nIdentity\n" in text
         assert "because" in text
         assert "c E_R E_R* = c I" in text

@@ -23,7 +23,7 @@ from distdl_ops import (
 )
 from distdl_ops.testing import on_ranks
 from distdl_ops.worlds.buffers import ITEMSIZE, addends, bits, nbytes
-from linop import SpaceError, check_adjoint
+from linop import IntegerError, SpaceError, check_adjoint
 
 ROLES = ("at", "last", "split", "halo", "copies", "replicated")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -113,13 +113,17 @@ def test_sums_of_half_precision_are_rounded_once(ranks: int, dtype: str, target:
 
 @pytest.mark.parametrize("target", ["at", "copies", "split"])
 def test_integers_are_summed_as_integers(ranks: int, target: str) -> None:
-    """Sums beyond the digits of a double keep their last one, and what overflows wraps."""
+    """Sums beyond the digits of a double keep their last one; what does not fit is an error, the same on all ranks."""
 
     def main(world: World) -> bool:
         S = DistributedSpace(Grid(world, rows=ranks), (ranks + 1,), rows=Copies())
         A = Movement(S, S.with_roles(rows=role(target, ranks)))
-        large, small = A(np.full(ranks + 1, 2**60 + 1)), A(np.full(ranks + 1, 100, np.uint8))
-        return bool(np.all(large == ranks * (2**60 + 1)) and np.all(small == 100 * ranks % 256))
+        large, small = A(np.full(ranks + 1, 2**60 + 1)), A(np.full(ranks + 1, 60, np.uint8))
+        if ranks > 1:  # the last entry wraps, on the ranks that hold it
+            for x in (np.array([*[1] * ranks, 200], np.uint8), torch.tensor([*[1] * ranks, -100], dtype=torch.int8)):
+                with pytest.raises(IntegerError, match=r"does not fit into (torch\.)?u?int8"):
+                    A(x)
+        return bool(np.all(large == ranks * (2**60 + 1)) and np.all(small == 60 * ranks))
 
     assert all(on_ranks(ranks, main))
 

@@ -39,7 +39,23 @@ from distdl_ops import (
 )
 from distdl_ops.testing import on_ranks
 from distdl_ops.worlds.agreement import agreed
-from linop import ArgumentTypeError, BlockDiagonal, FunctionOperator, Identity, LinearOperator, SpaceError, Weighted
+from linop import (
+    ArgumentError,
+    ArgumentTypeError,
+    BlockDiagonal,
+    Diagonal,
+    FunctionOperator,
+    Identity,
+    LinearOperator,
+    Scale,
+    SpaceError,
+    Weighted,
+    condition_estimate,
+    hutchinson,
+    norm_estimate,
+    solve,
+    trace,
+)
 from linop.spaces import Euclidean
 
 several = pytest.mark.parametrize("ranks", [2, 3, 4], indirect=True)
@@ -102,6 +118,21 @@ def apply_once_or_twice(world: World, odd: bool) -> None:
         B(np.ones(S.shape))
 
 
+def replicated(world: World) -> DistributedSpace:
+    """Return a tensor of three entries that all ranks have."""
+    return DistributedSpace(Grid(world, rows=world.size), (3,), rows=Replicated())
+
+
+def function_operator(world: World, **claims: Any) -> LinearOperator:
+    """Return the operator of two functions that copy."""
+    return FunctionOperator(split_space(world), split_space(world), np.copy, np.copy, **claims)
+
+
+def double(world: World) -> LinearOperator:
+    """Return twice the identity."""
+    return 2 * Identity(split_space(world))
+
+
 def build_from_a_file(world: World, odd: bool) -> object:
     def build() -> int:
         if odd:
@@ -148,6 +179,52 @@ DISAGREEMENTS: dict[str, Callable[[World, bool], Any]] = {
     "another domain": lambda world, odd: apply_one_of(world, odd, halo(world), all_reduce(world)),
     "another codomain": lambda world, odd: apply_one_of(world, odd, all_reduce(world), all_sum_reduce(world)),
     "how often an operator is applied": apply_once_or_twice,
+    "a scalar": lambda world, odd: (3.0 if odd else 2.0) * Identity(split_space(world)),
+    "a scalar that is not finite": lambda world, odd: (np.nan if odd else 2.0) * Identity(split_space(world)),
+    "a scalar of Scale": lambda world, odd: Scale(3.0 if odd else 2.0, Identity(split_space(world))),
+    "an exponent": lambda world, odd: double(world) ** (3 if odd else 2),
+    "a weight": lambda world, odd: Weighted(split_space(world), 3.0 if odd else 2.0),
+    "a weight that is not positive": lambda world, odd: Weighted(split_space(world), -1.0 if odd else 2.0),
+    "a weight that is no number": lambda world, odd: Weighted(split_space(world), "x" if odd else 2.0),  # type: ignore[arg-type]
+    "weights of replicas": lambda world, odd: Weighted(replicated(world), np.ones(3) * (1 + odd)),
+    "a weight and weights": lambda world, odd: Weighted(split_space(world), np.ones(2) if odd else 1.0),
+    "weights that are not positive": lambda world, odd: Weighted(split_space(world), np.array([1.0, 1.0 - odd])),
+    "weights and an operator": lambda world, odd: (
+        Weighted(replicated(world), np.ones(3)) if odd else Weighted(replicated(world), Identity(replicated(world)))
+    ),
+    "roundings of functions": lambda world, odd: function_operator(world, roundings=1 + odd),
+    "exactness of functions": lambda world, odd: function_operator(world, exact=odd),
+    "a name of functions": lambda world, odd: function_operator(world, name=f"f{odd}"),
+    "batches of functions": lambda world, odd: function_operator(world, batched=odd),
+    "functions": lambda world, odd: FunctionOperator(
+        replicated(world), replicated(world), *2 * [np.negative if odd else np.copy]
+    ),
+    "a local operator of replicas": lambda world, odd: Local(
+        replicated(world), replicated(world), Diagonal([1.0, 2.0, 3.0 + odd])
+    ),
+    "a radius": lambda world, odd: solve.ball(split_space(world), 2.0 if odd else 1.0),
+    "a radius that is negative": lambda world, odd: solve.ball(split_space(world), -1.0 if odd else 1.0),
+    "a weight of a proximal map": lambda world, odd: solve.ista(
+        double(world), np.ones(2), solve.soft_threshold(2.0 if odd else 1.0)
+    ),
+    "a proximal map in another": lambda world, odd: solve.fista(
+        double(world), np.ones(2), solve.conjugate(solve.shifted(solve.ridge(2.0 if odd else 1.0), np.ones(2)))
+    ),
+    "proximal maps": lambda world, odd: solve.admm(
+        double(world), np.ones(2), solve.nonnegative() if odd else solve.free()
+    ),
+    "bounds of a dual problem": lambda world, odd: solve.primal_dual(
+        double(world), solve.free(), solve.box(0.0, 2.0 if odd else 1.0), iterations=2
+    ),
+    "a seed": lambda world, odd: hutchinson(double(world), seed=int(odd)),
+    "a long seed": lambda world, odd: hutchinson(double(world), seed=2**60 + odd),
+    "a number of samples": lambda world, odd: hutchinson(double(world), samples=4 + odd),
+    "a method": lambda world, odd: trace(double(world), method="hutchinson" if odd else "exact"),
+    "iterations of an estimate": lambda world, odd: norm_estimate(double(world), iterations=4 + odd),
+    "a seed of an estimate": lambda world, odd: condition_estimate(double(world), seed=int(odd)),
+    "a number of singular values": lambda world, odd: solve.randomised_svd(double(world), 1 + odd),
+    "samples of a trace": lambda world, odd: solve.hutchpp(double(world), samples=3 + odd),
+    "a seed of a diagonal": lambda world, odd: solve.diagonal_estimate(double(world), seed=int(odd)),
     "an operator or its adjoint": lambda world, odd: apply_one_of(world, odd, halo(world), halo(world).H),
 }
 """What the odd rank and the others do; each of them ends in an error that is the same on all ranks."""
@@ -159,7 +236,7 @@ def test_ranks_that_disagree(ranks: int, name: str) -> None:
     """Vectors, spaces, roles, grids, operators: all ranks raise the same words, and the world goes on working."""
 
     def main(world: World) -> tuple[str, float]:
-        with pytest.raises((AgreementError, SpaceError, ArgumentTypeError)) as caught:  # noqa: PT012
+        with pytest.raises((AgreementError, SpaceError, ArgumentError, ArgumentTypeError)) as caught:  # noqa: PT012
             DISAGREEMENTS[name](world, world.rank == ranks - 1)
             world.allgather(0, "the next operation")  # where a rank learns of it that has not waited for the odd one
         A = all_reduce(world)
@@ -796,9 +873,9 @@ def test_mpi_errors_leave_nothing_behind() -> None:
             total = np.zeros(200)
             w.allreduce(large, total, "right")
             assert (total == 3).all() and H(x).sum() == 3 + (w.rank == 1) and w.allgather(w.rank, "test") == [0, 1, 2]
-        post = w._watch.post
-        tell(caught, len(w._watch._kept), len(w._watch.open), len(w._watch._notices) < 2, len(post.collectives))
-        tell(sum(not request.Test() for request in post._sent))
+        detector, channel = w._detector, w._detector.channel
+        tell(caught, len(detector._kept), len(detector.open), len(detector._notices) < 2, len(channel.collectives))
+        tell(sum(not request.Test() for request in channel._sent))
         """
     )
     assert code == 0, err
@@ -811,11 +888,11 @@ def test_mpi_only_those_who_are_late_are_asked() -> None:
     code, out, err = mpi(
         """
         from distdl_ops.worlds import failure_detector
-        asked, say = [], failure_detector.Watch._say
+        asked, say = [], failure_detector.FailureDetector._say
         def noted(self, notice, ranks):
             asked.extend(rank for rank in ranks if notice[0] == "ask")
             say(self, notice, ranks)
-        failure_detector.Watch._say = noted
+        failure_detector.FailureDetector._say = noted
         time.sleep(2 * (w.rank == 2))
         R(np.ones(2 * w.size))
         if w.rank < 2:

@@ -142,3 +142,42 @@ def test_a_singular_operator_is_found_when_solving(positive: bool) -> None:
     )
     with pytest.raises(ConvergenceError, match="residual"):
         A(np.ones(4))
+
+
+@pytest.mark.parametrize("operator", [POSITIVE, GENERAL], ids=str)
+def test_batches_are_solved_at_once(operator: LinearOperator) -> None:
+    """A batch, of two axes, takes as many applications as its slowest right-hand side, and each is solved."""
+    applications = 0
+
+    class Counted(LinearOperator):
+        def _apply(self, x: Any) -> Any:
+            nonlocal applications
+            applications += 1
+            return operator._apply(x)
+
+        def _apply_dual(self, y: Any) -> Any:
+            nonlocal applications
+            applications += 1
+            return operator._apply_dual(y)
+
+    counted = Counted(operator.domain, operator.codomain)
+    solve = Inverse(counted, positive=operator is POSITIVE)
+    b = np.random.default_rng(0).standard_normal((2, 3, 9))
+    b[1, 2] = 0
+    single = []
+    for k in np.ndindex(2, 3):
+        applications = 0
+        solve(b[k])
+        single.append(applications)
+    applications = 0
+    x = solve(b)
+    assert applications <= 2 * max(single)
+    np.testing.assert_allclose(operator(x), b, rtol=0, atol=1e-11)
+    assert solve(b[:0]).shape == (0, 3, 9)
+
+
+def test_a_right_hand_side_that_has_no_solution_is_named() -> None:
+    """Of a batch, the error names which."""
+    singular = Inverse(Matrix(np.diag([1.0, 2.0, 0.0])), positive=False)
+    with pytest.raises(ConvergenceError, match=r"the residual of right-hand side \(1,\) is 1.0e\+00"):
+        singular(np.array([[1.0, 2.0, 0.0], [1.0, 0.0, 1.0]]))

@@ -341,10 +341,10 @@ def test_two_functions_and_weights(n: int) -> None:
 def test_what_two_functions_need() -> None:
     """A function comes with its adjoint and two spaces; an operator has them."""
     X = Euclidean(3)
-    with pytest.raises(TypeError, match="expected operator to be a LinearOperator, or a function with its adjoint"):
+    with pytest.raises(TypeError, match=r"expected operator to be a linear operator .*or a function with its adj"):
         check_adjoint(np.flip, np.flip, X)
-    with pytest.raises(TypeError, match="expected operator to be a LinearOperator, or a function, found 3"):
-        check_adjoint(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"expected operator to be a linear operator .*found 3$"):
+        check_adjoint(3)
     with pytest.raises(TypeError, match="an operator has its own adjoints and spaces, found adjoint besides"):
         check_adjoint(Identity(X), np.copy)
     with pytest.raises(ValueError, match="pairing"):

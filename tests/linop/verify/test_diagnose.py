@@ -2,137 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pylops
 import pytest
-import torch
 
 from distdl_ops import DistributedSpace, Grid, HaloExchange, Split, World, simulate
-from linop import Euclidean, FunctionOperator, LinearOperator, Space, Weighted, check_adjoint, from_pylops
+from linop import Euclidean, FunctionOperator, check_adjoint
 from linop.verify.__main__ import main
 from linop.verify.diagnose import diagnose, locate
 
 pytestmark = pytest.mark.serial
 
-SIZES = [64, 100_000]
-Maker = Callable[[int], LinearOperator]
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
-
-def pair(n: int, forward: Any, backward: Any, dtype: str = "float64", space: Space | None = None) -> LinearOperator:
-    """Return an operator of two functions."""
-    X = Euclidean(n, dtype) if space is None else space
-    return FunctionOperator(X, X, forward, backward, roundings=10)
-
-
-def blur(kernel: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a correlation along the last axis, with zeros beyond its ends."""
-
-    def apply(x: np.ndarray) -> np.ndarray:
-        padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 1)])
-        n = x.shape[-1]
-        return sum(k * padded[..., i : i + n] for i, k in enumerate(kernel))  # type: ignore[no-any-return]
-
-    return apply
-
-
-def square(n: int) -> Euclidean:
-    """Return images of about so many pixels."""
-    side = int(np.sqrt(n))
-    return Euclidean((side, side))
-
-
-def weights(n: int) -> np.ndarray:
-    return np.linspace(1.0, 2.0, n)
-
-
-def images(axis: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a difference with the next entry along one of two axes, periodic."""
-    return lambda x: np.roll(x, -1, axis) - 2 * x
-
-
-MISTAKES: dict[str, tuple[Maker, str]] = {
-    "a factor": (lambda n: pair(n, lambda x: 2 * x, lambda y: 6 * y), "the adjoint is 3 times"),
-    "one over a factor": (lambda n: pair(n, lambda x: 2 * x, lambda y: y), "the adjoint is 1/2 times"),
-    "a factor of n": (lambda n: pair(n, np.copy, lambda y: n * y), " times what it should be"),
-    "an imaginary factor": (lambda n: pair(n, np.copy, lambda y: 1j * y, "complex128"), "the adjoint is 0+1j times"),
-    "a sign": (lambda n: pair(n, blur([0, -1, 1]), blur([-1, 1, 0])), "a sign: the adjoint is minus"),
-    "nothing": (lambda n: pair(n, np.copy, lambda y: 0 * y), "a zero: the adjoint gives nothing"),
-    "no conjugate": (
-        lambda n: pair(n, lambda x: (1 + 2j) * x, lambda y: (1 + 2j) * y, "complex128"),
-        "1j times|conjug",
-    ),
-    "no conjugate of a field": (
-        lambda n: pair(n, lambda x: np.exp(1j * weights(n)) * x, lambda y: np.exp(1j * weights(n)) * y, "complex128"),
-        "a conjugate that is missing: the adjoint is the transpose",
-    ),
-    "a kernel that is not mirrored": (
-        lambda n: pair(n, blur([1, 2, 4]), blur([1, 2, 4])),
-        "a kernel that is not mirrored",
-    ),
-    "a shift": (lambda n: pair(n, blur([1, 2, 4]), lambda y: np.roll(blur([4, 2, 1])(y), 1, -1)), "shifted by 1 along"),
-    "a shift back": (lambda n: pair(n, np.copy, lambda y: np.roll(y, -2, -1)), "shifted by -2 along axis 0"),
-    "a flip": (lambda n: pair(n, lambda x: weights(n) * x, lambda y: (weights(n) * y)[..., ::-1]), "runs backwards"),
-    "a transposed image": (
-        lambda n: pair(n, images(-1), lambda y: np.roll(y, 1, -2) - 2 * y, space=square(n)),
-        "a kernel that is transposed",
-    ),
-    "an image of swapped axes": (
-        lambda n: pair(n, images(-1), lambda y: np.swapaxes(np.roll(y, 1, -1) - 2 * y, -1, -2).copy(), space=square(n)),
-        "has its axes swapped",
-    ),
-    "weights in the adjoint": (
-        lambda n: pair(
-            n,
-            blur([1, 2, 4]),
-            lambda y: blur([4, 2, 1])(weights(n) * y) / weights(n),
-            space=Weighted(Euclidean(n), weights(n)),
-        ),
-        "right for `inner`",
-    ),
-    "weights of one side": (
-        lambda n: pair(n, np.copy, lambda y: weights(n) * y, space=Weighted(Euclidean(n), weights(n))),
-        "weights on the wrong side",
-    ),
-    "an affine map": (lambda n: pair(n, lambda x: x + 1, np.copy), "an affine map: the operator takes zero to"),
-    "an affine adjoint": (lambda n: pair(n, np.copy, lambda y: y + 1), "an affine map: the adjoint takes zero to"),
-    "a map that is not linear": (lambda n: pair(n, np.abs, np.copy), "the operator that is not linear"),
-    "a map that conjugates": (lambda n: pair(n, np.conj, np.conj, "complex128"), "that conjugates its argument"),
-    "a map of chance": (
-        lambda n: pair(n, lambda x: x * np.random.default_rng().uniform(1, 2), np.copy),
-        "not a function: applied twice",
-    ),
-    "torch's transpose of a padding": (
-        lambda n: FunctionOperator(
-            Euclidean(n),
-            Euclidean(n + 2),
-            lambda x: np.asarray(torch.nn.functional.pad(torch.from_numpy(x), (1, 1))),
-            lambda y: np.asarray(torch.from_numpy(y)[..., :-2].clone()),
-        ),
-        "shifted by",
-    ),
-    "pylops with a factor": (
-        lambda n: from_pylops(_Halved(pylops.FirstDerivative(n, kind="forward"))),
-        "the adjoint is 1/2 times",
-    ),
-}
-
-
-class _Halved(pylops.LinearOperator):
-    """An operator of pylops whose adjoint is half of what it should be."""
-
-    def __init__(self, Op: Any) -> None:
-        super().__init__(dtype=Op.dtype, shape=Op.shape)
-        self.Op_ = Op
-
-    def _matvec(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.Op_._matvec(x))
-
-    def _rmatvec(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.Op_._rmatvec(x)) / 2
+import mistakes  # noqa: E402
+from mistakes import DISTRIBUTED, MISTAKES, SIZES, blur, pair  # noqa: E402
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -144,6 +29,26 @@ def test_mistakes_are_named(name: str, n: int) -> None:
     report = check_adjoint(A, trials=2)
     assert not report, str(report)
     assert any(words in report.detail for words in expected.split("|")), report.detail
+
+
+def test_mistakes_between_processes_are_named() -> None:
+    """On three processes of torch.distributed, too: with ranks, and the same whatever the size."""
+    for (name, n), text in mistakes.checked(SIZES, only_distributed=True).items():
+        assert any(words in text for words in DISTRIBUTED[name][1].split("|")), (name, n, text)
+        assert "rank" in text, (name, n, text)
+
+
+def test_the_table_of_the_documentation() -> None:
+    """Every mistake has its row, and there are thirty or more."""
+    page = (Path(__file__).parents[3] / "docs" / "verification.md").read_text()
+    assert len(MISTAKES) + len(DISTRIBUTED) >= 30
+    for name in (*MISTAKES, *DISTRIBUTED):
+        assert f"| {name} | yes |" in page, name
+
+
+def test_no_false_alarms() -> None:
+    """Random right operators pass, and nothing is found in them."""
+    assert mistakes.false_alarms(100) == (0, 0)
 
 
 @pytest.mark.parametrize("n", [600, 100_000])
@@ -243,7 +148,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     assert "adjoint of Diagonal([1.0, 2.0])" in capsys.readouterr().out
     assert main(["mine_to_verify:wrong"]) == 1
     assert "a factor: the adjoint is 2 times what it should be" in capsys.readouterr().out
-    with pytest.raises(TypeError, match=r"mine_to_verify:nothing: expected a linear operator.*found int"):
+    with pytest.raises(TypeError, match=r"mine_to_verify:nothing: .*expected operator to be a linear.*found 3"):
         main(["mine_to_verify:nothing"])
     with pytest.raises(ValueError, match=r"expected module:operator, found 'mine'"):
         main(["mine"])

@@ -162,6 +162,12 @@ def agrees(
     on_ranks(layout.size, main)
 
 
+def holds(data: st.DataObject, function: Callable[..., Any], *given: Any, **options: Any) -> None:
+    """Raise unless a function `agrees` on layouts that are drawn; tensors may be given as shapes of normal numbers."""
+    tensors = [normal(*x, seed=k) if isinstance(x, tuple) else x for k, x in enumerate(given)]
+    agrees(data.draw(layouts(*(tuple(x.shape) for x in tensors))), function, *tensors, **options)
+
+
 def _in_one_process(
     function: Callable[..., Any], tensors: Sequence[torch.Tensor]
 ) -> tuple[list[torch.Tensor], list[torch.Tensor | None], list[torch.Tensor], dict[int, torch.Tensor]]:
@@ -190,11 +196,11 @@ def _compare(what: str, result: torch.Tensor, expected: torch.Tensor, tolerance:
     assert result.dtype == expected.dtype, f"{what}: expected {expected.dtype}, found {result.dtype}"
     if tolerance is None:
         tolerance = TOLERANCE.get(expected.dtype, 0.0)
-    finite = expected[torch.isfinite(expected)].abs()
+    finite = expected[torch.isfinite(expected)].to(torch.complex128).abs()
     scale = max(1.0, float(finite.max())) if finite.numel() else 1.0
     torch.testing.assert_close(
         result, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True, msg=lambda text: f"{what}: {text}"
     )
 
 
-__all__ = ["DistributedTensor", "Layouts", "agrees", "layouts", "normal"]
+__all__ = ["DistributedTensor", "Layouts", "agrees", "holds", "layouts", "normal"]

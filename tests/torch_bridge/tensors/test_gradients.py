@@ -242,7 +242,7 @@ def test_weights_are_gathered_ahead(ranks: int, ahead: int) -> None:
 
         def count(_: Any) -> None:
             nonlocal most
-            most = max(most, sum(one._started is not None for one in needed))
+            most = max(most, sum(one._started is not None for call in needed for one in call))
 
         x = distribute_tensor(samples(), grid, data=Split(0))
         for layer in model:

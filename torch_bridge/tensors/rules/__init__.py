@@ -14,7 +14,7 @@ from torch_bridge.tensors.rules import reductions as reductions
 from torch_bridge.tensors.rules import resampling as resampling
 from torch_bridge.tensors.rules import shapes as shapes
 from torch_bridge.tensors.rules import softmax as softmax
-from torch_bridge.tensors.rules import whole as whole  # what gathers; the rules below replace some of these
+from torch_bridge.tensors.rules import whole as whole
 from torch_bridge.tensors.rules import windows as windows
 from torch_bridge.tensors.rules.names import in_place
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 from torch.autograd.graph import get_gradient_edge
 
+from torch_bridge.compat import TensorBase, plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct, wrap
 from torch_bridge.tensors.movement import move_between
@@ -35,8 +35,8 @@ def _part(function: Any) -> Any:
 
 WHOLE = {"shape", "ndim", "T", "H", "mT", "mH", "real", "imag", "grad", "data", "nbytes", "grad_fn"}
 
-for _name in dir(torch._C.TensorBase):
-    _attribute: Any = getattr(torch._C.TensorBase, _name, None)
+for _name in dir(TensorBase):
+    _attribute: Any = getattr(TensorBase, _name, None)
     if type(_attribute).__name__ in ("getset_descriptor", "property") and _name not in WHOLE:
         direct(_attribute.__get__)(_part(_attribute.__get__))
         direct(_attribute.__set__)(_part(_attribute.__set__)) if hasattr(_attribute, "__set__") else None

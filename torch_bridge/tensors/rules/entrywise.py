@@ -34,7 +34,7 @@ laguerre_polynomial_l legendre_polynomial_p shifted_chebyshev_polynomial_t shift
 shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__
 __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __and__ __or__
 __xor__ __rand__ __ror__ __rxor__ __lshift__ __rshift__ __rlshift__ __rrshift__ __eq__ __ne__ __lt__ __le__ __gt__
-__ge__ __neg__ __pos__ __abs__ __invert__
+__ge__ __neg__ __pos__ __abs__ __invert__ alias_copy native_dropout_backward
 """.split()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct
 from torch_bridge.tensors.tensor import DistributedTensor

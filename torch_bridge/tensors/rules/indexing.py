@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch._C import DisableTorchFunctionSubclass as plain
 
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
-from torch_bridge.tensors.axes import bring_together, settle
+from torch_bridge.tensors.axes import bring_together, labelled, settle
 from torch_bridge.tensors.call import Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
 from torch_bridge.tensors.placement import place
 from torch_bridge.tensors.rules.names import known
@@ -32,12 +32,8 @@ def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
         if given.get("scale_grad_by_freq"):
             return gather(call)
     names = [f"i{k}" for k in range(indices.ndim)]
-    rows: list[Any] = [None, "f"]
-    operands = {id(indices): names, id(table): rows}
-    ordered = [(indices.placement, names), (table.placement, rows)]
-    assignment = settle(call.grid, ordered)
-    targets = [assignment.placement(spec.shape, operands[id(spec)]) for spec in call.operands]
-    return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, [*names, "f"])))
+    labels = [names if spec is indices else [None, "f"] for spec in call.operands]
+    return labelled(call, labels, [*names, "f"], decides=call.operands.index(indices))
 
 
 @rule_of_intervals(T.__getitem__)
@@ -102,7 +98,49 @@ def _local(bounds: tuple[int, int, int], held: tuple[int, int]) -> slice:
 
 def indexed(call: Call, x: Spec, items: list[Any]) -> Any:
     """Index arrays: the axes that they index are whole; the other axes keep their split, and so may the arrays."""
-    return gather(call)
+    if any(isinstance(item, list) for item in items):
+        if not isinstance(call.args[1], tuple):
+            return lambda x, index: x[torch.tensor(index)]
+        return lambda x, index: x[tuple(torch.tensor(item) if isinstance(item, list) else item for item in index)]
+    arrays = [item for item in items if isinstance(item, Spec)]
+    if any(isinstance(item, bool) for item in items) or any(array.dtype in MASKS for array in arrays):
+        return gather(call)
+    basic = [slice(None) if isinstance(item, Spec) else item for item in items]
+    if any(item is not Ellipsis and item != slice(None) for item in basic):  # numbers and slices come first, as torch has it
+
+        def composed(x: Any, index: Any) -> Any:
+            given = list(index) if isinstance(index, tuple) else [index]
+            chosen = [item if isinstance(item, torch.Tensor) else slice(None) for item in given if type(item) is not int]
+            if any(item is Ellipsis for item in given):
+                k = next(n for n, item in enumerate(given) if item is Ellipsis)
+                after = sum(type(item) is not int for item in given[k + 1 :])
+                y = x[tuple(basic)]
+                k = sum(type(item) is not int for item in given[:k])
+                chosen[k : k + 1] = [slice(None)] * (y.ndim - k - after)
+                return y[tuple(chosen)]
+            return x[tuple(basic)][tuple(chosen)]
+
+        return composed
+    if any(item is Ellipsis for item in items):
+        k = next(n for n, item in enumerate(items) if item is Ellipsis)
+        items[k : k + 1] = [slice(None)] * (x.ndim - len(items) + 1)
+    items += [slice(None)] * (x.ndim - len(items))
+    shape = torch.broadcast_shapes(*(tuple(array.shape) for array in arrays))
+    own: list[Any] = [a if isinstance(item, slice) else None for a, item in enumerate(items)]
+    at = [a for a, item in enumerate(items) if not isinstance(item, slice)]
+    first = at[0] if at == list(range(at[0], at[-1] + 1)) else 0
+    kept = [a for a in own if a is not None]
+    names = [f"index {k}" for k in range(len(shape))]
+    result = [*kept[:first], *names, *kept[first:]]
+    labels = [
+        [names[k] if n == shape[k] else None for k, n in enumerate(spec.shape, len(shape) - spec.ndim)]
+        for spec in call.operands[1:]
+    ]
+    return labelled(call, [own, *labels], result)
+
+
+MASKS = (torch.bool, torch.uint8)
+"""Dtypes of index arrays that say of each entry whether it is chosen."""
 
 
 @rule(T.__setitem__)
@@ -133,11 +171,8 @@ def index_select(call: Call, x: Spec, dim: int, index: Spec) -> Plan:
     if not x.ndim or not index.ndim:
         return gather(call)
     axis = x.axis(dim)
-    labels: list[Any] = [None if a == axis else a for a in range(x.ndim)]
-    result = [("index" if a == axis else a) for a in range(x.ndim)]
-    assignment = settle(call.grid, [(x.placement, labels), (index.placement, ["index"][: index.ndim])])
-    targets = [assignment.placement(x.shape, labels), assignment.placement(index.shape, ["index"][: index.ndim])]
-    return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, result[: len(shape)])))
+    own = [None if a == axis else a for a in range(x.ndim)]
+    return labelled(call, [own, ["index"]], ["index" if a == axis else a for a in range(x.ndim)])
 
 
 @rule(*known("gather", "take_along_dim"))
@@ -148,8 +183,15 @@ def gather_entries(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
     if dim is None or x.ndim != index.ndim or x.ndim == 0:
         return gather(call)
     axis = x.axis(dim)
-    labels = [None if a == axis or x.shape[a] != index.shape[a] else a for a in range(x.ndim)]
-    others: list[Any] = ["index" if a == axis else labels[a] for a in range(x.ndim)]
-    assignment = settle(call.grid, [(index.placement, others), (x.placement, labels)])
-    targets = [assignment.placement(x.shape, labels), assignment.placement(index.shape, others)]
-    return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, others)))
+    own = [None if a == axis or x.shape[a] != index.shape[a] else a for a in range(x.ndim)]
+    others: list[Any] = ["index" if a == axis else own[a] for a in range(x.ndim)]
+    return labelled(call, [own, others], others, decides=1)
+
+
+@rule(*known("one_hot"))
+def one_hot(call: Call, x: Spec, num_classes: int = -1) -> Any:
+    """Classes are a last axis; how many there are may be the greatest entry's to say."""
+    if num_classes == -1 and x.numel():
+        return lambda x, *_, **__: F.one_hot(x, int(x.max()) + 1)
+    own = list(range(x.ndim))
+    return labelled(call, [own], [*own, None])

@@ -15,9 +15,11 @@ from typing import Any, final
 
 import torch
 import torch.nn.functional as F
+from torch._C import DisableTorchFunctionSubclass as plain
 
-from distdl_ops import Copies, Split
+from distdl_ops import Copies, Replicated, Split
 from distdl_ops.compositions.stencils.windows import Window
+from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, gather
 from torch_bridge.tensors.call import rule_of_intervals as rule
@@ -59,8 +61,21 @@ class Mean:
         self.sums = place(x.grid, tuple(shape), summed)
         self.axes = tuple(axes)
         self.count = math.prod(x.shape) // max(1, math.prod(shape))
+        names = [name for name, role in summed.items() if isinstance(role, Copies)]
+        gathered = {
+            name: Split(0)
+            if name in names
+            else Split(role.axis + 2, role.intervals)
+            if isinstance(role, Split)
+            else role
+            for name, role in summed.items()
+        }
+        ranks = place(x.grid, (math.prod(x.grid.axes[name] for name in names), 3, *shape), gathered)
+        self.gather = move_between(ranks, ranks.having(dict.fromkeys(names, Replicated())))
         self.local = not any(isinstance(role, Copies) and x.grid.axes[name] > 1 for name, role in summed.items())
         self.add_up = move_between(self.sums, self.sums)
+        pair = place(x.grid, (*shape, 2), summed)
+        self.add_up_two = move_between(pair, pair)
         self.member: torch.Tensor | None = None
         if groups:
             held = x.layout.intervals_at(x.grid.world.rank) or ((0, 0),) * len(x.shape)
@@ -69,12 +84,128 @@ class Mean:
 
     def __call__(self, part: torch.Tensor) -> torch.Tensor:
         """Return the means, in a shape that goes with that of the part."""
-        sums = part.sum(self.axes, keepdim=True) if self.axes else part
-        if self.member is not None:
-            member = self.member.to(part.device)
-            sums = sums.new_zeros(sums.shape[0], self.groups, *sums.shape[2:]).index_add(1, member, sums)
-        means = self.add_up(sums) / self.count
-        return means if self.member is None else means.index_select(1, member)
+        return self.spread(
+            self.add_up(self.fold(part.sum(self.axes, keepdim=True) if self.axes else part)) / self.count
+        )
+
+    def fold(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return sums over the entries of a group, of sums over some axes."""
+        if self.member is None:
+            return sums
+        shape = (sums.shape[0], self.groups, *sums.shape[2:])
+        return sums.new_zeros(shape).index_add(1, self.member.to(sums.device), sums)
+
+    def spread(self, means: torch.Tensor) -> torch.Tensor:
+        """Return the means of the group of each entry."""
+        return means if self.member is None else means.index_select(1, self.member.to(means.device))
+
+    def moments(self, part: torch.Tensor, call: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return means and variances, one of each group. One message, in which no large mean cancels."""
+        count = math.prod(part.shape[axis] for axis in self.axes)
+        if part.numel() and self.axes:
+            variance, average = torch.var_mean(part, self.axes, correction=0, keepdim=True)
+        else:
+            average = part.sum(self.axes, keepdim=True) if self.axes else part
+            variance = torch.zeros_like(average)
+        counts = torch.full_like(average, count)
+        held = _merged(counts, average, variance * counts, self.fold, self.spread)
+        total, average, squares = self.gather.run(torch.stack(held)[None], call).unbind(1)
+        counts, average, squares = _merged(total, average, squares, lambda x: x.sum(0), lambda x: x)
+        return average, squares / counts.clamp(min=1)
+
+
+def _merged(counts: Any, means: Any, squares: Any, add: Any, spread: Any) -> tuple[Any, Any, Any]:
+    """Return counts, means, and sums of squared distances from them, of several samples together (Chan et al. 1983)."""
+    total = add(counts)
+    average = add(counts * means) / total.clamp(min=1)
+    return total, average, add(squares + counts * (means - spread(average)).square())
+
+
+class Channelwise(torch.autograd.Function):
+    r"""A normalisation by moments of each channel, or of groups of them, with a weight and a bias of each channel.
+
+    It saves its argument and the moments, as torch's kernels do, and sends one message each way:
+
+    .. math:: dx = \frac{1}{\sqrt{v + \epsilon}} (w g - \mathrm{mean}(w g) - \hat x\, \mathrm{mean}(w g \hat x)).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Any, weight: Any, bias: Any, mean: Mean, eps: float) -> tuple[torch.Tensor, ...]:
+        """Return this rank's part of the result, and the moments."""
+        wide = part.to(WIDE.get(part.dtype, part.dtype))
+        recorder = context.recorder.get()
+        if recorder is not None:
+            recorder.moves(mean.gather, wide.element_size(), ctx.needs_input_grad[0], mean.add_up_two)
+        ctx.call = mean.gather.next_call(wide)
+        average, variance = mean.moments(wide, ctx.call)
+        rows, (w, b, m, v) = _rows(mean, part, wide.dtype, weight, bias, average, variance)
+        y = torch.batch_norm(rows, w, b, m, v, False, 0.0, eps, False) if part.numel() else rows.clone()
+        ctx.mean, ctx.eps = mean, eps
+        ctx.save_for_backward(part, weight, bias, average, variance)
+        ctx.mark_non_differentiable(average, variance)
+        return y.reshape(part.shape), average, variance
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor, *_: Any) -> Any:
+        """Return this rank's gradients."""
+        with plain():
+            part, weight, bias, average, variance = ctx.saved_tensors
+            if torch.is_grad_enabled():
+                needed = [x for x, wanted in zip((part, weight, bias), ctx.needs_input_grad, strict=False) if wanted]
+                y = _composed(part, weight, bias, ctx.mean, ctx.eps)[0]
+                made = iter(torch.autograd.grad(y, needed, gradient, create_graph=True))
+                return *(next(made) if wanted else None for wanted in ctx.needs_input_grad[:3]), None, None
+            mean, dtype = ctx.mean, average.dtype
+            x, (w, _, m, v) = _rows(mean, part.to(dtype), dtype, weight, bias, average, variance)
+            g = gradient.to(dtype).reshape(x.shape)
+            if part.numel():
+                dx, dw, db = torch.ops.aten.native_batch_norm_backward(
+                    g, x, w, m, v, None, None, False, ctx.eps, [True, True, True]
+                )
+            else:  # of no entries, torch's kernel divides by zero
+                dx, dw, db = g.clone(), torch.zeros_like(w), torch.zeros_like(w)
+            channels = [part.shape[0] if 0 not in mean.axes else 1, part.shape[1]]
+            ones = [1] * (part.ndim - 2)
+            sums = torch.stack([mean.fold((s * w).reshape(*channels, *ones)) for s in (db, dw)], -1)
+            first, second = (
+                mean.spread(s).reshape(1, -1, *[1] * (x.ndim - 2))
+                for s in (mean.add_up_two.run(sums, ctx.call.backward) / mean.count).unbind(-1)
+            )
+            r = torch.rsqrt(v + ctx.eps).reshape(first.shape)
+            dx.sub_(r * first).addcmul_(x - m.reshape(first.shape), second * r * r, value=-1)
+            of_channels = [
+                None if of is None else s.reshape(channels).sum(0).to(of.dtype) for s, of in ((dw, weight), (db, bias))
+            ]
+            return dx.reshape(part.shape).to(part.dtype), *of_channels, None, None
+
+
+def _rows(mean: Mean, part: Any, dtype: Any, weight: Any, bias: Any, *moments: Any) -> tuple[torch.Tensor, list[Any]]:
+    """Return a part with one channel for all that has its own moments; weights, biases and moments of these."""
+    images = 1 if 0 in mean.axes else part.shape[0]
+    size = images * part.shape[1]
+    rows = part if 0 in mean.axes else part.reshape(1, size, math.prod(part.shape[2:]))
+    w, b = (
+        torch.full((size,), value, dtype=dtype, device=part.device) if x is None else x.to(dtype).repeat(images)
+        for x, value in ((weight, 1.0), (bias, 0.0))
+    )
+    return rows, [w, b, *(mean.spread(x).reshape(-1) for x in moments)]
+
+
+def _composed(
+    part: Any, weight: Any, bias: Any, mean: Mean, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what `Channelwise` returns, as a composition of torch's functions: it has derivatives of any order."""
+    y, average, variance = standardized(part, mean, eps)
+    return _scaled(y, weight, bias, part.ndim - 2, part.dtype), average, variance
+
+
+def channelwise(
+    part: Any, weight: Any, bias: Any, mean: Mean, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return a normalised part, means and variances."""
+    if torch.autograd.forward_ad._current_level >= 0:
+        return _composed(part, weight, bias, mean, eps)
+    return Channelwise.apply(part, weight, bias, mean, eps)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def standardized(part: torch.Tensor, mean: Mean, eps: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -166,7 +297,7 @@ def _channelwise(
 
     def compute(called: Call, *parts: torch.Tensor) -> torch.Tensor:
         part, stats = parts[0], {}
-        y, stats[m], stats[v] = standardized(part, mean, eps)
+        y, stats[m], stats[v] = channelwise(part, _part(parts, w), _part(parts, b), mean, eps)
         with torch.no_grad():
             for k, target in kept.items():
                 statistic = stats[k].detach() * (unbiased if k == v else 1)
@@ -174,7 +305,7 @@ def _channelwise(
                 if 0 not in axes:
                     statistic = over_batch(statistic.reshape(batches.local_shape))
                 _update(called.operands[k], parts[k], statistic.reshape(-1), momentum, target)
-        return _scaled(y, _part(parts, w), _part(parts, b), x.ndim - 2, part.dtype)
+        return y
 
     def local(called: Call, *parts: torch.Tensor) -> torch.Tensor:
         names = [_part(parts, k) for k in (w, b, m, v)]
@@ -276,6 +407,8 @@ def _normalized(
 
     def compute(_: Call, *parts: torch.Tensor) -> torch.Tensor:
         part = parts[0]
+        if axes == [1]:
+            return channelwise(part, _part(parts, w), _part(parts, b), mean, eps)[0]
         if centers:
             y = standardized(part, mean, eps)[0]
         else:
@@ -336,7 +469,7 @@ def _layer_norm(
     return _normalized(call, Mean(source, axes), source, weight, bias, axes, eps, True)
 
 
-@rule(torch.rms_norm)
+@rule(torch.rms_norm, F.rms_norm)
 def _rms_norm(call: Call, input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Plan:
     """Mean squares over the last axes."""
     call.meta()

@@ -18,7 +18,7 @@ import torch
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import settle
-from torch_bridge.tensors.call import Call, Plan, Spec, rule
+from torch_bridge.tensors.call import Call, Plan, Spec, gather, rule
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.rules.names import known, named
 from torch_bridge.tensors.rules.reductions import HALF
@@ -117,7 +117,9 @@ def add_product(call: Call, x: Spec, a: Spec, b: Spec, **_: Any) -> Any:
         made = torch.outer(a, b) if name == "addr" else torch.matmul(a, b)
         made = made.sum(0) if name == "addbmm" else made
         made = made if alpha == 1 else made * alpha
-        return (made + (torch.zeros_like(x) if beta == 0 else x if beta == 1 else x * beta)).to(dtype)
+        if beta == 0:  # what is no number in x does not count, and its gradient is zero
+            return (made + x.masked_fill(torch.ones_like(x, dtype=torch.bool), 0)).to(dtype)
+        return (made + (x if beta == 1 else x * beta)).to(dtype)
 
     name = call.function.__name__
     call.meta()
@@ -179,6 +181,40 @@ def chain(call: Call, *_: Any, **__: Any) -> Any:
         return made
 
     call.meta()
+    return composed
+
+
+@rule(*known("cov"))
+def cov(call: Call, x: Spec, **kwargs: Any) -> Any:
+    """The products of what is left of each row without its mean."""
+    if any(kwargs.get(name) is not None for name in ("fweights", "aweights")):
+        return gather(call)
+    call.meta()
+
+    def composed(x: Any, *, correction: int = 1, **_: Any) -> Any:
+        rows = x.reshape(1, -1) if x.dim() < 2 else x
+        rest = rows - rows.mean(1, keepdim=True)
+        made = rest @ rest.conj().T / max(rows.shape[1] - correction, 0)
+        return made.squeeze() if x.dim() < 2 else made
+
+    return composed
+
+
+@rule(*known("corrcoef"))
+def corrcoef(call: Call, x: Spec) -> Any:
+    """Covariances over deviations."""
+    call.meta()
+
+    def composed(x: Any) -> Any:
+        made = x.cov()
+        if x.dim() < 2:
+            return made / made
+        deviation = made.diagonal().sqrt()
+        made = made / deviation[:, None] / deviation[None, :]
+        if made.is_complex():
+            return torch.complex(made.real.clip(-1, 1), made.imag.clip(-1, 1))
+        return made.clip(-1, 1)
+
     return composed
 
 

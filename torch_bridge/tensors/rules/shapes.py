@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from distdl_ops import Split
+from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import VIEWS, Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
+from torch_bridge.tensors.call import RULES, VIEWS, Call, Plan, Spec, gather, results_of, rule, rule_of_intervals
 from torch_bridge.tensors.placement import Placement, place
 from torch_bridge.tensors.rules.names import known
 
@@ -93,6 +94,24 @@ def squeeze(call: Call, x: Spec, dim: Any = None) -> Plan:
         return getattr(part, call.function.__name__)(tuple(gone))  # type: ignore[no-any-return]
 
     return renamed(call, x, kept, gone, squeezed)
+
+
+@rule(T.transpose_, T.swapaxes_, T.swapdims_, T.t_, T.unsqueeze_, T.squeeze_)
+def changed_shape(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
+    """As the function that returns a view; only what moves nothing can change the tensor itself."""
+    fresh = getattr(T, call.function.__name__.removesuffix("_"))
+    plan: Plan = RULES[fresh](Call(fresh, call.args, call.kwargs, call.operands, call.grid), x, *args, **kwargs)
+    if plan.targets[0] is not x.placement:
+        raise context.refusal(call, "entries would move")
+
+    def changed(called: Call, part: torch.Tensor) -> torch.Tensor:
+        if fresh is T.squeeze:
+            return part.squeeze_(tuple(a for a in range(x.ndim) if x.shape[a] == 1 and a in axes))
+        return called.run(part)  # type: ignore[no-any-return]
+
+    axes = range(x.ndim) if not (args or kwargs) else {x.axis(d) for d in _ints([*args, *kwargs.values()])}
+    plan.compute, plan.skip, plan.changes = changed, False, True
+    return plan
 
 
 # -- views of another shape --------------------------------------------------------------------------------------------
@@ -351,7 +370,7 @@ for _name in ("hstack", "vstack", "dstack", "column_stack", "row_stack"):
         return composed
 
 
-@rule(*known("narrow"))
+@rule(*known("narrow", "narrow_copy"))
 def narrow(call: Call, x: Spec, dim: int, start: Any, length: int) -> Any:
     """A slice."""
     if isinstance(start, Spec):
@@ -368,6 +387,150 @@ def select(call: Call, x: Spec, dim: int, index: Any) -> Any:
     axis = x.axis(dim)
     call.meta()
     return lambda x, *_, **__: x[(slice(None),) * axis + (index,)]
+
+
+@rule(*known("diagonal", "diagonal_copy"), torch.linalg.diagonal)
+def diagonal(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Plan:
+    """Of two axes that are whole on each rank; it is the last axis."""
+    linalg = call.function is torch.linalg.diagonal
+    given = dict(zip(("offset", "dim1", "dim2"), args, strict=False)) | kwargs
+    first, second = (-2, -1) if linalg else (0, 1)
+    axes = [x.axis(given.get("dim1", first)), x.axis(given.get("dim2", second))]
+    return renamed(call, x, [*(a for a in range(x.ndim) if a not in axes), None], axes)
+
+
+@rule(*known("diag_embed"))
+def diag_embed(call: Call, x: Spec, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Plan:
+    """The last axis, whole on each rank, becomes two."""
+    ndim = x.ndim + 1
+    labels: list[Any] = list(range(x.ndim - 1))
+    for axis in sorted((dim1 % ndim, dim2 % ndim)):
+        labels.insert(axis, None)
+    return renamed(call, x, labels, [x.ndim - 1])
+
+
+@rule(*known("diag", "diagflat"))
+def diag(call: Call, x: Spec, diagonal: int = 0, **named: int) -> Any:
+    """A diagonal of a matrix, or a matrix with a diagonal."""
+    offset, flat = named.get("offset", diagonal), call.function.__name__ == "diagflat"
+    call.meta()
+    if x.ndim == 2 and not flat:
+        return lambda x, *_, **__: x.diagonal(offset)
+    return lambda x, *_, **__: (x.flatten() if flat else x).diag_embed(offset)
+
+
+@rule(*known("trace"))
+def trace(call: Call, x: Spec) -> Any:
+    """The sum of a diagonal."""
+    call.meta()
+    return lambda x: x.diagonal().sum()
+
+
+@rule(*known("select_scatter", "slice_scatter", "diagonal_scatter"))
+def scattered(call: Call, x: Spec, *_: Any, **__: Any) -> Any:
+    """A part of a copy is replaced."""
+    of: Any = {"select": T.select, "slice": _slice, "diagonal": T.diagonal}[call.function.__name__.partition("_")[0]]
+
+    def composed(x: Any, src: Any, *args: Any, **kwargs: Any) -> Any:
+        changed = x.clone()
+        of(changed, *args, **kwargs).copy_(src)
+        return changed
+
+    call.meta()
+    return composed
+
+
+def _slice(x: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """Return a slice along an axis."""
+    return x[(slice(None),) * (dim % x.ndim) + (slice(start, end, step),)]
+
+
+rule(*known("slice_copy"), torch.ops.aten.slice, torch.ops.aten.slice.Tensor)(lambda call, *_, **__: _slice)
+
+
+@rule(*known("atleast_1d", "atleast_2d", "atleast_3d"))
+def atleast(call: Call, *_: Any) -> Any:
+    """New axes of one entry, as torch adds them."""
+    least = int(call.function.__name__[8])
+
+    def one(x: Any) -> Any:
+        if x.dim() == 2 and least == 3:
+            return x.unsqueeze(2)
+        if x.dim() == 1 and least > 1:
+            x = x.unsqueeze(0)
+            return x.unsqueeze(2) if least == 3 else x
+        return x if x.dim() else x.reshape((1,) * least)
+
+    def composed(*tensors: Any) -> Any:
+        if len(tensors) == 1 and isinstance(tensors[0], torch.Tensor):
+            return one(tensors[0])
+        return tuple(one(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0]))
+
+    return composed
+
+
+@rule(*known("meshgrid"))
+def meshgrid(call: Call, *_: Any, indexing: str | None = None, **__: Any) -> Any:
+    """Each is expanded along the axes of the others."""
+    call.meta()
+
+    def composed(*tensors: Any, **_: Any) -> Any:
+        given = [x.reshape(-1) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]
+        order = list(range(len(given)))
+        if indexing == "xy" and len(given) > 1:
+            order[:2] = 1, 0
+        shape = [len(given[k]) for k in order]
+        return tuple(
+            x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given)
+        )
+
+    return composed
+
+
+@rule(*known("block_diag"))
+def block_diag(call: Call, *_: Any) -> Any:
+    """Rows of blocks, each between zeros."""
+    call.meta()
+
+    def composed(*tensors: Any) -> Any:
+        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]  # type: ignore[no-untyped-call]
+        dtype, widths = blocks[0].dtype, [block.shape[1] for block in blocks]
+        for block in blocks:
+            dtype = torch.promote_types(dtype, block.dtype)
+        ends = list(itertools.accumulate(widths))
+        return torch.cat(
+            [
+                torch.nn.functional.pad(block.to(dtype), (end - width, ends[-1] - end))
+                for block, end, width in zip(blocks, ends, widths, strict=True)
+            ]
+        )
+
+    return composed
+
+
+@rule(*known("kron"))
+def kron(call: Call, *_: Any) -> Any:
+    """A product of all entries with all; pairs of axes become one."""
+    call.meta()
+
+    def composed(a: Any, b: Any) -> Any:
+        ndim = max(a.ndim, b.ndim)
+        a, b = a.reshape((1,) * (ndim - a.ndim) + tuple(a.shape)), b.reshape((1,) * (ndim - b.ndim) + tuple(b.shape))
+        shape = [n * m for n, m in zip(a.shape, b.shape, strict=True)]
+        for axis in range(ndim):
+            a, b = a.unsqueeze(2 * axis + 1), b.unsqueeze(2 * axis)
+        return (a * b).reshape(shape)
+
+    return composed
+
+
+@rule(*known("sum_to_size"))
+def sum_to_size(call: Call, x: Spec, *size: Any) -> Any:
+    """A sum over what was broadcast."""
+    shape = tuple(call.meta().shape)
+    new = x.ndim - len(shape)
+    axes = [a for a, n in enumerate(x.shape) if a < new or n != shape[a - new]]
+    return lambda x, *_: (x.sum(axes, keepdim=True) if axes else x).reshape(shape)
 
 
 def sliced(placement: Placement, axis: int, start: int, stop: int, step: int) -> Placement | None:

@@ -1,6 +1,6 @@
 """Softmax and losses.
 
-A softmax has its axis whole on each rank. A loss is computed entry by entry, or sample by sample; then it is summed, or
+Along a split axis, a softmax is made of the ranks' greatest entries and sums of exponentials. A loss is computed entry by entry, or sample by sample; then it is summed, or
 averaged with torch's own weights, over all ranks.
 """
 
@@ -11,45 +11,61 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from torch_bridge.tensors.axes import bring_together, settle
-from torch_bridge.tensors.call import SCALE_FREE, Call, Plan, Spec, gather, results_of, rule
+from torch_bridge.tensors import context
+from torch_bridge.tensors.axes import labelled
+from torch_bridge.tensors.call import SCALE_FREE, Call, Plan, Spec, gather, rule
 from torch_bridge.tensors.rules.entrywise import broadcast, entrywise
 from torch_bridge.tensors.rules.names import known
+from torch_bridge.tensors.rules.reductions import HALF, one_whole
+from torch_bridge.tensors.rules.whole import along
 
 
-@rule(*known("softmax", "log_softmax", "softmin", "_softmax", "_log_softmax"), F.softmax, F.log_softmax, F.softmin)
-def softmax(call: Call, x: Spec, dim: int | None = None, *_: Any, **kwargs: Any) -> Plan:
-    """Along an axis that is whole on each rank."""
+@rule(*known("softmax", "log_softmax", "softmin", "_softmax", "_log_softmax"))
+def softmax(call: Call, x: Spec, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Any:
+    """Along a split axis, the greatest entry and the sum of the exponentials are those of all ranks."""
     if dim is None:
         dim = 0 if x.ndim in (0, 1, 3) else 1  # as torch chooses it
-    source = bring_together(x.placement, [x.axis(dim)])
-    return Plan([source], source)
+    axis, name = x.axis(dim), call.function.__name__
+    if axis not in x.placement.cut_axes or name.startswith("_") or not x.numel():
+        return one_whole(call, x, axis)
+    lowered = context.autocast() is not None and x.dtype != torch.float64
+    given = dtype if isinstance(dtype, torch.dtype) else torch.float32 if lowered else x.dtype
+
+    def composed(x: Any, *_: Any, **__: Any) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            x = x.to(torch.float32 if given in HALF else given)
+            x = -x if name == "softmin" else x
+            x = x - x.detach().amax(axis, keepdim=True)
+            if name == "log_softmax":
+                return (x - x.exp().sum(axis, keepdim=True).log()).to(given)
+            x = x.exp()
+            return (x / x.sum(axis, keepdim=True)).to(given)
+
+    return composed
 
 
-@rule(F.glu, *known("glu"))
+@rule(torch.ops.aten._safe_softmax, torch.ops.aten._safe_softmax.default)
+def safe_softmax(call: Call, x: Spec, dim: int, *_: Any, **__: Any) -> Plan:
+    """Along an axis that is whole on each rank."""
+    return one_whole(call, x, dim)
+
+
+@rule(*known("_softmax_backward_data", "_log_softmax_backward_data"))
+def softmax_gradient(call: Call, x: Spec, y: Spec, dim: int, *_: Any, **__: Any) -> Plan:
+    """Along an axis that is whole on each rank."""
+    return along(call, [x.axis(dim)])
+
+
+@rule(*known("glu"))
 def glu(call: Call, x: Spec, dim: int = -1) -> Plan:
     """Halves of an axis that is whole on each rank."""
-    axis = x.axis(dim)
-    source = bring_together(x.placement, [axis])
-    labels = [None if a == axis else a for a in range(x.ndim)]
-    assignment = settle(call.grid, [(source, labels)])
-    return Plan([source], results_of(call, lambda shape: assignment.placement(shape, labels)))
+    return one_whole(call, x, dim)
 
 
 @rule(F.gumbel_softmax)
 def gumbel(call: Call, *_: Any, **__: Any) -> Any:
     """As torch writes it: random numbers, and a softmax."""
-    from torch_bridge.tensors.context import composite
-
-    return composite(F.gumbel_softmax)
-
-
-def reduction_of(reduction: str, size_average: Any, reduce: Any) -> str:
-    """Return how a loss is reduced, the deprecated arguments included."""
-    if size_average is None and reduce is None:
-        return reduction
-    average, reduced = size_average is None or size_average, reduce is None or reduce
-    return "none" if not reduced else "mean" if average else "sum"
+    return context.composite(F.gumbel_softmax)
 
 
 def finished(losses: Any, reduction: str) -> Any:
@@ -76,31 +92,36 @@ ENTRYWISE = (
 @rule(*ENTRYWISE)
 def entries(call: Call, *args: Any, **kwargs: Any) -> Any:
     """Entry by entry, then the sum or the mean over all ranks."""
-    kwargs = dict(kwargs)
-    function = call.function
-    position = {F.margin_ranking_loss: None}.get(function)
-    names = _parameters(function)
-    given = dict(zip(names, args, strict=False)) | kwargs
-    reduction = reduction_of(given.get("reduction", "mean"), given.get("size_average"), given.get("reduce"))
-    del position
+    reduction = _reduction(call)
     if reduction == "none" and call.kwargs.get("reduction") == "none":
-        return _losses(call)
+        return entrywise(call)
+
+    def reduced(losses: Any, given: dict[str, Any]) -> Any:
+        return losses.sum() / given["input"].shape[0] if reduction == "batchmean" else finished(losses, reduction)
+
+    return by_samples(call, reduced)
+
+
+def by_samples(call: Call, reduced: Any) -> Any:
+    """Return a loss as its values at entries or samples, which ``reduced(losses, arguments)`` adds up."""
+    function, names = call.function, _parameters(call.function)
 
     def composed(*args: Any, **kwargs: Any) -> Any:
         given = dict(zip(names, args, strict=False)) | kwargs
         for name in ("reduction", "size_average", "reduce"):
             given.pop(name, None)
-        losses = function(**given, reduction="none")
-        if reduction == "batchmean":
-            return losses.sum() / given["input"].shape[0]
-        return finished(losses, reduction)
+        return reduced(function(**given, reduction="none"), given)
 
     return composed
 
 
-def _losses(call: Call) -> Plan:
-    """Return the plan of a loss without a reduction."""
-    return entrywise(call)
+def _reduction(call: Call) -> str:
+    """Return how a call of a loss is reduced, the deprecated arguments included."""
+    given = dict(zip(_parameters(call.function), call.args, strict=False)) | call.kwargs
+    average, reduce = given.get("size_average"), given.get("reduce")
+    if average is None and reduce is None:
+        return str(given.get("reduction", "mean"))
+    return "none" if reduce is False else "sum" if average is False else "mean"
 
 
 def _parameters(function: Any) -> list[str]:
@@ -111,92 +132,87 @@ def _parameters(function: Any) -> list[str]:
 SCALE_FREE.difference_update(ENTRYWISE)
 
 
-def classes(x: Spec) -> int:
-    """Return the axis of the classes."""
-    return 0 if x.ndim == 1 else 1
-
-
-@rule(F.nll_loss, F.cross_entropy, F.nll_loss2d if hasattr(F, "nll_loss2d") else F.nll_loss)
+@rule(F.nll_loss, F.cross_entropy)
 def nll(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any:
     """Sample by sample with the classes whole; the mean is weighted by class, and leaves out what is ignored."""
-    function = call.function
-    names = _parameters(function)
-    given = dict(zip(names, call.args, strict=False)) | kwargs
-    reduction = reduction_of(given.get("reduction", "mean"), given.get("size_average"), given.get("reduce"))
-    weight, ignored, smoothing = given.get("weight"), given.get("ignore_index", -100), given.get("label_smoothing", 0.0)
-    axis = classes(x)
+    given = dict(zip(_parameters(call.function), call.args, strict=False)) | kwargs
+    ignored, reduction, axis = given.get("ignore_index", -100), _reduction(call), 0 if x.ndim == 1 else 1
     probable = target.ndim == x.ndim and target.dtype.is_floating_point
     call.meta()
+    if reduction == "none" and call.kwargs.get("reduction") == "none":
+        labels = [None if a == axis else a for a in range(x.ndim)]
+        samples = [a for a in labels if a is not None]
+        return labelled(call, [labels, labels if probable else samples, *[[None]] * len(call.operands[2:])], samples)
 
-    if reduction == "none" and call.kwargs.get("reduction") == "none" and given.get("reduce") is None:
-        labels = list(range(x.ndim))
-        others = labels if probable else [a for a in labels if a != axis]
-        operands = [(x.placement, labels), (target.placement, others)]
-        assignment = settle(call.grid, operands, whole=[axis])
-        targets = [assignment.placement(x.shape, labels), assignment.placement(target.shape, others)]
-        targets += [assignment.placement(spec.shape, [None]) for spec in call.operands[2:]]
-        rest = [a for a in labels if a != axis]
-        return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, rest)))
-
-    def composed(*args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(names, args, strict=False)) | kwargs
-        for name in ("reduction", "size_average", "reduce"):
-            given.pop(name, None)
-        losses = function(**given, reduction="none")
-        if reduction != "mean":
-            return finished(losses, reduction)
+    def reduced(losses: Any, given: dict[str, Any]) -> Any:
+        if reduction != "mean" or probable:
+            return losses.sum() / losses.numel() if reduction == "mean" else finished(losses, reduction)
         of = given["target"]
-        if probable:
-            return losses.sum() / (losses.numel())
         counted = of != ignored
         if given.get("weight") is None:
             return losses.sum() / counted.sum()
         chosen = F.embedding(torch.where(counted, of, torch.zeros_like(of)), given["weight"].unsqueeze(1)).squeeze(-1)
         return losses.sum() / torch.where(counted, chosen, torch.zeros_like(chosen)).sum()
 
-    del weight, smoothing
-    return composed
-
-
-PER_SAMPLE = {
-    F.multilabel_margin_loss: 1,
-    F.multi_margin_loss: 1,
-    F.cosine_embedding_loss: 1,
-    F.triplet_margin_loss: 1,
-    F.multilabel_soft_margin_loss: 1,
-    F.triplet_margin_with_distance_loss: 1,
-}
-"""Losses whose value at a sample depends on all of the sample's entries, along the last axis."""
+    return by_samples(call, reduced)
 
 
 @rule(F.multilabel_margin_loss, F.multi_margin_loss)
 def margins(call: Call, x: Spec, target: Spec, *args: Any, **kwargs: Any) -> Any:
     """Sample by sample with the classes whole."""
-    function = call.function
-    names = _parameters(function)
-    given = dict(zip(names, call.args, strict=False)) | kwargs
-    reduction = reduction_of(given.get("reduction", "mean"), given.get("size_average"), given.get("reduce"))
+    reduction = _reduction(call)
     call.meta()
-    if reduction == "none" and call.kwargs.get("reduction") == "none" and given.get("reduce") is None:
-        labels = ["n", "c"] if x.ndim == 2 else ["c"]
-        if x.ndim == 1:
-            return gather(call)
-        others = labels if function is F.multilabel_margin_loss else labels[:-1]
-        assignment = settle(call.grid, [(x.placement, labels), (target.placement, others)], whole=["c"])
-        targets = [assignment.placement(x.shape, labels), assignment.placement(target.shape, others)]
-        targets += [assignment.placement(spec.shape, [None]) for spec in call.operands[2:]]
-        return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, labels[:-1])))
+    if reduction != "none" or call.kwargs.get("reduction") != "none":
+        return by_samples(call, lambda losses, _: finished(losses, reduction))
+    if x.ndim == 1:
+        return gather(call)
+    others = ["n", None] if call.function is F.multilabel_margin_loss else ["n"]
+    return labelled(call, [["n", None], others, *[[None]] * len(call.operands[2:])], ["n"])
 
-    def composed(*args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(names, args, strict=False)) | kwargs
-        for name in ("reduction", "size_average", "reduce"):
-            given.pop(name, None)
-        return finished(function(**given, reduction="none"), reduction)
+
+@rule(F.cosine_embedding_loss)
+def cosine_embedding(call: Call, *_: Any, **__: Any) -> Any:
+    """By the cosine of two samples, which are whole on each rank."""
+    reduction = _reduction(call)
+    call.meta()
+
+    def composed(input1: Any, input2: Any, target: Any, margin: float = 0, *_: Any, **__: Any) -> Any:
+        tiny = 1e-12  # torch's own
+        dot, one, two = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
+        cosine = dot / ((one + tiny) * (two + tiny)).sqrt()
+        zero = torch.zeros_like(cosine)
+        losses = torch.where(target == 1, 1 - cosine, zero)
+        losses = losses + torch.where(target == -1, (cosine - margin).clamp(min=0), zero)
+        return finished(losses, reduction)
 
     return composed
 
 
-@rule(*known("cosine_similarity", "pairwise_distance"), F.cosine_similarity, F.pairwise_distance)
+@rule(F.triplet_margin_loss)
+def triplet(call: Call, *_: Any, **__: Any) -> Any:
+    """By distances of samples, which are whole on each rank."""
+    reduction = _reduction(call)
+    call.meta()
+
+    def composed(
+        anchor: Any,
+        positive: Any,
+        negative: Any,
+        margin: float = 1.0,
+        p: float = 2,
+        eps: float = 1e-6,
+        swap: bool = False,
+        *_: Any,
+        **__: Any,
+    ) -> Any:
+        near, far = (F.pairwise_distance(anchor, other, p, eps) for other in (positive, negative))
+        far = torch.minimum(far, F.pairwise_distance(positive, negative, p, eps)) if swap else far
+        return finished((margin + near - far).clamp(min=0), reduction)
+
+    return composed
+
+
+@rule(*known("cosine_similarity", "pairwise_distance"))
 def similarity(call: Call, x: Spec, y: Spec, *args: Any, **kwargs: Any) -> Any:
     """Along an axis that is whole on each rank, after broadcasting."""
     cosine = call.function.__name__ == "cosine_similarity"
@@ -204,12 +220,8 @@ def similarity(call: Call, x: Spec, y: Spec, *args: Any, **kwargs: Any) -> Any:
     keep = not cosine and bool(kwargs.get("keepdim", args[2] if len(args) > 2 else False))
     ndim, labels, _ = broadcast(call)
     axis = dim % ndim
-    assignment = settle(
-        call.grid, [(spec.placement, names) for spec, names in zip(call.operands, labels, strict=True)], whole=[axis]
-    )
-    result = [None if a == axis else a for a in range(ndim) if keep or a != axis]
-    targets = [assignment.placement(spec.shape, names) for spec, names in zip(call.operands, labels, strict=True)]
-    return Plan(targets, results_of(call, lambda shape: assignment.placement(shape, result)))
+    labels = [[None if a == axis else a for a in names] for names in labels]
+    return labelled(call, labels, [None if a == axis else a for a in range(ndim) if keep or a != axis])
 
 
 @rule(F.gaussian_nll_loss)
@@ -244,12 +256,8 @@ def gaussian(call: Call, *_: Any, **__: Any) -> Any:
 @rule(*known("prelu"))
 def prelu(call: Call, x: Spec, weight: Spec) -> Any:
     """A slope for all entries, or for each channel."""
-    labels = list(range(x.ndim))
     channel = [None] if weight.numel() == 1 else [1 if x.ndim > 1 else 0]
-    assignment = settle(call.grid, [(x.placement, labels), (weight.placement, channel[: weight.ndim])])
-    placement = assignment.placement(x.shape, labels)
-    call.meta()
-    return Plan([placement, assignment.placement(weight.shape, channel[: weight.ndim])], placement)
+    return labelled(call, [range(x.ndim), channel[: weight.ndim]], range(x.ndim))
 
 
 @rule(*known("dist"))

@@ -107,10 +107,10 @@ def test_inverse_begins_where_the_transform_ends(ranks: int) -> None:
 
     for names, error, involution in on_ranks(ranks, main):
         assert names == [
-            "Local(FFT(axes=(1,))) @ Repartition(rows) @ Local(FFT(axes=(0, 2)))",
-            "Local(FFT(axes=(0, 2), norm='forward', inverse=True)) @ Repartition(rows) "
+            "Local(FFT(axes=(1,))) @ AllToAll(rows) @ Local(FFT(axes=(0, 2)))",
+            "Local(FFT(axes=(0, 2), norm='forward', inverse=True)) @ AllToAll(rows) "
             "@ Local(FFT(axes=(1,), norm='forward', inverse=True))",
-            "Local(FFT(axes=(2,), inverse=True)) @ Repartition(rows) @ Local(FFT(axes=(0, 1), inverse=True))",
+            "Local(FFT(axes=(2,), inverse=True)) @ AllToAll(rows) @ Local(FFT(axes=(0, 1), inverse=True))",
         ]
         assert error < 1e-14
         assert involution
@@ -124,9 +124,7 @@ def test_pencils_on_two_axes(ranks: int) -> None:
         X = DistributedSpace(Grid(world, rows=2, cols=2), (4, 4, 4), complex, rows=Split(0), cols=Split(1))
         return str(DistributedFFT(X))
 
-    expected = (
-        "Local(FFT(axes=(1,))) @ Repartition(cols) @ Local(FFT(axes=(0,))) @ Repartition(rows) @ Local(FFT(axes=(2,)))"
-    )
+    expected = "Local(FFT(axes=(1,))) @ AllToAll(cols) @ Local(FFT(axes=(0,))) @ AllToAll(rows) @ Local(FFT(axes=(2,)))"
     assert set(on_ranks(ranks, main)) == {expected}
 
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from harness import Layouts, agrees, layouts, normal
 from hypothesis import given
 
-from distdl_ops import Grid, Split, simulate
-from torch_bridge.tensors import distribute_tensor
+from distdl_ops import Grid, Split, World, simulate
+from torch_bridge.tensors import distribute_tensor, explain
 
 SHAPES = [(4, 6), (2, 6, 5), (1, 6, 4, 3), (3, 6, 2, 3, 2), (0, 6, 4)]
 
@@ -142,3 +142,52 @@ def test_half_precision_is_summed_in_single_precision(dtype: torch.dtype) -> Non
         return worst
 
     assert max(simulate(4, main)) <= 4  # results are below 4: one or two units in the last place
+
+
+NORMS: dict[str, Any] = {
+    "batch": lambda x, w: F.batch_norm(x, None, None, w, training=True),
+    "instance": lambda x, w: F.instance_norm(x, weight=w),
+    "group": lambda x, w: F.group_norm(x, 2, w),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_normalisation_in_space_keeps_its_argument_and_few_numbers(name: str) -> None:
+    """As much as torch's kernels keep, and one message goes each way."""
+
+    def main(world: World) -> None:
+        grid = Grid(world, rows=2)
+        x = distribute_tensor(normal(2, 4, 8, 8, grad=False), grid, rows=Split(2)).requires_grad_()
+        w = distribute_tensor(torch.ones(4, dtype=torch.float64), grid)
+        kept: list[torch.Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            NORMS[name](x, w)
+        sizes = sorted(t.numel() for t in kept)
+        assert sizes[-1] == x.to_local().numel()
+        assert sum(sizes[:-1]) <= 40
+        sent = [(m.forward.messages, m.backward.messages) for m in explain(lambda: NORMS[name](x, w)).moved]
+        assert [forward for forward, _ in sent if forward] == [1]
+        assert [backward for _, backward in sent if backward] == [1]
+
+    simulate(2, main)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_normalisation_in_space_has_second_derivatives(name: str) -> None:
+    """The gradient of a gradient's size is that of one process."""
+
+    def second(x: Any, w: Any) -> Any:
+        (g,) = torch.autograd.grad(NORMS[name](x, w).pow(3).sum(), x, create_graph=True)
+        return torch.autograd.grad(g.square().sum(), (x, w))
+
+    x, w = normal(2, 4, 6, 3), normal(4)
+    expected = second(x, w)
+
+    def main(world: World) -> None:
+        grid = Grid(world, rows=2)
+        parts = distribute_tensor(x.detach(), grid, rows=Split(2)).requires_grad_()
+        weight = distribute_tensor(w.detach(), grid).requires_grad_()
+        for found, one in zip(second(parts, weight), expected, strict=True):
+            torch.testing.assert_close(found.full_tensor().to_local(), one, rtol=1e-9, atol=1e-9)
+
+    simulate(2, main)
