@@ -39,11 +39,13 @@ from linop import (
     check_adjoint,
     from_pylops,
 )
+from linop.operators.stencils.finite_difference import Boundary
 from linop.verify.diagnose import diagnose, locate
 from torch_bridge import from_torch
 from torch_bridge.worlds import TorchWorld
 
 SIZES = [64, 100_000]
+BOUNDARIES: tuple[Boundary, ...] = ("zero", "periodic", "edge", "reflect")
 Maker = Callable[[int], LinearOperator]
 
 
@@ -200,7 +202,7 @@ class Convolved(torch.autograd.Function):
         return Convolved.forward(ctx, y)
 
 
-class _Halved(pylops.LinearOperator):
+class _Halved(pylops.LinearOperator):  # type: ignore[misc]
     """An operator of pylops whose adjoint is half of what it should be."""
 
     def __init__(self, Op: Any) -> None:
@@ -313,7 +315,7 @@ def told(A: LinearOperator) -> str:
 
 def checked(sizes: list[int], *, only_distributed: bool = False) -> dict[tuple[str, int], str]:
     """Return what the reports say of every mistake, by name and size."""
-    found = {}
+    found: dict[tuple[str, int], str] = {}
     if not only_distributed:
         found = {(name, n): told(make(n)) for name, (make, _) in MISTAKES.items() for n in sizes}
     answers = multiprocessing.get_context("spawn").SimpleQueue()
@@ -321,7 +323,7 @@ def checked(sizes: list[int], *, only_distributed: bool = False) -> dict[tuple[s
         store = f"file://{folder}/store"
         job = spawn(distributed, (store, sizes, answers), RANKS, join=False)
         assert job is not None
-        received = answers.get()
+        received: dict[tuple[str, int], str] = answers.get()
         while not job.join():
             pass
     return found | received
@@ -360,7 +362,7 @@ def random_operator(generator: np.random.Generator) -> LinearOperator:
         if kind == 1:
             return Correlation(X, generator.standard_normal(3).astype(X.dtype), padding=1)
         if kind == 2:
-            return FiniteDifference(X, boundary=str(generator.choice(["zero", "periodic", "edge", "reflect"])))
+            return FiniteDifference(X, boundary=BOUNDARIES[generator.integers(4)])
         if kind == 3:
             return Roll(X, int(generator.integers(n)))
         if kind == 4:

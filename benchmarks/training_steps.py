@@ -5,6 +5,8 @@ by turns, in one run: medians of both, and their ratio. While rank 0 takes its s
 is the same, so with ranks on processors of their own the ratio would be one over their number, and communication;
 where they share processors, it is at least one.
 
+With ``--compiled``, each network is one graph (``torch.compile(fullgraph=True)``), beside itself as it is written.
+
 On one rank, two more tables: what an entrywise call and a convolution of tiny distributed tensors cost more than
 torch's own. Their decisions are cached, so this is the price of the Python between a user's call and torch.
 """
@@ -16,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,30 +55,52 @@ def step_of(model: nn.Module, loss: Callable[[], torch.Tensor]) -> Step:
     return step
 
 
-def images(world: World, alone: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> tuple[Step, Step]:
-    """Return steps of a classifier of images that are split in space, and of one process."""
+@dataclass
+class Network:
+    """A network on ranks and alone, its loss, and what the loss takes."""
+
+    model: nn.Module
+    alone: nn.Module
+    loss: Callable[..., torch.Tensor]
+    parts: list[torch.Tensor]
+    inputs: list[torch.Tensor]
+
+    def steps(self, world: World, compiled: bool) -> tuple[Step, Step]:
+        """Return steps on ranks, and of what they are compared with: as written on all ranks, or on rank 0 alone."""
+        if compiled:
+            whole: Any = torch.compile(copy.deepcopy(self.model), fullgraph=True)
+            return self._step(whole, self.parts), self._step(self.model, self.parts)
+        alone = self._step(self.alone, self.inputs)
+        return self._step(self.model, self.parts), alone if world.rank == 0 else lambda: None
+
+    def _step(self, model: nn.Module, inputs: list[torch.Tensor]) -> Step:
+        return step_of(model, lambda: self.loss(model, *inputs))
+
+
+def images(world: World, alone: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> Network:
+    """Return a classifier of images that are split in space."""
     rows, cols = near_square(world.size)
     grid = Grid(world, rows=rows, cols=cols)
-    model = distribute(copy.deepcopy(alone), grid)
+
+    def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(model(x), labels)
+
     parts = distribute_tensor(x, grid, rows=Split(2), cols=Split(3))
-    return (
-        step_of(model, lambda: nn.functional.cross_entropy(model(parts), labels)),
-        step_of(alone, lambda: nn.functional.cross_entropy(alone(x), labels)),
-    )
+    return Network(distribute(copy.deepcopy(alone), grid), alone, loss, [parts], [x])
 
 
-def lenet(world: World) -> tuple[Step, Step]:
-    """Return steps of LeNet-5."""
+def lenet(world: World) -> Network:
+    """Return LeNet-5."""
     return images(world, lenet5.lenet5(), torch.randn(64, 1, 28, 28), torch.arange(64) % 10)
 
 
-def residual(world: World) -> tuple[Step, Step]:
-    """Return steps of the residual network."""
+def residual(world: World) -> Network:
+    """Return the residual network."""
     return images(world, resnet.resnet(32), torch.randn(32, 1, 28, 28), torch.arange(32) % 10)
 
 
-def text(world: World) -> tuple[Step, Step]:
-    """Return steps of the GPT: heads and features along one axis of the grid, sequences along the other."""
+def text(world: World) -> Network:
+    """Return the GPT: heads and features along one axis of the grid, sequences along the other."""
     data, model_ranks = near_square(world.size)
     grid = Grid(world, data=data, model=model_ranks)
     alone = gpt.GPT(128, 128, 256, 8, 4)
@@ -87,10 +112,10 @@ def text(world: World) -> tuple[Step, Step]:
     def loss(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(model(inputs).movedim(-1, 1), targets)
 
-    return step_of(model, lambda: loss(model, *parts)), step_of(alone, lambda: loss(alone, inputs, targets))
+    return Network(model, alone, loss, parts, [inputs, targets])
 
 
-NETWORKS: dict[str, Callable[[World], tuple[Step, Step]]] = {"LeNet-5": lenet, "ResNet": residual, "GPT": text}
+NETWORKS: dict[str, Callable[[World], Network]] = {"LeNet-5": lenet, "ResNet": residual, "GPT": text}
 
 
 def seconds(step: Callable[[], Any]) -> float:
@@ -100,14 +125,14 @@ def seconds(step: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def compare(world: World, name: str, rounds: int = 15) -> None:
+def compare(world: World, name: str, compiled: bool, rounds: int = 15) -> None:
     """Time both steps by turns, and print a line on rank 0."""
     torch.manual_seed(0)
-    distributed, alone = NETWORKS[name](world)
+    distributed, alone = NETWORKS[name](world).steps(world, compiled)
     times: tuple[list[float], list[float]] = [], []
     for turn in range(rounds + 3):
         world.allgather(None, "together")
-        pair = seconds(distributed), seconds(alone) if world.rank == 0 else 0.0
+        pair = seconds(distributed), seconds(alone)
         if turn >= 3:  # the first ones decide and warm up
             for found, value in zip(times, pair, strict=True):
                 found.append(value)
@@ -148,11 +173,13 @@ def calls(world: World) -> None:
 def main(world: World) -> None:
     """Print the tables."""
     torch.set_num_threads(1)
-    if world.size == 1:
-        print(f"{'network':<10} {'ranks':>5} {'a step, ms':>13} {'one process, ms':>15} {'ratio':>7}", flush=True)
+    compiled = "--compiled" in sys.argv
+    if world.size == 1 or (compiled and world.rank == 0):
+        columns = ("compiled, ms", "as written, ms") if compiled else ("a step, ms", "one process, ms")
+        print(f"{'network':<10} {'ranks':>5} {columns[0]:>13} {columns[1]:>15} {'ratio':>7}", flush=True)
     for name in NETWORKS:
-        compare(world, name)
-    if world.size == 1:
+        compare(world, name, compiled)
+    if world.size == 1 and not compiled:
         calls(world)
 
 

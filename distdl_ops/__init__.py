@@ -4,6 +4,7 @@ A layout of a tensor over a grid of ranks is a vector space, and moving data is 
 runs on simulated ranks in one process (`simulate`) and on MPI (`world`, under ``mpiexec``), unchanged.
 """
 
+from distdl_ops import name_clash  # noqa: F401  (first of all: it raises where another linop is in the way)
 from distdl_ops.advice.cost import ParallelCost, costs, traffic
 from distdl_ops.advice.machine import Machine, calibrate
 from distdl_ops.advice.routes import Advice, advise
@@ -64,6 +65,7 @@ from distdl_ops.show.explain import Explanation, explain
 from distdl_ops.show.plot import plot_matrix
 from distdl_ops.spaces import DistributedSpace
 from distdl_ops.worlds import AgreementError, DeadlockError, RankFailedError, World, simulate, world
+from linop.release import __version__ as __version__
 
 __all__ = [
     "Advice",

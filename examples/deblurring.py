@@ -47,8 +47,10 @@ def main(world: World, n: int = 64, steps: int = 300, picture: Path | None = Non
     if picture and world.rank == 0:
         from matplotlib.figure import Figure
 
-        for axes, image in zip((figure := Figure((9, 3))).subplots(1, 3), (true, blurred, sharp), strict=True):
-            axes.imshow(image, cmap="gray")
+        axes = (figure := Figure((9, 3), layout="constrained")).subplots(1, 3)
+        for ax, title, image in zip(axes, ("true", "blurred", "sharp"), (true, blurred, sharp), strict=True):
+            ax.set_title(title)
+            ax.imshow(image, cmap="gray")
         figure.savefig(picture)
     return sharp, error
 

@@ -6,6 +6,9 @@ sparse in time, and neighbouring traces are alike: an l1 norm, and a difference 
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 
 import distdl_ops
@@ -28,7 +31,7 @@ def wavelet() -> np.ndarray:
     return np.asarray(np.exp(-(t**2) + 3j * t))[None, :]
 
 
-def main(world: World, traces: int = 32, times: int = 60) -> tuple[np.ndarray, float]:
+def main(world: World, traces: int = 32, times: int = 60, picture: Path | None = None) -> tuple[np.ndarray, float]:
     """Return what was found, and its error relative to the truth."""
     X = DistributedSpace(Grid(world, p=world.size), (traces, times), complex, p=Split(0))
     generator = np.random.default_rng(0)
@@ -47,8 +50,21 @@ def main(world: World, traces: int = 32, times: int = 60) -> tuple[np.ndarray, f
     error = X.norm(C(found.x - X.from_global(true))) / X.norm(C(X.from_global(true)))
     if world.rank == 0:
         print(f"{found}\nerror of all traces, the missing ones among them: {error:.3f}")
+    measured = np.zeros((traces, times), complex)
+    measured[recorded] = A.codomain.to_global(b)  # type: ignore[attr-defined]
+    if picture and world.rank == 0:
+        from matplotlib.figure import Figure
+
+        axes = (figure := Figure((9, 3), layout="constrained")).subplots(1, 3)
+        titles = ("true", "measured, where it is", "found")
+        for ax, title, shown in zip(axes, titles, (true, measured, image), strict=True):
+            ax.set_title(title)
+            ax.imshow(abs(shown).T, aspect="auto", cmap="magma")
+        figure.savefig(picture)
     return image, error
 
 
 if __name__ == "__main__":
-    main(distdl_ops.world())
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--picture", type=Path)
+    main(distdl_ops.world(), picture=parser.parse_args().picture)

@@ -6,12 +6,15 @@ that they cross. Rays that were measured badly count less: the weights are those
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 
 import distdl_ops
 from distdl_ops import DistributedGradient, DistributedInterpolation, DistributedSpace, Grid, Local, Split, World
 from linop import Euclidean, LinearOperator, Reshape, SumAxes, Weighted, check_adjoint, reweight
-from linop.solve import lsqr
+from linop.solve import lsqr, plot_convergence
 
 
 def photograph(n: int) -> np.ndarray:
@@ -35,7 +38,7 @@ def rays(image: DistributedSpace, count: int) -> LinearOperator:
     return Local(values.codomain, data, (1 / n) * SumAxes(lines.codomain, 1) @ lines) @ values
 
 
-def main(world: World, n: int = 32, count: int = 800) -> tuple[np.ndarray, float]:
+def main(world: World, n: int = 32, count: int = 800, picture: Path | None = None) -> tuple[np.ndarray, float]:
     """Return the image that was found, and its error relative to the true one."""
     X = DistributedSpace(Grid(world, rows=world.size), (n, n), rows=Split(0))
     A = rays(X, count)
@@ -53,8 +56,19 @@ def main(world: World, n: int = 32, count: int = 800) -> tuple[np.ndarray, float
     error = float(np.linalg.norm(image - true) / np.linalg.norm(true))
     if world.rank == 0:
         print(f"{report}\n{found}\nerror: {error:.3f}")
+    if picture and world.rank == 0:
+        from matplotlib.figure import Figure
+
+        axes = (figure := Figure((9, 3), layout="constrained")).subplots(1, 3)
+        for ax, title, shown in zip(axes, ("true", "from its rays"), (true, image), strict=False):
+            ax.set_title(title)
+            ax.imshow(shown, vmin=0, vmax=true.max())
+        plot_convergence(found, axes=axes[2])
+        figure.savefig(picture)
     return image, error
 
 
 if __name__ == "__main__":
-    main(distdl_ops.world())
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--picture", type=Path)
+    main(distdl_ops.world(), picture=parser.parse_args().picture)

@@ -9,6 +9,7 @@ those of its parts. `check_adjoint` verifies the equation above for any operator
 needed; vectors may be arrays of any array API library.
 """
 
+import linop.rewriting.rules  # noqa: F401  (they register themselves)
 from linop.blocks.block import Block
 from linop.blocks.block_diagonal import BlockDiagonal
 from linop.blocks.kron import Kron, tensor_space
@@ -75,16 +76,18 @@ from linop.queries.condition import condition_estimate
 from linop.queries.cost import Cost, cost
 from linop.queries.diagonal import diagonal
 from linop.queries.eigenvalues import eigenvalue_bounds
-from linop.queries.inverse import Inverse, inverse
+from linop.queries.inverse import inverse
 from linop.queries.matrix import matrix
 from linop.queries.norm import norm_estimate
 from linop.queries.trace import TraceEstimate, hutchinson, trace
+from linop.release import __version__ as __version__
 from linop.rewriting.engine import Rewriting, derivation, rebuild, rule, simplify
 from linop.show.display import notebook
 from linop.show.latex import latex
 from linop.show.plot import plot_matrix
 from linop.show.space_name import space_name
 from linop.show.tree import tree
+from linop.solve.inverse import Inverse
 from linop.spaces import Euclidean, Product, Space, Weighted
 from linop.spaces.element import Element
 from linop.verify import (

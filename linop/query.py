@@ -1,6 +1,6 @@
 """Questions about expressions of any depth.
 
-A function that asks itself about the parts of an expression would be as deep as that. `query` and `text` make functions
+A function that asks itself about the parts of an expression would be as deep as that. `query` makes functions
 of which each class registers its own, as `functools.singledispatch` does, and which keep a list of who waits for what.
 A registered function that needs an answer yields the operator that it is about, and is sent the answer::
 
@@ -17,10 +17,11 @@ One that needs none is an ordinary function.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from linop.core.operator import LinearOperator
+from linop.writing import Register
 
 T = TypeVar("T")
 A_co = TypeVar("A_co", covariant=True)
@@ -43,16 +44,6 @@ Reply: TypeAlias = Generator[LinearOperator | Asked, Any, T]
 
 Known = dict[tuple[int, int] | None, tuple[LinearOperator, Any]]
 """Answers by questions and the identities of operators, which are kept, so that no other object takes them."""
-
-
-class Register(Protocol):
-    """What registers a function for a class: the one that is given, or that its first argument's annotation names."""
-
-    @overload
-    def __call__(self, function: F, /) -> F: ...
-
-    @overload
-    def __call__(self, kind: type, function: F, /) -> F: ...
 
 
 class Query(Protocol[A_co]):
@@ -156,78 +147,3 @@ def _key_of(asked: Asked, first: Asked) -> tuple[int, int] | None:
     """Return by what an answer is known again; None where the options are not those of the first question."""
     usual = first.options if asked.functions is first.functions else {}
     return (id(asked.functions), id(asked.operator)) if asked.options == usual else None
-
-
-# -- texts -------------------------------------------------------------------------------------------------------------
-
-
-class Plus(str):
-    """Between two terms: it becomes a minus where the next one begins with it."""
-
-    __slots__ = ()
-
-
-PLUS = Plus(" + ")
-
-Pieces: TypeAlias = Iterable["str | LinearOperator"]
-"""How an expression is written: texts, and operators between them."""
-
-
-def written(operator: LinearOperator, pieces_of: Callable[[LinearOperator], str | Pieces]) -> str:
-    """Return how an expression is written, in time that depends on the length of the text only."""
-    texts: list[str] = []
-    waiting: list[Iterator[str | LinearOperator]] = [iter((operator,))]
-    while waiting:
-        piece = next(waiting[-1], None)
-        if piece is None:
-            waiting.pop()
-            continue
-        if not isinstance(piece, str):
-            found = pieces_of(piece)
-            if not isinstance(found, str):
-                waiting.append(iter(found))
-                continue
-            piece = found
-        if texts and type(texts[-1]) is Plus and piece.startswith("-"):
-            texts[-1], piece = " - ", piece[1:]
-        texts.append(piece)
-    return "".join(texts)
-
-
-class Text(Protocol):
-    """A function that writes an operator, for which classes register."""
-
-    register: Register
-    dispatch: Any
-
-    def __call__(self, operator: LinearOperator, /) -> str:
-        """Return the text."""
-
-
-def text(default: Callable[..., str | Pieces]) -> Text:
-    """Make a function that writes expressions of the one that writes any operator; see `query`.
-
-    A registered function returns a text, or texts and operators in the order in which they are written.
-
-    Examples
-    --------
-    >>> from linop import Diagonal, Scale
-    >>> @text
-    ... def plain(operator):
-    ...     return "D"
-    >>> @plain.register(Scale)
-    ... def _(operator):
-    ...     return (f"{operator.scalar} ", operator.operator)
-    >>> plain(2 * Diagonal([1.0]))
-    '2.0 D'
-    """
-    functions = functools.singledispatch(default)
-
-    @functools.wraps(default)
-    def write(operator: LinearOperator, /) -> str:
-        return written(operator, lambda part: functions.dispatch(type(part))(part))
-
-    write.register = functions.register  # type: ignore[attr-defined]
-    write.dispatch = functions.dispatch  # type: ignore[attr-defined]
-    write.registry = functions.registry  # type: ignore[attr-defined]
-    return write  # type: ignore[return-value]

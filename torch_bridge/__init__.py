@@ -6,6 +6,8 @@ gradient over all ranks at once, `torch_bridge.worlds` runs operators on a proce
 `DistributedTensor` runs any program of torch on tensors that know how they lie over the ranks.
 """
 
+from distdl_ops import __version__ as __version__
+from torch_bridge import requirements  # noqa: F401  (first of all: it says what to install)
 from torch_bridge.differentiable import from_torch
 from torch_bridge.function import as_function
 from torch_bridge.gradcheck import spmd_gradcheck

@@ -22,25 +22,30 @@ from torch.autograd.function import _is_setup_context_defined as has_setup_conte
 from torch.autograd.function import _SingleLevelFunction
 from torch.distributed import distributed_c10d as c10d
 from torch.overrides import _get_current_function_mode_stack as function_modes
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import _disable_current_modes as without_dispatch_modes
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as dispatch_modes
 from torch.utils._python_dispatch import _push_mode as push_dispatch_mode
 
 __all__ = [
     "TensorBase",
+    "TorchDispatchMode",
     "abort_process_group",
+    "after_backward_pass",
     "apply_function",
-    "at_end_of_pass",
+    "backward_pass",
     "below_autograd",
+    "compiler_of",
     "default_store",
+    "dispatch_mode",
     "dispatch_modes",
+    "forward_and_backward",
     "forward_mode_is_active",
     "function_modes",
-    "graph_task",
     "has_setup_context",
     "is_registered_operator",
     "leave_alone_when_compiling",
     "new_process_group",
-    "node_has_hooks",
     "plain",
     "push_dispatch_mode",
     "push_function_mode",
@@ -51,7 +56,9 @@ __all__ = [
     "saved_tensors_of",
     "torch_function_is_enabled",
     "transforms_are_active",
-    "will_accumulate",
+    "will_run",
+    "without_autocast",
+    "without_dispatch_modes",
 ]
 
 # -- what torch is doing now -------------------------------------------------------------------------------------------
@@ -74,6 +81,32 @@ push_function_mode: Callable[[Any], None] = torch._C._push_on_torch_function_sta
 _excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
 
 
+without_autocast = torch._C._DisableAutocast
+"""A block in which nothing is cast."""
+
+backward_pass: Callable[[], int] = torch._C._current_graph_task_id
+"""Return the number of the backward pass that this thread is in; -1 outside."""
+
+
+def dispatch_mode() -> Any:
+    """Return the innermost `TorchDispatchMode`; None without one."""
+    modes = torch._C._len_torch_dispatch_stack()
+    return torch._C._get_dispatch_stack_at(modes - 1) if modes else None
+
+
+def will_run(node: Any) -> bool:
+    """Say whether the backward pass that is under way runs a node; False in `torch.autograd.grad`."""
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except RuntimeError:
+        return False
+
+
+def after_backward_pass(callback: Callable[[], None]) -> None:
+    """Let the backward pass that is under way call a function at its end."""
+    torch.autograd.Variable._execution_engine.queue_callback(callback)
+
+
 def forward_mode_is_active() -> bool:
     """Say whether derivatives are carried forward, by dual numbers; False where torch does not tell."""
     return getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
@@ -81,37 +114,7 @@ def forward_mode_is_active() -> bool:
 
 def below_autograd() -> bool:
     """Say whether autograd makes the call: in a backward pass, or below its own part of the dispatcher."""
-    return torch._C._current_graph_task_id() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
-
-
-graph_task: Callable[[], int] = torch._C._current_graph_task_id
-"""Return the number of the backward pass that this thread is in; -1 outside."""
-
-at_end_of_pass: Callable[[Callable[[], None]], None] = torch.autograd.Variable._execution_engine.queue_callback
-"""Call a function when the backward pass that this thread is in has ended, unless by an error."""
-
-
-def will_accumulate(node: Any) -> bool:
-    """Say whether the backward pass will add to the ``grad`` of a leaf by its node; not in `torch.autograd.grad`."""
-    try:
-        return bool(torch._C._will_engine_execute_node(node))
-    except RuntimeError:  # it hands the gradient out
-        return False
-
-
-def node_has_hooks(node: Any) -> bool:
-    """Say whether a node of the graph has hooks, which only the handle of one more tells."""
-    for register in (node.register_hook, node.register_prehook):
-        handle = register(_ignore)
-        count = len(handle.hooks_dict_ref())
-        handle.remove()
-        if count > 1:
-            return True
-    return False
-
-
-def _ignore(*_: Any) -> None:
-    """Do nothing."""
+    return backward_pass() != -1 or _excluded(torch._C.DispatchKey.AutogradFunctionality)
 
 
 def is_registered_operator(function: Any) -> bool:
@@ -161,6 +164,25 @@ def leave_alone_when_compiling(kind: Any) -> None:
     config.nontraceable_tensor_subclasses.add(kind)
     as_it_is: Any = torch._dynamo.disable(kind.__torch_function__.__func__)
     kind.__torch_function__ = classmethod(as_it_is)
+
+
+def compiler_of(backend: Any, mode: Any, options: Any) -> Callable[..., Any]:
+    """Return torch's compiler of graphs of a name; "inductor" by default."""
+    if backend in (None, "inductor"):
+        mode = "default" if mode is None and options is None else mode
+        return torch._TorchCompileInductorWrapper(mode, options, False)
+    return torch._TorchCompileWrapper(backend, mode, options, False)
+
+
+def forward_and_backward(joint: Any, outputs: int) -> tuple[Any, Any]:
+    """Return the two graphs of a graph of both passes, of which the first has so many outputs beside what it saves.
+
+    To import this takes as long as to import the compiler.
+    """
+    from torch._functorch.partitioners import min_cut_rematerialization_partition
+
+    forward, backward = min_cut_rematerialization_partition(joint, None, num_fwd_outputs=outputs)
+    return forward, backward
 
 
 # -- process groups ----------------------------------------------------------------------------------------------------

@@ -14,15 +14,45 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 
+from distdl_ops.worlds.call import Call
 from torch_bridge.compat import forward_mode_is_active
 from torch_bridge.token import ANYONE
 
-if TYPE_CHECKING:
-    from torch_bridge.function import Function
+
+class Function(Protocol):
+    """What a graph asks of a function that `torch_bridge.as_function` has made."""
+
+    compiled_name: str
+
+    @property
+    def arity(self) -> int:
+        """Number of parts of a vector of the domain."""
+
+    @property
+    def layout(self) -> str:
+        """Shapes and dtypes of the result, in words."""
+
+    @property
+    def dual(self) -> Function:
+        """The function of the dual operator."""
+
+    def next_call(self) -> Call | None:
+        """Return the call that the next application is."""
+
+    def run(self, parts: Iterable[torch.Tensor], call: Call | None) -> list[torch.Tensor]:
+        """Apply the operator."""
+
+    def empty(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return tensors like the results."""
+
+    def batched(self, size: int, dims: Iterable[int | None], parts: Iterable[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Return parts whose first axis is that of a map over a batch."""
+
 
 _numbers = itertools.count()
 _named: weakref.WeakValueDictionary[str, Function] = weakref.WeakValueDictionary()

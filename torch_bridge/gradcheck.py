@@ -23,7 +23,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from distdl_ops import Copies, DistributedSpace, Replicated, Role, World
+from distdl_ops import Copies, DistributedSpace, Role, World
 from distdl_ops.worlds.agreement import agreed
 from linop import SpaceError
 from linop.arguments import Whole, checked
@@ -363,7 +363,7 @@ class _Check:
         """Return the rank that counts for what a rank holds: the first replica, of a replicated vector."""
         if isinstance(place, DistributedSpace):
             return place.layout.counted_rank(rank)
-        return 0 if isinstance(place, Replicated) else rank
+        return 0 if place.replicated else rank
 
     def counted(self, numbers: list[list[float]], places: list[Place]) -> list[float]:
         """Return the numbers of all ranks that count."""

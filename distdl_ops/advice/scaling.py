@@ -17,6 +17,7 @@ from distdl_ops.advice.cost import ParallelCost, Relay, cost_on, distributed
 from distdl_ops.advice.machine import Machine
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Role
+from distdl_ops.show.pictures import new_figure
 from linop import LinearOperator, SpaceError
 from linop.arguments import checked
 
@@ -130,8 +131,6 @@ class Scaling:
         -------
         matplotlib.figure.Figure
         """
-        from distdl_ops.show.pictures import new_figure
-
         figure, ax = (ax.figure, ax) if ax is not None else new_figure((6.4, 4.2))
         machine = self.machine
         shares = {

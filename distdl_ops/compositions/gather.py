@@ -26,7 +26,7 @@ import numpy.typing as npt
 from distdl_ops.advice.cost import ParallelCost, cost_table, traffic
 from distdl_ops.grid import Grid
 from distdl_ops.layouts.layout import Layout
-from distdl_ops.layouts.roles import Replicated, Split
+from distdl_ops.layouts.roles import Split
 from distdl_ops.layouts.runs import Run
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.transfer.operation_name import OperationName
@@ -167,10 +167,7 @@ class DistributedGather(LinearOperator):
         """What is known of every rank."""
         return self._summaries
 
-    @property
-    def exact(self) -> bool:
-        """Entries are moved, and added up by the adjoint."""
-        return True
+    exact = True  # entries are moved, and added up by the adjoint
 
     @property
     def roundings(self) -> int:
@@ -241,7 +238,7 @@ def _checked(
     """Return this rank's indices, flat, and their shape; raise where they do not fit."""
     name = f"DistributedGather on {domain}"
     for line, role in domain.roles.items():
-        if domain.grid.axes[line] > 1 and (isinstance(role, Replicated) or not domain.layout.holds_once_along(line)):
+        if domain.grid.axes[line] > 1 and (role.replicated or not domain.layout.holds_once_along(line)):
             raise SpaceError(f"{name}: expected each entry on one rank, found {line}={role!r}")
     given = indices if isinstance(indices, tuple) else (indices,)
     found = [np.asarray(index) for index in given]
@@ -268,7 +265,7 @@ def _checked(
         if (codomain.dtype, codomain.field) != (domain.dtype, domain.field):
             raise SpaceError(f"{name}: expected a codomain of {domain.dtype}, found {codomain}")
         for line, role in codomain.roles.items():
-            if isinstance(role, Replicated) and codomain.grid.axes[line] > 1:
+            if role.replicated and codomain.grid.axes[line] > 1:
                 raise SpaceError(f"{name}: expected a codomain that is not replicated, found {line}={role!r}")
         if math.prod(codomain.shape) == 0 and found[0].size * math.prod(carried) == 0:
             return tuple(index.reshape(-1).astype(np.int64) for index in found), shape

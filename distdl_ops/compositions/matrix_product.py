@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distdl_ops.compositions.shared import fingerprint, local, moved, settled
-from distdl_ops.layouts.roles import At, Copies, Replicated, Role, Split
+from distdl_ops.layouts.roles import Copies, Replicated, Role, Split
 from distdl_ops.layouts.runs import Run
 from distdl_ops.movement.movement import Movement
 from distdl_ops.spaces import DistributedSpace, require_spaces
@@ -163,7 +163,9 @@ def _shares(domain: DistributedSpace, codomain: DistributedSpace) -> dict[str, t
         elif x == y == Copies():
             shares[axis] = x, y
         else:
-            place = next((role for role in (y, x) if isinstance(role, At)), Replicated())
+            place = next(
+                (role for role in (y, x) if role.axis is None and role not in (Copies(), Replicated())), Replicated()
+            )
             shares[axis] = place, place
     return shares
 

@@ -171,7 +171,7 @@ class Movement(LinearOperator):
 
     @property
     def roundings(self) -> int:
-        """One for each rank whose entries may be added up."""
+        """Number of roundings: one for each rank whose entries may be added up."""
         return max(self.domain.grid.size, self.codomain.grid.size)
 
     @property

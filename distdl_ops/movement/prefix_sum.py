@@ -86,9 +86,9 @@ def _check(space: DistributedSpace, axis: str) -> int:
     if axis not in space.roles:
         raise SpaceError(f"{name}: expected an axis of the grid, one of {', '.join(space.roles)}; found {axis!r}")
     role = space.roles[axis]
-    if not isinstance(role, Copies):
+    if role != Copies():
         raise SpaceError(
-            f"{name}: expected Copies() along {axis!r}, a vector of everyone's own; found {role!r}. Copy makes copies "
+            f"{name}: expected Copies() along {axis!r}, a vector of each rank's own; found {role!r}. Copy makes copies "
             f"of a replicated vector; DistributedCumulativeSum sums along a tensor axis that is split"
         )
     return space.grid.axes[axis]

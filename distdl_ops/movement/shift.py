@@ -164,7 +164,7 @@ def _check(space: DistributedSpace, steps: int, axis: str) -> tuple[int, dict[st
     if space.roles[axis].replicated:
         raise SpaceError(
             f"{name}: expected Copies, Split or At along {axis!r}, found {space.roles[axis]!r}: all ranks store one "
-            f"vector, which cannot go on to another; Copy makes a vector of everyone's own"
+            f"vector, which cannot go on to another; Copy makes a vector of each rank's own"
         )
     raise SpaceError(
         f"{name}: a rank holds several intervals of the tensor axis, which is split along several grid axes; no roles "

@@ -63,7 +63,7 @@ class _Half(LinearOperator):
 
     @property
     def roundings(self) -> int:
-        """One for each rank whose entries may be added up."""
+        """Number of roundings: one for each rank whose entries may be added up."""
         return self._held.grid.size
 
     @property

@@ -152,9 +152,8 @@ class RankStates:
         return self._contexts[rank].run(self._run, program)
 
     def _run(self, program: Callable[[], T]) -> T:
-        if "decimal" in sys.modules:
-            import decimal
-
+        decimal = sys.modules.get("decimal")
+        if decimal is not None:
             decimal.setcontext(decimal.getcontext().copy())  # or ranks would change one object
         with ExitStack() as stack:
             for state in self._states:

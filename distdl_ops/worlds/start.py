@@ -115,11 +115,11 @@ def checked_timeout(what: str, seconds: float | str) -> float:
 
 def in_job() -> bool:
     """Say whether this process is one of a job's, whatever its engine."""
-    return _engine_name() != "single"
+    return engine_name() != "single"
 
 
-def _engine_name() -> str:
-    """Return which engine this process has: by the variable, else by its launcher."""
+def engine_name() -> str:
+    """Return which engine this process has, by the variable, else by its launcher; an empty text where neither says."""
     named = os.environ.get(ENGINE)
     if named:
         return named
@@ -139,7 +139,7 @@ def _start(timeout: float) -> World:
 @functools.cache
 def _engine(timeout: float) -> World:
     """Return the world of an engine."""
-    name, start = _engine_name(), started_by()
+    name, start = engine_name(), started_by()
     if not name:
         assert start is not None
         raise RuntimeError(f"{_story(start)}: which engine is meant? {_remedy()}")

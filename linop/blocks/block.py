@@ -10,7 +10,7 @@ matrix     the matrices, block by block
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 from linop import arrays, claims
 from linop.arguments import checked
@@ -22,8 +22,11 @@ from linop.core.operator import LinearOperator
 from linop.core.zero import Zero
 from linop.errors import SpaceError
 from linop.numbers import root_of_squares
-from linop.query import Pieces
+from linop.queries.cost import Cost, addition, cost
+from linop.query import Answer
+from linop.rewriting.engine import rebuild
 from linop.spaces import Product
+from linop.writing import Pieces
 
 
 @final
@@ -134,3 +137,21 @@ def _filled(rows: list[list[LinearOperator | None]]) -> tuple[tuple[LinearOperat
             entries.append(found)
         filled.append(tuple(entries))
     return tuple(filled)
+
+
+@cost.register
+def _(operator: Block) -> Answer[Cost]:
+    """In a row, zeros that are not the first are passed over."""
+    total = Cost()
+    for row in operator.rows:
+        for k, A in enumerate(row):
+            if k == 0 or not isinstance(A, Zero):
+                total += yield A
+                total += min(k, 1) * addition(A.codomain)
+    return total
+
+
+@rebuild.register
+def _(operator: Block, inside: tuple[Any, ...]) -> LinearOperator:
+    width = len(operator.rows[0])
+    return Block([inside[k : k + width] for k in range(0, len(inside), width)])

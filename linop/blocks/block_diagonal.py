@@ -9,16 +9,23 @@ matrix     the matrices along the diagonal
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
+from linop.core.compose import compose
 from linop.core.expression import Expression, Steps, derived, levels_above
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
+from linop.core.zero import Zero
 from linop.errors import ArgumentTypeError, SpaceError
-from linop.query import Pieces
+from linop.queries.cost import Cost, cost
+from linop.queries.inverse import inverse
+from linop.query import Answer
+from linop.rewriting.engine import rebuild, rule
 from linop.spaces import Product
+from linop.writing import Pieces
 
 
 @final
@@ -108,3 +115,46 @@ def require_operators(name: str, operators: tuple[LinearOperator, ...]) -> None:
             raise ArgumentTypeError(f"{name}: expected linear operators, found {A!r}")
     if len({A.domain.field for A in operators}) > 1:
         raise SpaceError(f"{name}: expected operators over one field, found {', '.join(map(repr, operators))}")
+
+
+@inverse.register
+def _(operator: BlockDiagonal) -> Answer[LinearOperator]:
+    inverses = []
+    for A in operator.operators:
+        inverted = yield A
+        inverses.append(inverted)
+    return BlockDiagonal(*inverses)
+
+
+@cost.register
+def _(operator: BlockDiagonal) -> Answer[Cost]:
+    total = Cost()
+    for A in operator.operators:
+        total += yield A
+    return total
+
+
+@rule(BlockDiagonal, BlockDiagonal)
+def blocks(left: BlockDiagonal, right: BlockDiagonal) -> LinearOperator:
+    """``diag(A, B) diag(C, D) = diag(A C, B D)``."""
+    return BlockDiagonal(*map(compose, left.operators, right.operators))
+
+
+@rule(BlockDiagonal)
+def block_of_identities(node: BlockDiagonal) -> LinearOperator | None:
+    """Identities side by side are one; so are zeros."""
+    return all_alike(node, node.operators)
+
+
+@rebuild.register
+def _(operator: BlockDiagonal, inside: tuple[Any, ...]) -> LinearOperator:
+    return type(operator)(*inside)
+
+
+def all_alike(node: LinearOperator, operators: tuple[LinearOperator, ...]) -> LinearOperator | None:
+    """Return the identity or zero between the node's spaces, where all its operators are that."""
+    if all(isinstance(A, Identity) for A in operators):
+        return Identity(node.domain)
+    if all(isinstance(A, Zero) for A in operators):
+        return Zero(node.domain, node.codomain)
+    return None

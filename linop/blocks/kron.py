@@ -9,25 +9,32 @@ matrix     the Kronecker product of the matrices
 
 from __future__ import annotations
 
-from typing import final
+import math
+from typing import Any, final
 
 import numpy as np
 
 from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.blocks.block_diagonal import listed, require_operators
+from linop.blocks.block_diagonal import all_alike, listed, require_operators
 from linop.claims import Claims
+from linop.core.compose import compose
 from linop.core.expression import Expression, Steps, derived, levels_above
 from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
-from linop.core.scale import scale
+from linop.core.scale import Scale, scale
+from linop.core.zero import Zero
 from linop.errors import SpaceError
-from linop.numbers import gain_of
+from linop.numbers import gain_of, is_moderate
 from linop.operators.entrywise.diagonal import Diagonal
-from linop.query import Pieces
+from linop.queries.cost import Cost, cost, nbytes
+from linop.queries.inverse import inverse, unknown_inverse
+from linop.query import Answer
+from linop.rewriting.engine import rebuild, rule
 from linop.spaces import Euclidean, Space, Weighted
 from linop.spaces.arrays_only import require_arrays
+from linop.writing import Pieces
 
 MOST_BATCH_AXES = 8
 """More batch axes are taken as one."""
@@ -157,3 +164,58 @@ def _weight(space: Space) -> LinearOperator:
         return Diagonal(space.weight, space.space)
     found: LinearOperator = space.weight
     return found
+
+
+@cost.register
+def _(operator: Kron) -> Answer[Cost]:
+    """Each operator is applied to all other axes as its batch; at last, the result is copied."""
+    done, todo = 1, math.prod(A.domain.size for A in operator.operators)
+    total = Cost(0, 2 * nbytes(operator.codomain))
+    for A in reversed(operator.operators):
+        others = done * (todo // max(A.domain.size, 1))
+        total += others * (yield A)
+        done, todo = done * A.codomain.size, todo // max(A.domain.size, 1)
+    return total
+
+
+@inverse.register
+def _(operator: Kron) -> Answer[LinearOperator]:
+    if any(A.domain.size != A.codomain.size for A in operator.operators):
+        return unknown_inverse(operator)
+    inverses = []
+    for A in operator.operators:
+        inverted = yield A
+        inverses.append(inverted)
+    return Kron(*inverses)
+
+
+@rule(Kron, Kron)
+def mixed_product(left: Kron, right: Kron) -> LinearOperator | None:
+    """``(A (x) B) (C (x) D) = A C (x) B D``."""
+    if len(left.operators) != len(right.operators):
+        return None
+    if any(a.domain != b.codomain for a, b in zip(left.operators, right.operators, strict=True)):
+        return None
+    return Kron(*map(compose, left.operators, right.operators))
+
+
+@rule(Kron)
+def kron_of_identities(node: Kron) -> LinearOperator | None:
+    """``I (x) I = I``; a factor of zero makes it zero."""
+    if any(isinstance(A, Zero) for A in node.operators):
+        return Zero(node.domain, node.codomain)
+    return all_alike(node, node.operators)
+
+
+@rule(Kron)
+def kron_of_multiples(node: Kron) -> LinearOperator | None:
+    """``(c A) (x) B = c (A (x) B)``."""
+    for k, A in enumerate(node.operators):
+        if isinstance(A, Scale) and is_moderate(A.scalar, A.codomain):
+            return scale(A.scalar, Kron(*node.operators[:k], A.operator, *node.operators[k + 1 :]))
+    return None
+
+
+@rebuild.register
+def _(operator: Kron, inside: tuple[Any, ...]) -> LinearOperator:
+    return type(operator)(*inside)

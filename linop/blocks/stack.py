@@ -10,18 +10,24 @@ matrix     VStack: the matrices above each other; HStack: beside each other
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import final
+from functools import reduce
+from typing import Any, final
 
 from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Vector
-from linop.blocks.block_diagonal import listed, require_operators
+from linop.blocks.block_diagonal import BlockDiagonal, listed, require_operators
+from linop.core.compose import compose, factors_of, product_of
 from linop.core.expression import Expression, Steps, derived, levels_above
 from linop.core.operator import LinearOperator
+from linop.core.sum import add
 from linop.errors import SpaceError
 from linop.numbers import root_of_squares
-from linop.query import Pieces
+from linop.queries.cost import Cost, addition, cost
+from linop.query import Answer
+from linop.rewriting.engine import rebuild, rule
 from linop.spaces import Product
+from linop.writing import Pieces
 
 
 class _Stack(Expression):
@@ -149,3 +155,60 @@ class HStack(_Stack):
         for A, part in zip(self.operators[1:], x[1:], strict=True):
             total = arrays.add(total, (yield A, part), spent=total is not x[0])
         return total
+
+
+@rule(BlockDiagonal, VStack)
+def blocks_of_a_column(left: BlockDiagonal, right: VStack) -> LinearOperator:
+    """Each block meets its part of the column."""
+    return VStack(*map(compose, left.operators, right.operators))
+
+
+@rule(HStack, BlockDiagonal)
+def row_of_blocks(left: HStack, right: BlockDiagonal) -> LinearOperator:
+    """Each part of the row meets its block."""
+    return HStack(*map(compose, left.operators, right.operators))
+
+
+@rule(HStack, VStack)
+def row_and_column(left: HStack, right: VStack) -> LinearOperator:
+    """A row times a column is a sum."""
+    return reduce(add, map(compose, left.operators, right.operators))
+
+
+@rule(VStack)
+def common_right_factor(node: VStack) -> LinearOperator | None:
+    """``(A C, B C) = (A, B) C``."""
+    split = [factors_of(A) for A in node.operators]
+    if len(split) < 2 or any(factors[-1] != split[0][-1] for factors in split):
+        return None
+    return compose(VStack(*(product_of(f[:-1], split[0][-1].codomain) for f in split)), split[0][-1])
+
+
+@rule(HStack)
+def common_left_factor(node: HStack) -> LinearOperator | None:
+    """``(C A, C B) = C (A, B)``."""
+    split = [factors_of(A) for A in node.operators]
+    if len(split) < 2 or any(factors[0] != split[0][0] for factors in split):
+        return None
+    return compose(split[0][0], HStack(*(product_of(f[1:], split[0][0].domain) for f in split)))
+
+
+@rebuild.register
+def _(operator: HStack | VStack, inside: tuple[Any, ...]) -> LinearOperator:
+    return type(operator)(*inside)
+
+
+@cost.register
+def _(operator: VStack) -> Answer[Cost]:
+    total = Cost()
+    for A in operator.operators:
+        total += yield A
+    return total
+
+
+@cost.register
+def _(operator: HStack) -> Answer[Cost]:
+    total = (len(operator.operators) - 1) * addition(operator.codomain)
+    for A in operator.operators:
+        total += yield A
+    return total

@@ -17,7 +17,7 @@ from linop.arrays import Vector
 from linop.claims import Claims
 from linop.core.expression import Expression, Steps, derived
 from linop.core.operator import LinearOperator
-from linop.query import Pieces
+from linop.writing import Pieces
 
 
 @final

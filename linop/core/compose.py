@@ -10,23 +10,23 @@ matrix     the product of the matrices
 from __future__ import annotations
 
 import itertools
+from functools import reduce
 from typing import final
 
-from linop import claims
+from linop import claims, upward
 from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.core.expression import SHALLOW, SHORT, Row, Steps, applied, derived
 from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
-from linop.core.reweight import Reweight
-from linop.core.riesz import Riesz
 from linop.core.scale import Scale, scale
 from linop.core.sum import Sum
 from linop.core.zero import Zero
 from linop.errors import SpaceError
-from linop.numbers import gain_of, is_moderate, product
-from linop.query import Pieces
+from linop.numbers import gain_of, is_moderate
+from linop.spaces import Space
+from linop.writing import Pieces
 
 
 @final
@@ -134,7 +134,7 @@ def compose(left: LinearOperator, right: LinearOperator) -> LinearOperator:
         return _long(left, right)
     if left.domain is not right.codomain and left.domain != right.codomain:
         _require_meeting(before[-1], after[0])
-    if type(before[-1]) in _SPECIAL or type(after[0]) in _SPECIAL:
+    if before[-1]._meets or after[0]._meets:
         return _special(left, right)
     product: Compose = object.__new__(Compose)
     product.domain = right.domain
@@ -150,7 +150,7 @@ def _long(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     last = left.last if isinstance(left, Compose) else left
     first = right.first if isinstance(right, Compose) else right
     _require_meeting(last, first)
-    if type(last) in _SPECIAL or type(first) in _SPECIAL:
+    if last._meets or first._meets:
         return _special(left, right)
     return Compose._joined(left, right, right.domain, left.codomain)
 
@@ -182,7 +182,7 @@ def _special(left: LinearOperator, right: LinearOperator) -> LinearOperator:
     while before is not None and after is not None:
         last = before.last if isinstance(before, Compose) else before
         first = after.first if isinstance(after, Compose) else after
-        met = _meet(last, first)
+        met = last._met(first)
         if met is None:
             return Compose._joined(before, after, domain, codomain)
         before, after = _without_last(before), _without_first(after)
@@ -227,20 +227,6 @@ def _of(factors: tuple[LinearOperator, ...]) -> LinearOperator:
     return factors[0] if len(factors) == 1 else Compose(*factors)
 
 
-def _meet(left: LinearOperator, right: LinearOperator) -> LinearOperator | None:
-    """Return what two neighbours become where a constant-time rule applies: a Riesz map and its inverse cancel."""
-    if isinstance(left, Riesz) and left.undoes(right):
-        return Identity(left.domain)
-    if isinstance(left, Reweight) and isinstance(right, Reweight):
-        return Identity(left.codomain) if left.codomain == right.domain else Reweight(right.domain, left.codomain)
-    if isinstance(left, Scale) and isinstance(right, Scale) and not left.commutes:
-        return None if product(left.scalar, right.scalar, left.codomain) is None else scale(left.scalar, right)
-    return None
-
-
-_SPECIAL = frozenset({Identity, Zero, Scale, Riesz, Reweight})
-
-
 def power(operator: LinearOperator, exponent: int) -> LinearOperator:
     """Return the product of `exponent` times the operator with itself; of its inverse, where that is negative.
 
@@ -252,10 +238,18 @@ def power(operator: LinearOperator, exponent: int) -> LinearOperator:
     if operator.domain != operator.codomain:
         raise SpaceError(f"{operator!r}: a power needs a map from a space to itself")
     if exponent < 0:
-        from linop.queries.inverse import inverse
-
-        return power(inverse(operator), -exponent)
+        return power(upward.inverse(operator), -exponent)
     result: LinearOperator = Identity(operator.domain)
     for _ in range(exponent):
         result = compose(operator, result)
     return result
+
+
+def factors_of(operator: LinearOperator) -> tuple[LinearOperator, ...]:
+    """Return the factors of a product, or the operator as the only one."""
+    return operator.factors if isinstance(operator, Compose) else (operator,)
+
+
+def product_of(factors: tuple[LinearOperator, ...], space: Space) -> LinearOperator:
+    """Return the product of factors; the identity of a space without any."""
+    return reduce(compose, factors) if factors else Identity(space)

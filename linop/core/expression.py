@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, final
 
 from linop.arrays import Vector
 from linop.core.operator import LinearOperator
-from linop.query import Pieces, written
 from linop.spaces import Space
+from linop.writing import Pieces, written
 
 T = TypeVar("T")
 

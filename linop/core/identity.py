@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import claims
 from linop.arguments import checked
 from linop.arrays import Vector
-from linop.claims import Claims
+from linop.claims import DIAGONAL, IDEMPOTENT, SYMMETRY, UNITARY
 from linop.core.operator import LinearOperator
 from linop.spaces import Space
 
@@ -36,29 +35,16 @@ class Identity(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = SYMMETRY | UNITARY | {IDEMPOTENT, DIAGONAL}
+
+    _meets = True
+
     @checked
     def __init__(self, space: Space) -> None:
         super().__init__(space, space)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """Everything."""
-        return claims.SYMMETRY | claims.UNITARY | {claims.IDEMPOTENT, claims.DIAGONAL}
 
     @property
     def dual(self) -> LinearOperator:

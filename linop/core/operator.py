@@ -16,7 +16,7 @@ from typing import NoReturn, final
 
 import numpy as np
 
-from linop import arrays, claims, core
+from linop import arrays, claims, core, upward
 from linop.arguments import foreign_hint, refuse, show
 from linop.arrays import Array, Scalar, Vector
 from linop.claims import Claims
@@ -83,6 +83,9 @@ class LinearOperator(Keyed):
 
     # How many operators are applied inside each other; see linop.core.expression.
     _levels = 0
+
+    # Whether a neighbour in a product may meet the operator, in constant time; see `_met`.
+    _meets = False
 
     # NumPy hands `scalar * A` and `array @ A` to the methods below instead of making an array of objects.
     __array_ufunc__ = None
@@ -181,6 +184,10 @@ class LinearOperator(Keyed):
                 f"{self!r}: the result does not fit into {dtype}; apply it to floating numbers, or wider ones"
             )
 
+    def _met(self, right: LinearOperator) -> LinearOperator | None:  # noqa: ARG002
+        """Return what becomes of the operator and its right neighbour in a product; None where both stay."""
+        return None
+
     @property
     def dual(self) -> LinearOperator:
         """The adjoint with respect to `Space.dot`: what automatic differentiation needs."""
@@ -193,7 +200,8 @@ class LinearOperator(Keyed):
         dual, domain, codomain = self.dual, self.domain, self.codomain
         if not (domain.weighted or codomain.weighted):
             return dual
-        return domain.riesz_inverse @ dual @ codomain.riesz
+        adjoint: LinearOperator = domain.riesz_inverse @ dual @ codomain.riesz
+        return adjoint
 
     @final
     def _agree(self, what: str, value: object) -> None:
@@ -299,9 +307,8 @@ class LinearOperator(Keyed):
     @final
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Return what a notebook shows: the expression as a tree, and as a formula."""
-        from linop.show.display import notebook
-
-        return notebook(self)
+        shown: dict[str, str] = upward.notebook(self)
+        return shown
 
 
 def _are_integers(x: Vector) -> list[bool]:

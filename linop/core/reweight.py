@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Vector
-from linop.claims import Claims
+from linop.claims import UNITARY
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.spaces import Space
@@ -46,31 +47,18 @@ class Reweight(LinearOperator):
     ([1.0, 1.0], [1.0, 4.0])
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = UNITARY
+
+    _meets = True
+
     @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
         if domain.unweighted != codomain.unweighted:
             raise SpaceError(f"Reweight : {domain} -> {codomain}: the two spaces must have the same vectors")
         super().__init__(domain, codomain)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """Unitary with respect to `Space.dot`."""
-        return claims.UNITARY
 
     @property
     def dual(self) -> Reweight:
@@ -79,6 +67,13 @@ class Reweight(LinearOperator):
 
     def _apply(self, x: Vector) -> Vector:
         return arrays.copy(x)
+
+    def _met(self, right: LinearOperator) -> LinearOperator | None:
+        """Return one change of weights for two."""
+        if not isinstance(right, Reweight):
+            return None
+        same = self.codomain == right.domain
+        return Identity(self.codomain) if same else Reweight(right.domain, self.codomain)
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.codomain)

@@ -13,7 +13,7 @@ from typing import final
 
 import numpy as np
 
-from linop import claims
+from linop import claims, upward
 from linop.arguments import checked
 from linop.arrays import Vector
 from linop.claims import Claims
@@ -43,6 +43,8 @@ class Riesz(LinearOperator):
     Identity : Weighted(Euclidean((2,), float64), [1.0, 4.0]) -> Weighted(Euclidean((2,), float64), [1.0, 4.0])
     """
 
+    _meets = True
+
     @checked
     def __init__(self, space: Space, *, inverted: bool = False) -> None:
         super().__init__(space, space)
@@ -71,9 +73,10 @@ class Riesz(LinearOperator):
     def _apply(self, x: Vector) -> Vector:
         return self.domain._unweigh(x) if self.inverted else self.domain._weigh(x)
 
-    def undoes(self, other: LinearOperator) -> bool:
-        """Say whether this map and another are inverse to each other."""
-        return isinstance(other, Riesz) and other.inverted != self.inverted and other.domain == self.domain
+    def _met(self, right: LinearOperator) -> LinearOperator | None:
+        """Return the identity where the map meets its inverse."""
+        undone = isinstance(right, Riesz) and right.inverted != self.inverted and right.domain == self.domain
+        return Identity(self.domain) if undone else None
 
     def _key(self) -> tuple[object, ...]:
         return (self.domain, self.inverted)
@@ -82,9 +85,10 @@ class Riesz(LinearOperator):
         return "Riesz^-1" if self.inverted else "Riesz"
 
 
-def riesz(space: Space, *, inverse: bool = False) -> LinearOperator:
+@upward.riesz.register
+def riesz(space: Space, *, inverted: bool = False) -> LinearOperator:
     """Return the Riesz map of a space or its inverse; the identity where there are no weights."""
-    return Riesz(space, inverted=inverse) if space.weighted else Identity(space)
+    return Riesz(space, inverted=inverted) if space.weighted else Identity(space)
 
 
 def _powers_of_two(space: Space) -> bool:

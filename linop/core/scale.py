@@ -24,7 +24,7 @@ from linop.core.sum import Sum
 from linop.core.zero import Zero
 from linop.errors import SpaceError
 from linop.numbers import gain_of, is_moderate, product
-from linop.query import Pieces
+from linop.writing import Pieces
 
 
 @final
@@ -54,6 +54,8 @@ class Scale(Expression):
     >>> A == 3.0 * Identity(Euclidean(2)), A(np.ones(2)).tolist()
     (True, [3.0, 3.0])
     """
+
+    _meets = True
 
     @checked
     def __init__(self, scalar: Scalar, operator: LinearOperator) -> None:
@@ -128,6 +130,12 @@ class Scale(Expression):
         if self._first:
             return (yield self.operator, arrays.scale(self.scalar, x))
         return arrays.scale(self.scalar, (yield self.operator, x))
+
+    def _met(self, right: LinearOperator) -> LinearOperator | None:
+        """Return one number for two that stay in a product, where it neither over- nor underflows."""
+        if self.commutes or not isinstance(right, Scale) or product(self.scalar, right.scalar, self.codomain) is None:
+            return None
+        return scale(self.scalar, right)
 
     def _key(self) -> tuple[object, ...]:
         return (self.scalar, self.operator)

@@ -20,7 +20,7 @@ from linop.core.expression import SHALLOW, Row, Steps, applied, derived
 from linop.core.operator import LinearOperator
 from linop.core.zero import Zero
 from linop.errors import SpaceError
-from linop.query import PLUS, Pieces
+from linop.writing import PLUS, Pieces
 
 
 @final

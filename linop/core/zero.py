@@ -36,24 +36,15 @@ class Zero(LinearOperator):
     [0.0, 0.0, 0.0]
     """
 
+    exact = True
+    roundings = 0
+    gain = 0.0
+
+    _meets = True
+
     @checked
     def __init__(self, domain: Space, codomain: Space) -> None:
         super().__init__(domain, codomain)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """Zero."""
-        return 0.0
 
     @property
     def claims(self) -> Claims:

@@ -37,9 +37,9 @@ from linop.core.scale import Scale
 from linop.core.sum import Sum
 from linop.core.zero import Zero
 from linop.queries.expansion import expansion
-from linop.queries.inverse import Inverse
 from linop.queries.weights import has_diagonal_weights, weight_number
 from linop.query import Query, Reply, query
+from linop.solve.inverse import Inverse
 
 
 @checked

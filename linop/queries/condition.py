@@ -26,10 +26,10 @@ from linop.core.operator import LinearOperator
 from linop.core.scale import Scale
 from linop.errors import ConvergenceError
 from linop.queries.claims import is_isometry
-from linop.queries.inverse import Inverse
 from linop.queries.norm import is_known_everywhere, moduli
 from linop.queries.seeds import stream
 from linop.query import Answer, query
+from linop.solve.inverse import Inverse
 from linop.solve.loop import normalised
 from linop.spaces import Seed, Space
 

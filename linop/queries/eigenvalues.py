@@ -26,7 +26,9 @@ from linop.queries.diagonal import acts_on_coordinates, diagonal
 from linop.queries.norm import is_local
 from linop.queries.seeds import stream
 from linop.query import Answer, query
+from linop.solve.eigen.lanczos import lanczos
 from linop.spaces import Seed
+from linop.verify import probe
 
 
 @checked
@@ -101,8 +103,6 @@ def _extreme(
     operator: LinearOperator, which: Literal["smallest", "largest"], options: dict[str, Any]
 ) -> tuple[float, float]:
     """Return an outermost Ritz value, and the norm of its residual."""
-    from linop.solve import lanczos
-
     result = lanczos(operator, 1, which=which, **options)
     if not result.values:
         raise ConvergenceError(f"eigenvalue_bounds of {operator!r}: {result.reason}")
@@ -114,8 +114,6 @@ def _require_self_adjoint(operator: LinearOperator, seed: Seed) -> None:
 
     It is tried whatever the operator claims: the claims of a part may differ between processes, and none may go alone.
     """
-    from linop.verify import probe
-
     space, adjoint = operator.domain, operator.H
     x = space.normal(stream(seed, 1))
     image, other = operator(x), adjoint(x)

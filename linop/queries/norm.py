@@ -21,6 +21,7 @@ from linop.queries.diagonal import acts_on_coordinates, diagonal, ones
 from linop.queries.seeds import stream
 from linop.queries.weights import has_diagonal_weights
 from linop.query import Answer, query
+from linop.solve.eigen.power_iteration import power_iteration
 from linop.spaces import Euclidean, Product, Seed, Space
 
 
@@ -72,8 +73,6 @@ def norm_estimate(
     >>> round(norm_estimate(Matrix([[1.0]], X, Weighted(X, 9.0))), 4)
     3.0
     """
-    from linop.solve import power_iteration
-
     if 0 in (operator.domain.size, operator.codomain.size):
         return 0.0
     if is_known_everywhere(operator.domain, is_isometry(operator) or is_isometry(operator.H)):

@@ -21,10 +21,6 @@ from typing import Any, NamedTuple, TypeVar, final
 
 from linop.arguments import checked
 from linop.arrays import Scalar
-from linop.blocks.block import Block
-from linop.blocks.block_diagonal import BlockDiagonal
-from linop.blocks.kron import Kron
-from linop.blocks.stack import HStack, VStack
 from linop.core.adjoint import Adjoint
 from linop.core.compose import Compose, compose
 from linop.core.identity import Identity
@@ -36,7 +32,6 @@ from linop.core.zero import Zero
 from linop.errors import ArgumentTypeError
 from linop.numbers import is_moderate, product
 from linop.queries.cost import cost
-from linop.queries.inverse import Inverse, inverse
 from linop.query import Answer, Known, query
 
 Rule = Callable[..., LinearOperator | None]
@@ -86,8 +81,6 @@ def rule(*types: type) -> Callable[[R], R]:
 @cache
 def _rules_for(*types: type) -> tuple[Rule, ...]:
     """Return the rules for these types and their bases, those of the nearest bases first."""
-    import linop.rewriting.rules  # noqa: F401  (they register themselves)
-
     keys = itertools.product(*(kind.__mro__ for kind in types))
     return tuple(function for key in keys for function in _rules.get(key, ()))
 
@@ -332,22 +325,3 @@ def _(operator: Scale, inside: tuple[Any, ...]) -> LinearOperator:
 def _(operator: Adjoint, inside: tuple[Any, ...]) -> LinearOperator:  # noqa: ARG001
     found: LinearOperator = inside[0].dual
     return found
-
-
-@rebuild.register
-def _(operator: Inverse, inside: tuple[Any, ...]) -> LinearOperator:
-    found = inverse(inside[0])
-    if isinstance(found, Inverse):
-        return Inverse(inside[0], positive=operator.positive, tolerance=operator.tolerance)
-    return found
-
-
-@rebuild.register
-def _(operator: BlockDiagonal | HStack | VStack | Kron, inside: tuple[Any, ...]) -> LinearOperator:
-    return type(operator)(*inside)
-
-
-@rebuild.register
-def _(operator: Block, inside: tuple[Any, ...]) -> LinearOperator:
-    width = len(operator.rows[0])
-    return Block([inside[k : k + width] for k in range(0, len(inside), width)])

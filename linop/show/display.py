@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 
+from linop import upward
 from linop.arguments import checked
 from linop.core.operator import LinearOperator
 from linop.show.latex import latex
 from linop.show.tree import tree
 
 
+@upward.notebook.register(LinearOperator)
 @checked
 def notebook(operator: LinearOperator) -> dict[str, str]:
     r"""Return what Jupyter may show for an operator, by media type; the front end takes the richest that it can.

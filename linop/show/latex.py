@@ -24,8 +24,9 @@ from linop.core.riesz import Riesz
 from linop.core.scale import Scale
 from linop.core.sum import Sum
 from linop.core.zero import Zero
-from linop.queries.inverse import Inverse
-from linop.query import PLUS, Answer, Pieces, query, text
+from linop.query import Answer, query
+from linop.solve.inverse import Inverse
+from linop.writing import PLUS, Pieces, text
 
 
 class Binding(IntEnum):

@@ -54,8 +54,11 @@ def plot_matrix(operator: LinearOperator, ax: Any = None, *, bar: bool = True) -
     >>> plot_matrix(Diagonal([1.0, -2.0])).get_title()
     'Diagonal([1.0, -2.0])'
     """
-    from matplotlib import pyplot as plt
-    from matplotlib.axes import Axes
+    try:
+        from matplotlib import pyplot as plt
+        from matplotlib.axes import Axes
+    except ImportError:
+        raise ImportError("plot_matrix needs Matplotlib, which is not installed: pip install matplotlib") from None
 
     rows, columns = operator.codomain.size, operator.domain.size
     if not 0 < min(rows, columns) <= max(rows, columns) <= LIMIT:

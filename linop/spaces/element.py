@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Complex
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 
-from linop import arrays
+from linop import arrays, upward
 from linop.arguments import show
 from linop.arrays import Scalar, Vector
 from linop.errors import ArgumentTypeError, SpaceError
-
-if TYPE_CHECKING:
-    from linop.core.operator import LinearOperator
-    from linop.spaces import Space
+from linop.spaces.space import Space
 
 
 @final
@@ -67,8 +64,6 @@ class Element:
     __array_ufunc__ = None  # a NumPy scalar times an element is the element's business
 
     def __init__(self, space: Space, value: Vector) -> None:
-        from linop.spaces import Space
-
         if not isinstance(space, Space):
             raise ArgumentTypeError(f"Element: expected space to be a Space, found {show(space)}")
         if isinstance(value, Element):
@@ -127,7 +122,7 @@ class Element:
     def __truediv__(self, scalar: Scalar) -> Element:
         return self * (1 / scalar) if isinstance(scalar, Complex | np.ndarray) else NotImplemented
 
-    def __rmatmul__(self, operator: LinearOperator) -> Element:  # type: ignore[misc]  # A @ B is another operation
+    def __rmatmul__(self, operator: Any) -> Element:
         """Return ``A @ x``."""
         return _made(operator.codomain, operator(self._in(operator.domain)))
 
@@ -143,6 +138,11 @@ class Element:
 
     def __repr__(self) -> str:
         return f"Element({self.value!r} of {self.space})"
+
+
+@upward.element.register
+def _(space: Space, x: Vector) -> Element:
+    return Element(space, x)
 
 
 def _made(space: Space, value: Vector) -> Element:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
 from numpy import ndarray
 
-from linop import arrays
+from linop import arrays, upward
 from linop.arguments import Whole, checked
 from linop.arrays import Array, Scalar, Vector
 from linop.errors import ArgumentError, SpaceError
 from linop.keyed import Keyed
-
-if TYPE_CHECKING:
-    from linop.core.operator import LinearOperator
-    from linop.spaces.element import Element
 
 SMALL = 2.0**-900
 """Sums of squares below it may have lost some."""
@@ -153,19 +149,15 @@ class Space(Keyed):
 
     @property
     @final
-    def riesz(self) -> LinearOperator:
+    def riesz(self) -> Any:
         """The Riesz map R, with ``inner(x, y) == dot(x, R y)``; the identity of a space without weights."""
-        from linop.core.riesz import riesz
-
-        return riesz(self)
+        return upward.riesz(self, inverted=False)
 
     @property
     @final
-    def riesz_inverse(self) -> LinearOperator:
+    def riesz_inverse(self) -> Any:
         """The inverse of the Riesz map."""
-        from linop.core.riesz import riesz
-
-        return riesz(self, inverse=True)
+        return upward.riesz(self, inverted=True)
 
     @property
     def unweighted(self) -> Space:
@@ -185,7 +177,7 @@ class Space(Keyed):
         return arrays.copy(x)
 
     @final
-    def element(self, x: Vector) -> Element:
+    def element(self, x: Vector) -> Any:
         """Return a vector as an `Element`, which adds, multiplies and measures as it is written on paper.
 
         Parameters
@@ -193,9 +185,7 @@ class Space(Keyed):
         x : vector of the space, or a batch of them
             Not copied.
         """
-        from linop.spaces.element import Element
-
-        return Element(self, x)
+        return upward.element(self, x)
 
     # -- making vectors -----------------------------------------------------------------------------------------------
 

@@ -6,19 +6,15 @@ r"""A space with another inner product.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import Any, NoReturn, final
 
 import numpy as np
-import numpy.typing as npt
 
-from linop import arrays
+from linop import arrays, upward
 from linop.arguments import show
 from linop.arrays import Array, Scalar, Vector
 from linop.errors import ArgumentTypeError, SpaceError
 from linop.spaces.space import Draw, Seed, Space
-
-if TYPE_CHECKING:
-    from linop.core.operator import LinearOperator
 
 
 @final
@@ -59,10 +55,7 @@ class Weighted(Space):
 
     weighted = True
 
-    def __init__(self, space: Space, weight: float | npt.ArrayLike | LinearOperator) -> None:
-        from linop.core.operator import LinearOperator
-        from linop.queries.inverse import Inverse, inverse
-
+    def __init__(self, space: Space, weight: Any) -> None:
         if not isinstance(space, Space):
             raise ArgumentTypeError(f"Weighted: expected space to be a Space, found {show(space)}")
         if space.weighted:
@@ -70,20 +63,16 @@ class Weighted(Space):
         self.space = space
         self.shape, self.dtype, self.field, self.spread = space.shape, space.dtype, space.field, space.spread
         self.weight: Any = weight
-        self.inverse_weight: Any = None
-        if not isinstance(weight, LinearOperator):
-            self.weight = _checked_weight(space, weight)
-        elif (weight.domain, weight.codomain) != (space, space):
+        mapped = (getattr(weight, "domain", space), getattr(weight, "codomain", space))
+        if mapped != (space, space):
             space._refuse(SpaceError(f"Weighted {space}: the weight must map this space to itself, found {weight!r}"))
+        self.inverse_weight: Any = upward.inverse_weight(weight)
+        if self.inverse_weight is None:  # no operator
+            self.weight = _checked_weight(space, weight)
         kind = "an array" if isinstance(self.weight, np.ndarray) else "an operator"
         space.agree("Weighted", self.weight if isinstance(self.weight, float) else kind)
-        if isinstance(self.weight, np.ndarray):
-            if not space.consistent(self.weight):
-                space.agree(f"Weighted {space}: weights of copies", self.weight)
-        elif isinstance(weight, LinearOperator):
-            self.inverse_weight = inverse(weight)
-            if isinstance(self.inverse_weight, Inverse):
-                self.inverse_weight = Inverse(weight, positive=True)
+        if isinstance(self.weight, np.ndarray) and not space.consistent(self.weight):
+            space.agree(f"Weighted {space}: weights of copies", self.weight)
 
     @property
     def size(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from linop.core.operator import LinearOperator
 from linop.interop import adopt
+from linop.operators.entrywise.diagonal import Diagonal
 from linop.verify import check
 
 
@@ -50,8 +51,6 @@ def operator_of(name: str) -> LinearOperator:
 
 def example() -> LinearOperator:
     """Return an operator to try the command with."""
-    from linop import Diagonal
-
     return Diagonal([1.0, 2.0])
 
 

@@ -142,9 +142,10 @@ def _entry(A: LinearOperator, seed: Seed, like: Any) -> Entry | None:
 
     i = _halve(Y, row_form, (*_seeds(seed), 1), like)
     z = _unit(Y, i, like)
-    mine, other = complex(Y.dot(z, image)), complex(X.dot(x, B(z))).conjugate()
-    size = max(abs(mine), abs(other))
-    return Entry(i, j, mine, other) if abs(mine - other) > probe.tolerance(A, image, preimage) * size else None
+    back = B(z)
+    mine, other = complex(Y.dot(z, image)), complex(X.dot(x, back)).conjugate()
+    size = max(probe.length(Y, image), probe.length(X, back), probe.floor(A))  # as where matrices are compared
+    return Entry(i, j, mine, other) if abs(mine - other) > probe.tolerance(A, image, back) * size else None
 
 
 def _halve(space: Space, form: Callable[[Vector], complex], seed: Seed, like: Any) -> int:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import torch_bridge
 from torch_bridge import compat
@@ -108,6 +107,32 @@ def test_below_autograd() -> None:
     assert seen == [False, True]
 
 
+def test_a_backward_pass() -> None:
+    """It has a number, says which nodes it runs, and calls a function at its end; no number outside."""
+    seen: list[Any] = []
+    x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    a, b = 2 * x, 2 * y
+
+    def look(_: torch.Tensor) -> None:
+        seen.append(compat.backward_pass() >= 0)
+        seen.extend(compat.will_run(node) for node in (a.grad_fn, b.grad_fn))
+        compat.after_backward_pass(lambda: seen.append("the end"))
+
+    a.register_hook(look)
+    (a + 0).sum().backward()
+    assert seen == [True, True, False, "the end"]
+    assert compat.backward_pass() == -1
+
+
+def test_without_autocast() -> None:
+    """In the block nothing is cast."""
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (x @ x).dtype == torch.bfloat16
+        with compat.without_autocast():
+            assert (x @ x).dtype == torch.float32
+
+
 def test_is_registered_operator() -> None:
     """An overload is one; a function of torch is none."""
     assert compat.is_registered_operator(torch.ops.aten.add.Tensor)
@@ -140,12 +165,16 @@ def test_modes_of_a_thread() -> None:
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             return "a mode"
 
-    class Dispatch(TorchDispatchMode):
+    class Dispatch(compat.TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             return func(*args, **(kwargs or {}))
 
     with Functions() as outer, Dispatch() as inner:
         found = compat.function_modes(), compat.dispatch_modes()
+        assert compat.dispatch_mode() is inner
+        with compat.without_dispatch_modes():
+            assert compat.dispatch_mode() is None
+    assert compat.dispatch_mode() is None
     assert found == ([outer], [inner])
     seen: list[Any] = []
 
@@ -221,6 +250,9 @@ class Ours(torch.Tensor):
 compat.leave_alone_when_compiling(Ours)
 from torch._dynamo import config
 assert Ours in config.nontraceable_tensor_subclasses
+
+assert callable(compat.compiler_of("eager", None, None)) and callable(compat.compiler_of(None, None, None))
+assert callable(compat.forward_and_backward)
 """
     )
 
@@ -243,33 +275,3 @@ with tempfile.NamedTemporaryFile() as file:
     dist.destroy_process_group()
 """
     )
-
-
-def test_what_a_backward_pass_does_with_a_leaf() -> None:
-    """Within the pass it is known whether it adds to a leaf's gradient, whether the node has hooks, when it ends."""
-    seen: list[object] = []
-
-    class Asks(torch.autograd.Function):
-        @staticmethod
-        def forward(x: torch.Tensor) -> torch.Tensor:
-            return x.view_as(x)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            pass
-
-        @staticmethod
-        def backward(ctx: Any, cotangent: torch.Tensor) -> torch.Tensor:
-            node = ctx.next_functions[0][0]
-            seen.extend((compat.will_accumulate(node), compat.node_has_hooks(node), compat.graph_task() >= 0))
-            compat.at_end_of_pass(lambda: seen.append("end"))
-            return cotangent
-
-    x = torch.ones(2, requires_grad=True)
-    Asks.apply(x).sum().backward()  # type: ignore[no-untyped-call]
-    torch.autograd.grad(Asks.apply(x).sum(), x)  # type: ignore[no-untyped-call]
-    node = x.view_as(x).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
-    node.register_prehook(lambda *_: None)
-    Asks.apply(x).sum().backward()  # type: ignore[no-untyped-call]
-    assert seen == [True, False, True, "end", False, False, True, "end", True, True, True, "end"]
-    assert compat.graph_task() == -1

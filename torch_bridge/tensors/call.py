@@ -150,12 +150,28 @@ class Call:
         """
         return self.meta_of([torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in self.operands])
 
-    def meta_of(self, parts: Sequence[torch.Tensor]) -> Any:
-        """Return what the function returns for such whole tensors; those that can, are made to require a gradient."""
+    def meta_of(self, parts: Sequence[torch.Tensor], keep: Any = None) -> Any:
+        """Return what the function returns for such whole tensors; those that can, are made to require a gradient.
+
+        Parameters
+        ----------
+        parts : sequence of torch.Tensor
+            The operands, of the shapes of the whole tensors.
+        keep : callable, optional
+            Takes each tensor that autograd saves, and returns what is to be saved in its place.
+
+        Raises
+        ------
+        _UnknownShapeError
+            When the function cannot be run on them.
+        """
         for part in parts:
             part.requires_grad_(part.is_floating_point() or part.is_complex())
         try:
-            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):  # none of the user's
+            with (
+                torch.enable_grad(),
+                torch.autograd.graph.saved_tensors_hooks(keep or _itself, _itself),
+            ):  # none of the user's
                 return self.run(*(part.clone() for part in parts))
         except Exception as error:  # whatever torch says; the call on whole tensors will say it again, or succeed
             raise _UnknownShapeError from error
@@ -260,8 +276,9 @@ def rule(*functions: Any, replaces: bool = False) -> Callable[[F], F]:
             if known is not function:
                 if not replaces:
                     raise ValueError(
-                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found another, "
-                        f"{function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to replace it"
+                        f"rule: {function_name(of)} has the rule {known.__module__}.{known.__qualname__}, found "
+                        f"another, {function.__module__}.{function.__qualname__}; write rule(..., replaces=True) to "
+                        "replace it"
                     )
                 RULES[of] = function
         return function
@@ -421,7 +438,7 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
 def _moved(value: torch.Tensor, move: Any, function: int) -> torch.Tensor:
     """Return an operand's part where a function needs it. What was summed over ranks once is not summed again."""
     if not move.source.partial:
-        return move(value, move.next_call(value, function))  # type: ignore[no-any-return]
+        return move(value, None, function)  # type: ignore[no-any-return]
     kept = value.__dict__.get("_summed")
     if kept is not None and kept[0] is move and kept[1] == value._version and kept[2] == torch.is_grad_enabled():
         return kept[3]  # type: ignore[no-any-return]
@@ -488,7 +505,10 @@ def _connected(shapes: Any, parts: list[torch.Tensor]) -> Any:
     result = torch.zeros(shapes.shape, dtype=dtype, device=parts[0].device)
     for k, part in enumerate(parts):
         if k in shapes.depends and part.requires_grad and torch.is_grad_enabled():
-            nothing = part.reshape(-1)[:0].sum()
+            nothing = part.reshape(-1)[:0]
+            if shapes.saves:  # a checkpoint runs again when what it saved is asked for: on all ranks or on none
+                nothing = nothing * nothing.detach()
+            nothing = nothing.sum()
             result = result + (nothing.real if part.is_complex() and not dtype.is_complex else nothing).to(dtype)
     return result
 
@@ -652,9 +672,10 @@ def complete(plan: Any, call: Call) -> Any:
     shares = call.function in VIEWS and not plan.moved  # a rank's empty view is a view, too: changes join its graph
     if plan.skip and not shares and any(_leaves_a_rank_empty(p) for p in leaves(plan.results) if type(p) is Placement):
         parts = [torch.empty(spec.shape, dtype=spec.dtype, device="meta") for spec in call.operands]
-        like = call.meta_of(parts)  # on every rank alike: it may raise
+        saved: list[Any] = []
+        like = call.meta_of(parts, saved.append)  # on every rank alike: it may raise
         if _all_empty(plan.results):
-            plan.empty = _empties(plan.results, like, parts)
+            plan.empty = _empties(plan.results, like, parts, bool(saved))
     return plan
 
 
@@ -681,22 +702,25 @@ class Empty:
         Of the part.
     depends : frozenset of int
         The operands of whose gradient it is a part.
+    saves : bool
+        Whether something is saved for its gradient, so that a checkpoint computes it again.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     depends: frozenset[int]
+    saves: bool
 
 
-def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor]) -> Any:
+def _empties(results: Any, like: Any, operands: Sequence[torch.Tensor], saves: bool) -> Any:
     """Return the empty parts of results, like tensors on the meta device that were made of operands there."""
     if results is None:
         return None
     if type(results) is Placement:
         reached = _leaves_of(like)
         depends = (k for k, operand in enumerate(operands) if any(operand is leaf for leaf in reached))
-        return Empty(results.local_shape, like.dtype, frozenset(depends))
-    return _as(like, [_empties(result, item, operands) for result, item in zip(results, like, strict=True)])
+        return Empty(results.local_shape, like.dtype, frozenset(depends), saves)
+    return _as(like, [_empties(result, item, operands, saves) for result, item in zip(results, like, strict=True)])
 
 
 def _leaves_of(result: torch.Tensor) -> list[torch.Tensor]:

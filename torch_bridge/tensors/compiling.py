@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from torch_bridge.compat import leave_alone_when_compiling
+from torch_bridge.compat import compiler_of, leave_alone_when_compiling
 from torch_bridge.tensors.tensor import DistributedTensor
 
 _compile: Any = torch.compile
@@ -34,9 +34,9 @@ def compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> An
 
     module = isinstance(model, torch.nn.Module)
     otherwise: Any = made.forward if module else made
-    compiler = program.compiler_of(options.get("backend"), options.get("mode"), options.get("options"))
+    compiler = compiler_of(options.get("backend"), options.get("mode"), options.get("options"))
     whole = program.Programs(model, otherwise, compiler)
-    as_it_is = torch._dynamo.disable(model.__call__ if module else model)
+    as_it_is = torch.compiler.disable(model.__call__ if module else model)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if fullgraph:

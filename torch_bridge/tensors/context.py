@@ -7,16 +7,16 @@ import functools
 import linecache
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from torch_bridge.compat import plain
+from distdl_ops import Replicated
+from torch_bridge.compat import dispatch_mode, plain
 
 recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 """Notes every call; see `torch_bridge.explain`."""
@@ -27,13 +27,10 @@ gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 
 def recording() -> Any:
     """Return who records a program (see `torch_bridge.tensors.program`); None where nobody does."""
-    if not _recorders():
-        return None
-    mode = _get_current_dispatch_mode()
+    mode = dispatch_mode()
     return mode if getattr(mode, "records", False) else None
 
 
-_recorders = torch._C._len_torch_dispatch_stack
 _HOME = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
 
@@ -79,43 +76,63 @@ def refused(message: str) -> UnsupportedError:
 def refusal(call: Any, reason: str) -> UnsupportedError:
     """Return the error of a function on layouts for which it cannot be carried out."""
     layouts = "; ".join(str(spec.placement) for spec in call.operands)
+    split = {
+        name: None
+        for spec in call.operands
+        for name, role in spec.placement.roles.items()
+        if not isinstance(role, Replicated)
+    }
+    whole = ", ".join(f"{name}=Replicated()" for name in split)
     return refused(
         f"{call.name} of distributed tensors ({layouts}): {reason}. Redistribute the tensors first "
-        "(x.redistribute(axis=Replicated())), register a rule (torch_bridge.tensors.rule), or call it "
+        f"(x.redistribute({whole})), register a rule (torch_bridge.rule), or call it "
         "within torch_bridge.replicated(), which gathers them"
     )
 
 
 def _where() -> str:
     """Return the path of the innermost module that is being called, and the user's own line."""
-    line = ""
-    frame: Any = sys._getframe(1)
-    while frame is not None and not line:
+    return place_of(_callers())
+
+
+def place_of(frames: Iterable[tuple[Any, int]]) -> str:
+    """Return the path of the first module among frames, innermost first, and the user's own line."""
+    module = line = ""
+    for frame, number in frames:
         name = frame.f_code.co_filename
-        if not name.startswith((_HOME, _TORCH)):
-            line = f"{name}, line {frame.f_lineno}: {linecache.getline(name, frame.f_lineno).strip()}"
-        frame = frame.f_back
-    module = module_path()
+        if not line and not name.startswith((_HOME, _TORCH)):
+            line = f"{name}, line {number}: {linecache.getline(name, number).strip()}"
+        module = module or _module_of(frame)
+        if module and line:
+            break
     return (f"; in module {module!r}" if module else "") + (f"; at {line}" if line else "")
 
 
 def module_path() -> str:
     """Return the path of the innermost module that is being called; an empty text outside of modules."""
+    return next((path for frame, _ in _callers() if (path := _module_of(frame))), "")
+
+
+def _callers() -> Iterator[tuple[Any, int]]:
+    """Yield the frames of the callers and their lines, innermost first."""
     frame: Any = sys._getframe(1)
     while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, torch.nn.Module):
-            return str(owner.__dict__.get("_distributed_path", type(owner).__name__))
+        yield frame, frame.f_lineno
         frame = frame.f_back
-    return ""
+
+
+def _module_of(frame: Any) -> str:
+    """Return the path of the module whose method a frame is; an empty text otherwise."""
+    owner = frame.f_locals.get("self")
+    if not isinstance(owner, torch.nn.Module):
+        return ""
+    return str(owner.__dict__.get("_distributed_path", type(owner).__name__))
 
 
 def assign(changed: Any, result: Any) -> Any:
     """Copy a distributed result into a tensor that lies in another way, or into a plain one; return that."""
-    from torch_bridge.tensors.tensor import DistributedTensor  # it imports what calls this
-
-    if not isinstance(changed, DistributedTensor):
-        changed.copy_(result.full_tensor().to_local() if isinstance(result, DistributedTensor) else result)
+    if not hasattr(changed, "_placement"):  # a plain tensor; the class of distributed ones imports what calls this
+        changed.copy_(result.full_tensor().to_local() if hasattr(result, "_placement") else result)
         return changed
     if changed._placement.partial:
         summed = changed.redistribute(changed._placement.finished())

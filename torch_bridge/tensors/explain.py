@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -19,7 +20,8 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     r"""Run a function of distributed tensors, and return what each of its calls moves between ranks. Collective.
 
     What has no rule is noted as an obstacle, and gathered, so that *all* obstacles of a model are found at once. With
-    tensors on the ``meta`` device, and a model whose weights lie there, nothing is computed and nothing is sent.
+    tensors on the ``meta`` device, and a model whose weights lie there, nothing is computed and nothing is sent. Then
+    numbers that Python looks at are zeros, and a result whose shape depends on numbers is the last obstacle.
 
     Parameters
     ----------
@@ -54,6 +56,16 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     token = context.recorder.set(recorder)
     try:
         function(*args, **kwargs)
+    except context.UnsupportedError as error:
+        recorder.obstacle(str(error))
+    except NotImplementedError as error:  # torch's, of tensors on the meta device
+        frames = list(traceback.walk_tb(error.__traceback__))
+        said, _, _ = str(error).partition(". ")
+        recorder.obstacle(said + context.place_of(reversed(frames)))
+    except Exception as error:
+        for obstacle in recorder.obstacles:
+            error.add_note(f"obstacle: {obstacle}")
+        raise
     finally:
         context.recorder.reset(token)
     return Explanation(tuple(recorder.steps), tuple(recorder.obstacles))

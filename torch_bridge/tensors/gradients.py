@@ -24,7 +24,7 @@ from distdl_ops import Copies, World
 from distdl_ops.movement.summation import Summation
 from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call
-from torch_bridge.compat import at_end_of_pass, graph_task, node_has_hooks, plain, will_accumulate
+from torch_bridge.compat import after_backward_pass, backward_pass, plain, will_run
 from torch_bridge.tensors import context
 
 if TYPE_CHECKING:
@@ -240,19 +240,19 @@ class Gradients:
         self._pass(move.source.grid.world).add(_Term(leaf, move, part, call))
         return True
 
-    def ends(self, gathered: Any) -> None:
+    def ends(self, weight: Any) -> None:
         """Let the end of this thread's backward pass wait for a weight that is gathered ahead.
 
         Parameters
         ----------
-        gathered : Gathered
+        weight : Weight
             Which one.
         """
-        self._pass(gathered.world).ends(gathered)
+        self._pass(weight.world).ends(weight)
 
     def _pass(self, world: World) -> _Pass:
         """Return the backward pass that this thread is in."""
-        task = graph_task()
+        task = backward_pass()
         if task not in self._passes:
             for number, (callback, ended) in list(self._passes.items()):
                 if callback() is None:  # the pass has ended, by an error
@@ -266,7 +266,7 @@ class Gradients:
                     made.finish()
 
             self._passes[task] = weakref.ref(finish), made
-            at_end_of_pass(finish)
+            after_backward_pass(finish)
         return self._passes[task][1]
 
 
@@ -280,12 +280,26 @@ def _may_wait(leaf: torch.Tensor, node: Any, move: Any, cotangent: torch.Tensor)
         return False
     if _summed_whole(move, cotangent) is None and not isinstance(_executor(move, cotangent).way, Plan):
         return False
-    return not node_has_hooks(node) and will_accumulate(node)
+    if any(map(_has_hooks, (node.register_hook, node.register_prehook))):
+        return False
+    return will_run(node)
 
 
 def _executor(move: Any, part: torch.Tensor) -> Any:
     """Return what carries out a movement of tensors of a dtype."""
     return (move.complex if part.is_complex() else move.real)._executor
+
+
+def _has_hooks(register: Any) -> bool:
+    """Say whether a node has hooks of a kind, which only a handle tells."""
+    handle = register(_nothing)
+    count = len(handle.hooks_dict_ref())
+    handle.remove()
+    return count > 1
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing."""
 
 
 def _summed_whole(move: Any, part: torch.Tensor) -> Placement | None:

@@ -138,7 +138,7 @@ class Move:
         # Whole numbers wrap as torch's do: an operator would compute sums twice to say so.
         return self.complex(part) if part.is_complex() else self.real._apply(part)  # type: ignore[no-any-return]
 
-    def __call__(self, part: torch.Tensor, call: Call | None = None) -> torch.Tensor:
+    def __call__(self, part: torch.Tensor, call: Call | None = None, function: int = 0) -> torch.Tensor:
         """Return this rank's part of the moved tensor; recorded where its gradient is wanted.
 
         Parameters
@@ -147,6 +147,8 @@ class Move:
             This rank's part.
         call : Call, optional
             Which call it is; by default the next one.
+        function : int, optional
+            For which function of torch it is.
         """
         if compat.transforms_are_active():
             raise context.refused(
@@ -157,8 +159,8 @@ class Move:
         if recorder is not None:
             recorder.moves(self, part.element_size(), part.requires_grad and torch.is_grad_enabled())
         if part.requires_grad and torch.is_grad_enabled():
-            return _Moved.apply(part, self, call or self.next_call(part))  # type: ignore[no-any-return, no-untyped-call]
-        return part if self.keeps else self.run(part, call or self.next_call(part))
+            return _Moved.apply(part, self, call or self.next_call(part, function))  # type: ignore[no-any-return, no-untyped-call]
+        return part if self.keeps else self.run(part, call or self.next_call(part, function))
 
 
 class _Moved(torch.autograd.Function):

@@ -92,7 +92,7 @@ class Placement:
         self._moves: dict[Placement, Any] = {}
         self._spaces: dict[str, DistributedSpace] = {}
 
-    @property
+    @functools.cached_property
     def partial(self) -> bool:
         """Whether ranks hold terms of a sum: some role is `Copies`."""
         return any(isinstance(role, Copies) for role in self.roles.values())

@@ -27,16 +27,14 @@ from typing import Any, final
 import torch
 import torch.utils._pytree as pytree
 from torch import fx
-from torch._C import DisableTorchFunctionSubclass as plain
-from torch._functorch.partitioners import min_cut_rematerialization_partition
 from torch.autograd.graph import get_gradient_edge
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from distdl_ops.worlds.call import Call
+from torch_bridge.compat import TorchDispatchMode, forward_and_backward, plain, without_autocast
 from torch_bridge.tensors import context, random
 from torch_bridge.tensors.call import wrap
 from torch_bridge.tensors.movement import Move
@@ -440,7 +438,7 @@ class Program:
             joint.graph.erase_node(node)
         if self.tangents:
             count = self._forward_outputs + len(changed)
-            forward, backward = min_cut_rematerialization_partition(joint, None, num_fwd_outputs=count)
+            forward, backward = forward_and_backward(joint, count)
             self._backward = _compiled(backward, compiler)
         else:
             forward = joint
@@ -463,13 +461,13 @@ class Program:
 
     def forward(self, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return the results, and what the backward pass needs."""
-        with torch._C._DisableAutocast():
+        with without_autocast():
             made = self._forward(*map(_restrided, inputs, self._input_strides))
         return made[: self._forward_outputs - 1], made[self._forward_outputs :]
 
     def backward(self, saved: Sequence[torch.Tensor], tangents: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
         """Return the gradients of the inputs."""
-        with torch._C._DisableAutocast():
+        with without_autocast():
             made = self._backward(*saved, *map(_restrided, tangents, self._tangent_strides))
         return [None if k is None else made[k] for k in self._gradients]
 
@@ -552,11 +550,3 @@ def _restrided(x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
     """Return a plain tensor whose entries lie in memory as those of the one that was recorded."""
     x = x.as_subclass(torch.Tensor)  # what compilers know
     return x if x.stride() == stride else torch.empty_strided(x.shape, stride, dtype=x.dtype, device=x.device).copy_(x)
-
-
-def compiler_of(backend: Any, mode: Any, options: Any) -> Callable[..., Any]:
-    """Return torch's compiler of graphs of a name."""
-    if backend in (None, "inductor"):
-        mode = "default" if mode is None and options is None else mode
-        return torch._TorchCompileInductorWrapper(mode, options, False)
-    return torch._TorchCompileWrapper(backend, mode, options, False)

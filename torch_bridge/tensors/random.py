@@ -12,8 +12,8 @@ flips its bits. (A compiler that knows places, and wants to multiply them out, s
 from __future__ import annotations
 
 import torch
-from torch.utils._python_dispatch import _disable_current_modes
 
+from torch_bridge.compat import without_dispatch_modes
 from torch_bridge.tensors import context
 from torch_bridge.tensors.placement import Placement
 
@@ -23,7 +23,7 @@ _FIRST, _SECOND = -4658895280553007687, -7723592293110705685
 
 def seed() -> int | torch.Tensor:
     """Return a number from torch's default generator; where a program is recorded, as an input of it."""
-    with _disable_current_modes():
+    with without_dispatch_modes():
         drawn = int(torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64))
     recorder = context.recording()
     return drawn if recorder is None else recorder.seed(drawn)

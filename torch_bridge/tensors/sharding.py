@@ -15,7 +15,7 @@ from typing import Any, final
 
 import torch
 
-from torch_bridge.compat import graph_task, plain, saved_tensors_hooks
+from torch_bridge.compat import backward_pass, plain, saved_tensors_hooks
 
 _nothing = contextlib.nullcontext()
 
@@ -47,7 +47,7 @@ class Weight:
                 "which gathers it again"
             )
         with torch.no_grad(), plain():
-            if self._started is None or self._task != graph_task():
+            if self._started is None or self._task != backward_pass():
                 return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
             started, self._started = self._started, None
             return started.finish()  # type: ignore[no-any-return]
@@ -113,7 +113,7 @@ class _Prepared(torch.autograd.Function):
 
 def _start(weights: list[Weight]) -> None:
     """Start to gather a call's weights, and those of the call before it, which are needed next, if memory allows it."""
-    needed, task = weights[0].move.source.state.needed, graph_task()
+    needed, task = weights[0].move.source.state.needed, backward_pass()
     place = next((k for k, others in enumerate(needed) if others is weights), None)
     if place is None:
         return

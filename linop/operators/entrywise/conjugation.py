@@ -47,25 +47,14 @@ class Conjugation(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+
     @checked
     def __init__(self, domain: Space, codomain: Space | None = None) -> None:
         require_real_space_of_complex("Conjugation", domain)
         super().__init__(domain, resolve_codomain("Conjugation", domain, codomain, domain.shape))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
 
     @property
     def claims(self) -> Claims:

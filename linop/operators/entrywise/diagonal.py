@@ -18,8 +18,14 @@ from linop import arrays, claims
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.numbers import products as finite_products
+from linop.queries.cost import Cost, cost, moved, products
+from linop.queries.inverse import inverse, unknown_inverse
+from linop.rewriting.constants import Constants, constants
+from linop.rewriting.engine import rule
 from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_one_process
 
@@ -119,3 +125,40 @@ class Diagonal(LinearOperator):
 
     def __str__(self) -> str:
         return f"Diagonal({self.entries.tolist()})" if self.entries.ndim == 1 and self.entries.size <= 4 else "Diagonal"
+
+
+@cost.register
+def _(operator: Diagonal) -> Cost:
+    return Cost(products(operator.domain), moved(operator) + operator.entries.nbytes)
+
+
+@inverse.register
+def _(operator: Diagonal) -> LinearOperator:
+    if np.any(operator.entries == 0):
+        raise SpaceError(f"{operator!r}: a diagonal with zeros has no inverse")
+    with np.errstate(over="ignore"):
+        entries = 1 / operator.entries
+    return Diagonal(entries, operator.domain) if np.all(np.isfinite(entries)) else unknown_inverse(operator)
+
+
+@rule(Diagonal, Diagonal)
+def diagonals(left: Diagonal, right: Diagonal) -> LinearOperator | None:
+    """``diag(a) diag(b) = diag(a b)``."""
+    entries = finite_products(left.entries, right.entries, left.domain)
+    return None if entries is None else Diagonal(entries, left.domain)
+
+
+@rule(Diagonal)
+def diagonal_of_ones(node: Diagonal) -> LinearOperator | None:
+    """``diag(1) = I``."""
+    return Identity(node.domain) if np.all(node.entries == 1) else None
+
+
+@constants.register
+def _(operator: Diagonal) -> Constants:
+    return Constants(Diagonal, operator.entries, lambda entries: Diagonal(entries, operator.domain))
+
+
+@constants.register
+def _(operator: Identity) -> Constants:
+    return Constants(Diagonal, np.ones(()), lambda entries: Diagonal(entries, operator.domain))

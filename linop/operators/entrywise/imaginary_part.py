@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.claims import Claims
+from linop.claims import COISOMETRY
 from linop.core.operator import LinearOperator
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_real_space_of_complex, resolve_codomain
@@ -47,31 +47,16 @@ class ImaginaryPart(LinearOperator):
     [2.0, -4.0]
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = frozenset({COISOMETRY})  # A A* y = y
+
     @checked
     def __init__(self, domain: Space, codomain: Space | None = None) -> None:
         require_real_space_of_complex("ImaginaryPart", domain)
         real = domain.coordinate_dtype
         super().__init__(domain, resolve_codomain("ImaginaryPart", domain, codomain, domain.shape, real))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """A coisometry: ``A A* y = Im(i y) = y``."""
-        return frozenset({claims.COISOMETRY})
 
     def _apply(self, x: Array) -> Array:
         if arrays.kind(x) == "real":  # a vector here, too

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.claims import Claims
+from linop.claims import COISOMETRY
 from linop.core.operator import LinearOperator
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_real_space_of_complex, resolve_codomain
@@ -47,30 +47,15 @@ class RealPart(LinearOperator):
     [(1+0j), (3+0j)]
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = frozenset({COISOMETRY})  # A A* y = y
+
     @checked
     def __init__(self, domain: Space, codomain: Space | None = None) -> None:
         require_real_space_of_complex("RealPart", domain)
         super().__init__(domain, resolve_codomain("RealPart", domain, codomain, domain.shape, domain.coordinate_dtype))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """A coisometry: ``A A* y = Re(y + 0i) = y``."""
-        return frozenset({claims.COISOMETRY})
 
     def _apply(self, x: Array) -> Array:
         # a real array is a vector here, too

@@ -48,27 +48,16 @@ class Flip(LinearOperator):
     [3.0, 2.0, 1.0]
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+
     @checked
     def __init__(
         self, domain: Space, axes: int | Sequence[int] | None = None, *, codomain: Space | None = None
     ) -> None:
         self.axes = tuple(sorted(checked_axes("Flip", domain, axes)))
         super().__init__(domain, resolve_codomain("Flip", domain, codomain, domain.shape))
-
-    @property
-    def exact(self) -> bool:
-        """Entries are moved only."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """Number of roundings: 0."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """The norm is one."""
-        return 1.0
 
     @property
     def claims(self) -> Claims:

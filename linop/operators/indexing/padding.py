@@ -26,6 +26,7 @@ from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.operators.indexing.gather import Gather
 from linop.operators.indexing.restriction import Restriction
+from linop.queries.cost import Cost, cost, moved, reals
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -70,6 +71,8 @@ class Padding(LinearOperator):
     [0.0, 1.0, 2.0, 0.0]
     """
 
+    exact = True
+
     @checked
     def __init__(
         self, domain: Space, width: npt.ArrayLike, *, mode: str = "zero", codomain: Space | None = None
@@ -96,11 +99,6 @@ class Padding(LinearOperator):
         """Return ``P_k`` for one axis: which entry is put where, from padding the entries' numbers."""
         n = self.domain.shape[axis]
         return Gather(np.pad(np.arange(n), self.width[axis], mode=MODES[self.mode]), n, axis)  # type: ignore[call-overload]
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:
@@ -156,3 +154,9 @@ def _checked_width(domain: Space, width: npt.ArrayLike) -> tuple[tuple[int, int]
     if found.min(initial=0) < 0:
         raise SpaceError(f"Padding : {domain}: widths are zero or more, found {width!r}; use Restriction to crop")
     return tuple((before, after) for before, after in pairs)
+
+
+@cost.register
+def _(operator: Padding) -> Cost:
+    """Adjoints add entries that were taken more than once."""
+    return Cost(max(map(reals, (operator.domain, operator.codomain))) if operator.roundings else 0, moved(operator))

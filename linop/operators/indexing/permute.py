@@ -17,8 +17,10 @@ from linop import arrays, claims
 from linop.arguments import checked
 from linop.arrays import Array
 from linop.claims import Claims
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -53,6 +55,10 @@ class Permute(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+
     @checked
     def __init__(self, domain: Space, axes: Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Permute", domain)
@@ -66,21 +72,6 @@ class Permute(LinearOperator):
             raise expected
         shape = tuple(domain.shape[axis] for axis in self.axes)
         super().__init__(domain, resolve_codomain(str(self), domain, codomain, shape))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
 
     @property
     def claims(self) -> Claims:
@@ -103,3 +94,12 @@ class Permute(LinearOperator):
 
     def __str__(self) -> str:
         return f"Permute({', '.join(map(str, self.axes))})"
+
+
+@rule(Permute, Permute)
+def permutations(left: Permute, right: Permute) -> LinearOperator:
+    """Axes are permuted once."""
+    axes = tuple(right.axes[k] for k in left.axes)
+    if axes == tuple(range(len(axes))) and left.codomain == right.domain:
+        return Identity(right.domain)
+    return Permute(right.domain, axes, codomain=left.codomain)

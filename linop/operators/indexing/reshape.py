@@ -14,12 +14,14 @@ import operator
 from collections.abc import Sequence
 from typing import final
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.claims import Claims
+from linop.claims import UNITARY
+from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -54,31 +56,16 @@ class Reshape(LinearOperator):
     True
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+    claims = UNITARY
+
     @checked
     def __init__(self, domain: Space, shape: int | Sequence[int], *, codomain: Space | None = None) -> None:
         require_arrays("Reshape", domain)
         found = _resolved(domain, shape)
         super().__init__(domain, resolve_codomain(f"Reshape{found}", domain, codomain, found))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """None."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """One."""
-        return 1.0
-
-    @property
-    def claims(self) -> Claims:
-        """Unitary."""
-        return claims.UNITARY
 
     @property
     def dual(self) -> Reshape:
@@ -110,3 +97,11 @@ def _resolved(domain: Space, shape: int | Sequence[int]) -> tuple[int, ...]:
             f"Reshape : {domain}: expected a shape of {size} entries, with one -1 at most, found {shape!r}"
         )
     return tuple(given)
+
+
+@rule(Reshape, Reshape)
+def reshapes(left: Reshape, right: Reshape) -> LinearOperator:
+    """The last shape is what counts."""
+    if left.codomain == right.domain:
+        return Identity(right.domain)
+    return Reshape(right.domain, left.codomain.shape, codomain=left.codomain)

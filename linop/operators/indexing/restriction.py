@@ -21,6 +21,8 @@ from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.operators.indexing.gather import Gather
+from linop.queries.cost import Cost, cost, moved, reals
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -57,6 +59,8 @@ class Restriction(LinearOperator):
     [1.0, 5.0]
     """
 
+    exact = True
+
     @checked
     def __init__(self, domain: Space, index: Any, *, codomain: Space | None = None) -> None:
         require_arrays("Restriction", domain)
@@ -76,11 +80,6 @@ class Restriction(LinearOperator):
         self._slices = (..., *(slice(r.start, r.stop, r.step) for r in self._ranges))
         self._taken = tuple(map(len, self._ranges))
         super().__init__(domain, resolve_codomain(self._text, domain, codomain, shape))
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:
@@ -165,3 +164,19 @@ def _written(index: Any) -> str:
 
 def _end(end: Any) -> str:
     return "" if end is None else str(end)
+
+
+@cost.register
+def _(operator: Restriction) -> Cost:
+    """Adjoints add entries that were taken more than once."""
+    return Cost(max(map(reals, (operator.domain, operator.codomain))) if operator.roundings else 0, moved(operator))
+
+
+@rule(Restriction, Restriction)
+def restrictions(left: Restriction, right: Restriction) -> LinearOperator | None:
+    """Some of some entries are some entries."""
+    if not right.domain.shape or right.domain.size != math.prod(right.domain.shape):
+        return None
+    shape = right.domain.shape
+    taken = left._apply(right._apply(np.arange(right.domain.size).reshape(shape)))  # the number of each entry
+    return Restriction(right.domain, np.unravel_index(taken, shape), codomain=left.codomain)

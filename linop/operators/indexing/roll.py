@@ -52,6 +52,10 @@ class Roll(LinearOperator):
     [3.0, 1.0, 2.0]
     """
 
+    exact = True
+    roundings = 0
+    gain = 1.0
+
     @checked
     def __init__(
         self,
@@ -75,21 +79,6 @@ class Roll(LinearOperator):
         moves = {axis: s % n if n else 0 for axis, s, n in zip(along, shifts, extents, strict=True)}
         self.shifts = tuple(moves.get(axis, 0) for axis in range(domain.ndim))
         super().__init__(domain, resolve_codomain("Roll", domain, codomain, domain.shape))
-
-    @property
-    def exact(self) -> bool:
-        """Entries are moved only."""
-        return True
-
-    @property
-    def roundings(self) -> int:
-        """Number of roundings: 0."""
-        return 0
-
-    @property
-    def gain(self) -> float:
-        """The norm is one."""
-        return 1.0
 
     @property
     def claims(self) -> Claims:

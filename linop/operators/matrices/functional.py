@@ -21,6 +21,7 @@ from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.queries.cost import Cost, cost, moved, products, reals
 from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -124,3 +125,8 @@ class Functional(LinearOperator):
     def __str__(self) -> str:
         short = self.vector.ndim == 1 and self.vector.size <= 4
         return f"Functional({self.vector.tolist()})" if short else "Functional"
+
+
+@cost.register
+def _(operator: Functional) -> Cost:
+    return Cost(products(operator.domain) + reals(operator.domain), moved(operator) + operator.vector.nbytes)

@@ -20,6 +20,11 @@ from linop.arrays import Vector
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, SpaceError
+from linop.numbers import matrix_product
+from linop.queries.cost import Cost, cost, moved, products_and_sums
+from linop.queries.inverse import inverse, unknown_inverse
+from linop.rewriting.constants import Constants, constants
+from linop.rewriting.engine import rule
 from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_one_process
 
@@ -117,3 +122,31 @@ class Matrix(LinearOperator):
 
     def __str__(self) -> str:
         return f"Matrix({self.entries.shape[0]}x{self.entries.shape[1]})"
+
+
+@cost.register
+def _(operator: Matrix) -> Cost:
+    return Cost(products_and_sums(operator, operator.entries.size), moved(operator) + operator.entries.nbytes)
+
+
+@inverse.register
+def _(operator: Matrix) -> LinearOperator:
+    if operator.domain.size != operator.codomain.size:
+        return unknown_inverse(operator)  # raises
+    try:
+        entries = np.linalg.inv(operator.entries)
+    except np.linalg.LinAlgError:
+        raise SpaceError(f"{operator!r}: a singular matrix has no inverse") from None
+    return Matrix(entries, operator.codomain, operator.domain)
+
+
+@rule(Matrix, Matrix)
+def matrices(left: Matrix, right: Matrix) -> LinearOperator | None:
+    """The product of two matrices, where it is no larger than they are."""
+    entries = matrix_product(left.entries, right.entries, left.codomain)
+    return None if entries is None else Matrix(entries, right.domain, left.codomain)
+
+
+@constants.register
+def _(operator: Matrix) -> Constants:
+    return Constants(Matrix, operator.entries, lambda entries: Matrix(entries, operator.domain, operator.codomain))

@@ -20,6 +20,7 @@ from linop.arrays import Vector
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, ArgumentTypeError, SpaceError
+from linop.queries.cost import Cost, cost, moved, products_and_sums
 from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_one_process
 
@@ -137,3 +138,10 @@ class SparseMatrix(LinearOperator):
     def __str__(self) -> str:
         rows, columns = self.entries.shape
         return f"SparseMatrix({rows}x{columns}, {self.entries.nnz} entries)"
+
+
+@cost.register
+def _(operator: SparseMatrix) -> Cost:
+    stored = operator.entries
+    constants = stored.data.nbytes + stored.indices.nbytes + stored.indptr.nbytes
+    return Cost(products_and_sums(operator, stored.nnz), moved(operator) + constants)

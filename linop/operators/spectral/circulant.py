@@ -21,7 +21,11 @@ from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.numbers import products as finite_products
 from linop.operators.spectral.fft import roundings_of
+from linop.queries.cost import Cost, cost, moved, reals, transform
+from linop.queries.inverse import inverse
+from linop.rewriting.engine import rule
 from linop.spaces import Euclidean, Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -180,3 +184,22 @@ def _mirrored(column: np.ndarray) -> np.ndarray:
     """Return ``conj(c_(-j mod n))``, the column of the adjoint."""
     every = tuple(range(column.ndim))
     return np.roll(np.flip(column), (1,) * column.ndim, every).conj()
+
+
+@cost.register
+def _(operator: Circulant) -> Cost:
+    """Count a transform, a product with the spectrum, and a transform back; each reads and writes a vector."""
+    space = operator.domain
+    flops = 2 * transform(space, math.prod(space.shape)) + 3 * reals(space)
+    return Cost(flops, 3 * moved(operator) + operator.spectrum.nbytes)
+
+
+@inverse.register
+def _(operator: Circulant) -> LinearOperator:
+    return operator.inverted()
+
+
+@rule(Circulant, Circulant)
+def circulants(left: Circulant, right: Circulant) -> LinearOperator | None:
+    """Two periodic convolutions are one."""
+    return None if finite_products(left.spectrum, right.spectrum, left.domain) is None else left.composed(right)

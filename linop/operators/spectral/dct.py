@@ -16,10 +16,10 @@ from typing import Any, final
 
 import numpy as np
 
-from linop import arrays, claims
+from linop import arrays
 from linop.arguments import checked
 from linop.arrays import Array
-from linop.claims import Claims
+from linop.claims import UNITARY
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
 from linop.operators.axes import checked_axes
@@ -60,6 +60,8 @@ class DCT(LinearOperator):
     ([2.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0])
     """
 
+    claims = UNITARY
+
     @checked
     def __init__(
         self,
@@ -84,11 +86,6 @@ class DCT(LinearOperator):
     def gain(self) -> float:
         """The norm is one; Fourier transforms on the way make errors of twice the size, for each axis."""
         return 2.0 ** len(self.axes)
-
-    @property
-    def claims(self) -> Claims:
-        """Unitary."""
-        return claims.UNITARY
 
     @property
     def dual(self) -> DCT:

@@ -26,6 +26,9 @@ from linop.claims import Claims
 from linop.core.identity import Identity
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.queries.cost import Cost, cost, moved, transform
+from linop.queries.inverse import inverse
+from linop.rewriting.engine import rule
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -202,3 +205,20 @@ def roundings_of(lengths: Sequence[int]) -> int:
     more.
     """
     return sum(14 * ((length - 1).bit_length() + 2) + 6 for length in lengths if length > 1) + 1
+
+
+@cost.register
+def _(operator: FFT) -> Cost:
+    lengths = [operator.domain.shape[axis] for axis in operator.axes]
+    return Cost(transform(operator.domain, math.prod(lengths)), moved(operator))
+
+
+@inverse.register
+def _(operator: FFT) -> LinearOperator:
+    return operator.inverted()
+
+
+@rule(FFT, FFT)
+def transforms(left: FFT, right: FFT) -> LinearOperator | None:
+    """A Fourier transform and one back are a number."""
+    return left.times_identity(right)

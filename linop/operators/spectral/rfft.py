@@ -33,6 +33,7 @@ from linop.operators.spectral.fft import (
     from_end,
     roundings_of,
 )
+from linop.queries.cost import Cost, cost, moved, transform
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -173,3 +174,9 @@ def column_counts(half: Space, axis: int, length: int) -> np.ndarray:
     column = np.arange(length // 2 + 1)
     counts = np.where((column == 0) | (2 * column == length), 1.0, 2.0)
     return counts.reshape([-1 if k == axis else 1 for k in range(half.ndim)])
+
+
+@cost.register
+def _(operator: RFFT) -> Cost:
+    lengths = [operator.domain.shape[axis] for axis in operator.axes]
+    return Cost(transform(operator.domain, math.prod(lengths)), moved(operator))

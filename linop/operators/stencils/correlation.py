@@ -24,6 +24,7 @@ from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.queries.cost import Cost, cost, moved, products, reals
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -383,3 +384,11 @@ def _pairs(
             f"found {padding!r}"
         )
     return tuple((below, above) for below, above in found)
+
+
+@cost.register
+def _(operator: Correlation) -> Cost:
+    channels = operator.kernel.shape[0] if operator.kernel.ndim > operator.domain.ndim else 1
+    taps = operator.kernel.size // max(channels, 1)
+    flops = taps * (products(operator.codomain) + reals(operator.codomain))
+    return Cost(flops, moved(operator) + operator.kernel.nbytes)

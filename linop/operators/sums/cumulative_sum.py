@@ -17,6 +17,9 @@ from linop.arguments import checked
 from linop.arrays import Array
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.operators.stencils.finite_difference import FiniteDifference
+from linop.queries.cost import Cost, cost, moved, reals
+from linop.queries.inverse import inverse
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays
 
@@ -46,6 +49,8 @@ class CumulativeSum(LinearOperator):
     ([1.0, 3.0, 6.0], [6.0, 5.0, 3.0])
     """
 
+    exact = True
+
     @checked
     def __init__(self, domain: Space, axis: int = -1) -> None:
         require_arrays("CumulativeSum", domain)
@@ -53,11 +58,6 @@ class CumulativeSum(LinearOperator):
             raise SpaceError(f"CumulativeSum : {domain}: expected one of its {domain.ndim} axes, found {axis!r}")
         super().__init__(domain, domain)
         self.axis = int(axis) % domain.ndim - domain.ndim
-
-    @property
-    def exact(self) -> bool:
-        """Always: sums of integers."""
-        return True
 
     @property
     def roundings(self) -> int:
@@ -89,3 +89,13 @@ class CumulativeSum(LinearOperator):
 
     def __str__(self) -> str:
         return f"CumulativeSum(axis={self.axis})"
+
+
+@cost.register
+def _(operator: CumulativeSum) -> Cost:
+    return Cost(reals(operator.domain), moved(operator))
+
+
+@inverse.register
+def _(operator: CumulativeSum) -> LinearOperator:
+    return FiniteDifference(operator.domain, axis=operator.axis, scheme="backward", boundary="zero")

@@ -20,6 +20,7 @@ from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
 from linop.errors import SpaceError
+from linop.queries.cost import Cost, cost, moved, reals
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
@@ -53,6 +54,8 @@ class SumAxes(LinearOperator):
     [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
     """
 
+    exact = True
+
     @checked
     def __init__(
         self, domain: Space, axes: int | tuple[int, ...] | None = None, *, codomain: Space | None = None
@@ -66,11 +69,6 @@ class SumAxes(LinearOperator):
     def terms(self) -> int:
         """How many entries stand in one sum."""
         return math.prod(self.domain.shape[axis] for axis in self.axes)
-
-    @property
-    def exact(self) -> bool:
-        """Always."""
-        return True
 
     @property
     def roundings(self) -> int:
@@ -148,3 +146,8 @@ def _checked_axes(domain: Space, axes: int | tuple[int, ...] | None) -> tuple[in
         raise SpaceError(
             f"SumAxes of {domain}: expected different axes of {domain.ndim}, found {axes!r} ({error})"
         ) from None
+
+
+@cost.register
+def _(operator: SumAxes) -> Cost:
+    return Cost(reals(operator.domain), moved(operator))

@@ -3,14 +3,16 @@
 Each program is run on simulated ranks, or on those of a job; rank 0 differs from the others.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
-from distdl_ops import AgreementError, DistributedSpace, Grid, Split, World
+from distdl_ops import AgreementError, DistributedSpace, Grid, Split, World, simulate
 from distdl_ops.testing import on_ranks
 from torch_bridge.tensors import DistributedTensor, distribute, distribute_tensor
 
@@ -125,3 +127,22 @@ def test_the_name_of_a_weight(ranks: int) -> None:
     assert len(set(messages)) == 1
     assert "(1.weight)" in messages[0]
     assert "(2.weight)" in messages[0]
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_checkpoint_runs_again_on_all_ranks(samples: int) -> None:
+    """Also on ranks that have no sample: what the others send when they compute again is expected."""
+    layer = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3, padding=1), torch.nn.Tanh(), torch.nn.Conv1d(2, 1, 3)).double()
+    x = torch.arange(6.0 * samples).double().reshape(samples, 1, 6).sin()
+    expected = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+
+    def main(world: World) -> None:
+        grid = Grid(world, data=2, rows=2)
+        model = distribute(copy.deepcopy(layer), grid)
+        part = distribute_tensor(x, grid, data=Split(0), rows=Split(2)).requires_grad_()
+        checkpoint(model, part, use_reentrant=False).square().sum().backward()
+        for p, gradient in zip(model.parameters(), expected, strict=True):
+            torch.testing.assert_close(p.grad.full_tensor().to_local(), gradient)  # type: ignore[union-attr]
+
+    simulate(4, main)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from distdl_ops import Grid, RankFailedError, Split, World, simulate
-from torch_bridge.tensors import UnsupportedError, distribute, distribute_tensor
+from torch_bridge.tensors import UnsupportedError, distribute, distribute_tensor, explain
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a function without rule": (lambda x: x.resize_(2), "resize_"),
@@ -27,6 +27,12 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "a pickle": (lambda x: x.__reduce_ex__(2), "pickling"),
     "a change of a copy": (lambda x: x.t().reshape(12).zero_(), "reshape"),
+    "memory of one rank": (lambda x: x.set_(torch.ones(3, 4)), "x.copy_(values)"),
+    "an array": (lambda x: x.numpy(), "x.full_tensor()"),
+    "another library's view": (lambda x: torch.from_dlpack(x), "x.full_tensor()"),
+    "what is looked for": (lambda x: 1.0 in x, "x.full_tensor()"),
+    "sparse": (lambda x: x.to_sparse(), "x.redistribute(rows=Replicated())"),
+    "quantised": (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), "torch_bridge.replicated()"),
 }
 """Functions of a tensor that is split, and what the message says."""
 
@@ -80,6 +86,59 @@ def test_a_refusal_names_the_module_the_layout_the_line_and_the_remedy() -> None
         "replicated()",
     ):
         assert words in first
+
+
+class Obstacles(nn.Module):
+    """A module with several obstacles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), Odd()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what depends on numbers, after other obstacles."""
+        if (x > 0)[0, 0]:
+            raise AssertionError("a dry run has no numbers")
+        x = self.first(x).detach()
+        x.sum(1).tolist()
+        self.second(x)
+        if x.sum() > 1:
+            raise AssertionError("a dry run has no numbers")
+        return x[x > 0]
+
+
+def test_a_dry_run_lists_all_obstacles_with_their_places() -> None:
+    """Looks at numbers and functions without rule are found, up to a shape that follows from them."""
+
+    def main(world: World) -> tuple[str, ...]:
+        grid = Grid(world, rows=2)
+        with torch.device("meta"):
+            model, x = Obstacles(), torch.ones(2, 4)
+        return explain(distribute(model, grid), distribute_tensor(x, grid, rows=Split(0))).obstacles
+
+    results = simulate(2, main)
+    assert results[0] == results[1]
+    lines = ["x.sum(1).tolist()", "return F.relu(x).resize_(3)", "return x[x > 0]"]
+    modules = ["'Obstacles'", "'second'", "'Obstacles'"]
+    assert len(results[0]) == len(lines)
+    for obstacle, line, module in zip(results[0], lines, modules, strict=True):
+        assert obstacle.endswith(line)
+        assert f"in module {module}" in obstacle
+
+
+def test_an_error_of_torch_names_the_obstacles_before_it() -> None:
+    """Where a program is wrong by itself, explaining it raises the same error, with notes."""
+
+    def main(world: World) -> list[str]:
+        grid = Grid(world, rows=2)
+        x = distribute_tensor(torch.ones(2, 4), grid, rows=Split(0))
+        with pytest.raises(RuntimeError, match="cannot be multiplied") as raised:
+            explain(lambda x: x.clone().resize_(2, 4) @ torch.ones(3, 3), x)
+        return raised.value.__notes__
+
+    for notes in simulate(2, main):
+        assert len(notes) == 1
+        assert "resize_" in notes[0]
 
 
 def test_an_error_on_one_rank_is_raised_on_all() -> None:

@@ -11,7 +11,7 @@ from torch_bridge.compat import TensorBase, plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.call import direct, wrap
 from torch_bridge.tensors.movement import move_between
-from torch_bridge.tensors.placement import Placement
+from torch_bridge.tensors.placement import Placement, replicated
 from torch_bridge.tensors.tensor import DistributedTensor
 
 T: Any = torch.Tensor
@@ -118,13 +118,27 @@ def _data(x: Any) -> Any:
 
 @direct(T.data.__set__)
 def _set_data(x: Any, value: Any) -> None:
+    if not isinstance(value, DistributedTensor):  # the whole, as all plain tensors
+        grid = x._placement.grid
+        value = wrap(value.view_as(value), replicated(grid, tuple(value.shape)))
+        if value.shape == x.shape and not x._placement.partial:
+            value = value.redistribute(x._placement)
     with plain():
         T.data.__set__(x, value.as_subclass(T))
-    if isinstance(value, DistributedTensor):
-        if isinstance(x, DistributedTensor):
-            x._placement = value._placement
-        else:
-            wrap(x, value._placement)
+    if isinstance(x, DistributedTensor):
+        x._placement = value._placement
+    else:
+        wrap(x, value._placement)
+
+
+def _refuse_set(x: Any, *_: Any, **__: Any) -> None:
+    raise context.refused(
+        f"torch.Tensor.set_ of distributed tensors ({x._placement}): the memory that it takes is one rank's; "
+        "write x.copy_(values), or x.data = values"
+    )
+
+
+DistributedTensor.set_ = _refuse_set  # type: ignore[assignment]  # torch does not ask a subclass
 
 
 def dual_placement(placement: Placement) -> Placement:
@@ -307,11 +321,19 @@ def _whole(x: Any) -> torch.Tensor:
         x = x.redistribute(placement.finished())
         placement = x._placement
     if not placement.replicated:
-        raise context.refused(
+        refusal = context.refused(
             f"Python looks at the numbers of a distributed tensor ({placement}), which differ between ranks; "
             "use x.full_tensor() first, or torch.where in place of a branch"
         )
-    return x.to_local()  # type: ignore[no-any-return]
+        recorder = context.recorder.get()
+        if recorder is None:
+            raise refusal
+        recorder.obstacle(str(refusal))
+        x = x.full_tensor()
+    part: torch.Tensor = x.to_local()
+    if part.is_meta and context.recorder.get() is not None:
+        return torch.zeros(part.shape, dtype=part.dtype)  # a dry run has no numbers
+    return part
 
 
 def _looked_at(function: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import Labels, settle
-from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, rule
+from torch_bridge.tensors.call import IN_PLACE, SCALE_FREE, Call, Plan, Spec, gather, rule
 from torch_bridge.tensors.rules.names import in_place, known, named
 
 NAMES = """
@@ -24,7 +24,7 @@ isnan isneginf isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgam
 logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul
 multiply mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal
 relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus
-softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc where xlogy zeros_like
+softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold true_divide trunc xlogy zeros_like
 ones_like full_like empty_like complex fill to type type_as float double half bfloat16 int long short char byte bool
 cfloat cdouble chalf cpu bessel_j0 bessel_j1 bessel_y0 bessel_y1 entr erfcx expit exprel gammainc gammaincc gammaln i0e
 i1 i1e log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri psi
@@ -93,6 +93,15 @@ for _name in "add sub mul truediv floordiv mod pow and or xor lshift rshift".spl
         SCALE_FREE.add(_changing)
 for _name in ("copy_", "zero_", "fill_"):
     SCALE_FREE.add(getattr(torch.Tensor, _name))
+
+
+SCALE_FREE.update(known("where"))
+
+
+@rule(*known("where"))
+def _where(call: Call, condition: Spec, *args: Any, **kwargs: Any) -> Plan:
+    """A function of entries; of a condition alone, the indices where it holds."""
+    return entrywise(call) if args or kwargs else gather(call)
 
 
 @rule(torch.Tensor.copy_)

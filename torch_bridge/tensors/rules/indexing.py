@@ -22,7 +22,7 @@ T: Any = torch.Tensor
 @rule(*known("embedding"))
 def embedding(call: Call, a: Spec, b: Spec, *args: Any, **kwargs: Any) -> Any:
     """Rows of a table: the indices may be split, and so may the features."""
-    indices, table = (a, b) if call.function is F.embedding else (b, a)
+    indices = a if call.function is F.embedding else b
     given = (
         dict(zip(("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"), args, strict=False)) | kwargs
     )
@@ -106,11 +106,15 @@ def indexed(call: Call, x: Spec, items: list[Any]) -> Any:
     if any(isinstance(item, bool) for item in items) or any(array.dtype in MASKS for array in arrays):
         return gather(call)
     basic = [slice(None) if isinstance(item, Spec) else item for item in items]
-    if any(item is not Ellipsis and item != slice(None) for item in basic):  # numbers and slices come first, as torch has it
+    if any(
+        item is not Ellipsis and item != slice(None) for item in basic
+    ):  # numbers and slices come first, as torch has it
 
         def composed(x: Any, index: Any) -> Any:
             given = list(index) if isinstance(index, tuple) else [index]
-            chosen = [item if isinstance(item, torch.Tensor) else slice(None) for item in given if type(item) is not int]
+            chosen = [
+                item if isinstance(item, torch.Tensor) else slice(None) for item in given if type(item) is not int
+            ]
             if any(item is Ellipsis for item in given):
                 k = next(n for n, item in enumerate(given) if item is Ellipsis)
                 after = sum(type(item) is not int for item in given[k + 1 :])

@@ -15,10 +15,10 @@ from typing import Any, final
 
 import torch
 import torch.nn.functional as F
-from torch._C import DisableTorchFunctionSubclass as plain
 
 from distdl_ops import Copies, Replicated, Split
 from distdl_ops.compositions.stencils.windows import Window
+from torch_bridge.compat import plain
 from torch_bridge.tensors import context
 from torch_bridge.tensors.axes import bring_together, settle
 from torch_bridge.tensors.call import Call, Plan, gather
@@ -102,13 +102,12 @@ class Mean:
     def moments(self, part: torch.Tensor, call: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return means and variances, one of each group. One message, in which no large mean cancels."""
         count = math.prod(part.shape[axis] for axis in self.axes)
-        if part.numel() and self.axes:
-            variance, average = torch.var_mean(part, self.axes, correction=0, keepdim=True)
-        else:
-            average = part.sum(self.axes, keepdim=True) if self.axes else part
-            variance = torch.zeros_like(average)
+        sums = part.sum(self.axes, keepdim=True) if self.axes else part
+        average = sums / max(count, 1)
+        squares = (part - average).square_()  # two passes are several times as fast as torch.var_mean
+        squares = squares.sum(self.axes, keepdim=True) if self.axes else squares
         counts = torch.full_like(average, count)
-        held = _merged(counts, average, variance * counts, self.fold, self.spread)
+        held = _merged(counts, average, squares, self.fold, self.spread)
         total, average, squares = self.gather.run(torch.stack(held)[None], call).unbind(1)
         counts, average, squares = _merged(total, average, squares, lambda x: x.sum(0), lambda x: x)
         return average, squares / counts.clamp(min=1)

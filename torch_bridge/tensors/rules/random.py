@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from torch_bridge.tensors import context
-from torch_bridge.tensors.call import ALWAYS, DIRECT, Call, Plan, Spec, gather, rule
+from torch_bridge.tensors.call import ALWAYS, DIRECT, Call, Plan, Spec, gather, rule, wrap
 from torch_bridge.tensors.movement import move_between
 from torch_bridge.tensors.random import seed, uniform
 from torch_bridge.tensors.rules.names import known
@@ -25,6 +25,7 @@ def _dropped(name: str) -> Any:
     """Return the rule of a dropout whose mask has an entry for each entry, or for each of the first axes."""
 
     def dropout(call: Call, x: Spec, p: float = 0.5, *args: Any, **kwargs: Any) -> Any:
+        """The mask at an entry, or a channel, follows from its place: nothing is sent."""
         training = kwargs.get("training", kwargs.get("train", args[0] if args else name not in ("feature_dropout",)))
         inplace = bool(kwargs.get("inplace", args[1] if len(args) > 1 else False))
         call.meta()
@@ -98,8 +99,6 @@ def _drawn_whole(call: Call, *_: Any, **__: Any) -> Any:
         whole = torch.empty(tuple(placement.shape), dtype=x.dtype)
         given = [a.full_tensor().to_local() if hasattr(a, "full_tensor") else a for a in args]
         result = function(whole, *given, **kwargs)
-        from torch_bridge.tensors.call import wrap
-
         if function.__name__.endswith("_") and not function.__name__.endswith("__"):
             with torch.no_grad():
                 part = wrap(move_between(placement.whole(), placement)(whole), placement)

@@ -159,8 +159,8 @@ class Stages:
         }
         ranks = place(x.grid, (*[lengths[name] for name in names], *kept), roles)
         self.ranks, self.together = ranks, bring_together(ranks, range(len(names)))
-        leading, kept = self.together.local_shape[: len(names)], self.together.local_shape[len(names) :]
-        self.staged = (math.prod(leading), *kept)
+        local = self.together.local_shape
+        self.staged = (math.prod(local[: len(names)]), *local[len(names) :])
         self.result = reduced(bring_together(self.source, axes), axes, keepdim)[1]
         self._move = move_between(ranks, self.together)
 
@@ -169,7 +169,7 @@ class Stages:
         return function(self._move(first.reshape(self.ranks.local_shape)).reshape(self.staged), 0)  # type: ignore[no-any-return]
 
 
-class Chosen(torch.autograd.Function):
+class _Chosen(torch.autograd.Function):
     """What the entries of a part that have a share in it are equal to; the gradient goes to them by their shares."""
 
     @staticmethod
@@ -208,8 +208,10 @@ def extrema(call: Call, x: Spec, dim: Any = (), keepdim: bool = False, **_: Any)
             value = stages.second(extremum, first)
             hit = part == value
             count = stages.second(torch.sum, hit.sum(axes, True))
-        made = Chosen.apply(part, hit.to(part.dtype) / count, value) if part.requires_grad else value
-        return made.reshape(stages.result.local_shape)  # type: ignore[no-any-return]
+        share = hit.to(part.dtype) / count
+        made: Any = _Chosen.apply(part, share, value) if part.requires_grad else value  # type: ignore[no-untyped-call]
+        result: torch.Tensor = made.reshape(stages.result.local_shape)
+        return result
 
     return Plan([stages.source], stages.result, chosen, skip=False)
 
@@ -330,7 +332,7 @@ def quantile(call: Call, x: Spec, q: Any, dim: Any = None, keepdim: bool = False
         return gather(call)
     axis, first = x.axis(dim), [None] if isinstance(q, Spec) and q.ndim else []
     kept = [None if a == axis else a for a in range(x.ndim)]
-    labels = [kept, *([None] * spec.ndim for spec in call.operands[1:])]
+    labels: list[list[Any]] = [kept, *([None] * spec.ndim for spec in call.operands[1:])]
     return labelled(call, labels, [*first, *(a for a in kept if keepdim or a is not None)])
 
 
@@ -343,7 +345,9 @@ def scans(call: Call, x: Spec, dim: int, **_: Any) -> Plan:
 @rule(*known("sort", "argsort"))
 def sort(call: Call, x: Spec, dim: Any = -1, *args: Any, **kwargs: Any) -> Plan:
     """Along an axis that is whole on each rank."""
-    return one_whole(call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim))
+    return one_whole(
+        call, x, args[0] if isinstance(dim, bool) and args else kwargs.get("dim", -1 if isinstance(dim, bool) else dim)
+    )
 
 
 @rule(*known("msort"))
@@ -379,7 +383,8 @@ def norm(call: Call, x: Spec, *args: Any, **kwargs: Any) -> Any:
         return gather(call)
     names = ("ord", "dim", "keepdim", "dtype") if linalg else ("p", "dim", "keepdim", "out", "dtype")
     given = dict(zip(names, args, strict=False)) | kwargs
-    order, dim, keepdim, dtype = (given.get(name) for name in (names[0], "dim", "keepdim", "dtype"))
+    order: Any = given.get(names[0])
+    dim, keepdim, dtype = (given.get(name) for name in ("dim", "keepdim", "dtype"))
     axes = dims(x, (-2, -1) if dim is None and call.function is torch.linalg.matrix_norm else dim)
     of_matrix = call.function is not torch.linalg.vector_norm and len(axes) == 2 and (linalg and order is not None)
     euclidean = order in (None, "fro") or (order == 2 and not of_matrix)

@@ -445,7 +445,10 @@ def _slice(x: Any, dim: int = 0, start: Any = None, end: Any = None, step: int =
     return x[(slice(None),) * (dim % x.ndim) + (slice(start, end, step),)]
 
 
-rule(*known("slice_copy"), torch.ops.aten.slice, torch.ops.aten.slice.Tensor)(lambda call, *_, **__: _slice)
+@rule(*known("slice_copy"), torch.ops.aten.slice, torch.ops.aten.slice.Tensor)
+def slices(call: Call, *_: Any, **__: Any) -> Any:
+    """A slice."""
+    return _slice
 
 
 @rule(*known("atleast_1d", "atleast_2d", "atleast_3d"))
@@ -480,9 +483,7 @@ def meshgrid(call: Call, *_: Any, indexing: str | None = None, **__: Any) -> Any
         if indexing == "xy" and len(given) > 1:
             order[:2] = 1, 0
         shape = [len(given[k]) for k in order]
-        return tuple(
-            x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given)
-        )
+        return tuple(x.reshape([-1 if k == axis else 1 for axis in order]).expand(shape) for k, x in enumerate(given))
 
     return composed
 
@@ -493,7 +494,7 @@ def block_diag(call: Call, *_: Any) -> Any:
     call.meta()
 
     def composed(*tensors: Any) -> Any:
-        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]  # type: ignore[no-untyped-call]
+        blocks = [torch.atleast_2d(x) for x in (tensors if isinstance(tensors[0], torch.Tensor) else tensors[0])]
         dtype, widths = blocks[0].dtype, [block.shape[1] for block in blocks]
         for block in blocks:
             dtype = torch.promote_types(dtype, block.dtype)

@@ -1,7 +1,7 @@
 """Softmax and losses.
 
-Along a split axis, a softmax is made of the ranks' greatest entries and sums of exponentials. A loss is computed entry by entry, or sample by sample; then it is summed, or
-averaged with torch's own weights, over all ranks.
+Along a split axis, a softmax is made of the ranks' greatest entries and sums of exponentials. A loss is computed entry
+by entry, or sample by sample; then it is summed, or averaged with torch's own weights, over all ranks.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def beside(call: Call, x: Spec) -> Plan:
     return labelled(call, [own if spec is x else [None] * spec.ndim for spec in call.operands], own)
 
 
-@rule(*known("stft"), torch._C._VariableFunctions.stft)
+@rule(*known("stft"), torch._C._VariableFunctions.stft)  # type: ignore[attr-defined]
 def stft(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
     """Signals may be split, not their times."""
     batch = ["b"] if x.ndim == 2 else []
@@ -236,8 +236,9 @@ def istft(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
 
 @rule(*known("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "new_empty_strided"))
 def factory(call: Call, x: Spec, *_: Any, **__: Any) -> Plan:
-    """A new tensor, whole on every rank."""
-    return Plan([spec.placement for spec in call.operands], as_it_is(call.grid), skip=False)
+    """A new tensor, whole on every rank, and so are the numbers that it is made of."""
+    whole = [spec.placement.whole() for spec in call.operands[1:]]
+    return Plan([x.placement, *whole], as_it_is(call.grid), skip=False)
 
 
 FOURIER = """

@@ -403,6 +403,7 @@ def _max_pooling(axes: int, with_indices: bool) -> Any:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Plan:
+        """Maxima of windows: space is split, a halo is sent; beyond the ends is minus infinity."""
         pooled = call.meta()
         shape = tuple((pooled[0] if isinstance(pooled, tuple) else pooled).shape)
         windows, source, results = _pooling(input, axes, shape, kernel_size, stride, padding, dilation)
@@ -446,6 +447,7 @@ def _average_pooling(axes: int) -> Any:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> Plan:
+        """Means of windows: space is split, a halo is sent; each is over what torch counts."""
         shape = tuple(call.meta().shape)
         windows, source, results = _pooling(input, axes, shape, kernel_size, stride, padding)
         split = _only_split(windows, results)
@@ -532,6 +534,7 @@ def _adaptive_average(axes: int) -> Any:
     """
 
     def pooling(call: Call, input: Any, output_size: Any) -> Plan:
+        """Means of so many windows: a halo is sent, or terms are summed where there are fewer results than ranks."""
         shape = tuple(call.meta().shape)
         first = input.ndim - axes
         source = bring_together(input.placement, ())
@@ -592,6 +595,7 @@ def _adaptive_maximum(axes: int, with_indices: bool) -> Any:
     """Return the rule of an adaptive max pooling; with indices, images are brought together."""
 
     def pooling(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Plan:
+        """Maxima of so many windows: a halo is sent; with indices, space is whole."""
         first = input.ndim - axes
         if with_indices or return_indices:
             source = bring_together(input.placement, range(first, input.ndim))
@@ -681,6 +685,7 @@ def _unpooling(axes: int) -> Any:
     """Return the rule of an unpooling: a maximum may go anywhere in its image, which is brought together."""
 
     def unpooling(call: Call, input: Any, *_: Any, **__: Any) -> Plan:
+        """A maximum may go anywhere in its image, which is whole; batch and channels stay split."""
         source = bring_together(input.placement, range(input.ndim - axes, input.ndim))
         return Plan([source] * 2, results_of(call, lambda shape: place(call.grid, shape, source.roles)))
 

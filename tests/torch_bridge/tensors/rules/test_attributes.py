@@ -38,7 +38,11 @@ def test_attributes_are_those_of_the_whole(layout: Layouts) -> None:
         for name, value in called.items():
             assert str(CALLED[name](part)) == str(value) or CALLED[name](part) == pytest.approx(value), name
         if not part._placement.replicated:
-            for look in (torch.Tensor.tolist, torch.Tensor.numpy, lambda x: float(x[0, 0]) if len(x) > 99 else x.tolist()):
+            for look in (
+                torch.Tensor.tolist,
+                torch.Tensor.numpy,
+                lambda x: float(x[0, 0]) if len(x) > 99 else x.tolist(),
+            ):
                 with pytest.raises(UnsupportedError):
                     look(part.detach())
 

@@ -16,7 +16,13 @@ OF_ONE: dict[str, Any] = {
     "roots": lambda x: (x * x + 1).sqrt().log().rsqrt(),
     "bounds": lambda x: (x.clamp(-0.5, 0.5), x.clamp(min=x.detach() * 0.5), F.threshold(x, 0.1, 2.0)),
     "tests": lambda x: (x > 0, x.isnan(), x.sign(), x.round(decimals=1), torch.isclose(x, x * 1)),
-    "conversions": lambda x: (x.float(), x.to(torch.int64), x.to(torch.complex64).abs(), x.bool(), x.type_as(x.float())),
+    "conversions": lambda x: (
+        x.float(),
+        x.to(torch.int64),
+        x.to(torch.complex64).abs(),
+        x.bool(),
+        x.type_as(x.float()),
+    ),
     "special": lambda x: torch.special.erfcx(x) + torch.special.ndtr(x) + torch.i0(x) + torch.sinc(x),
     "two results": lambda x: tuple(torch.frexp(x.detach())),
     "like": lambda x: (torch.zeros_like(x), torch.full_like(x, 3), torch.ones_like(x, dtype=torch.int32)),
@@ -43,7 +49,12 @@ PAIRS = [((3, 4), (3, 4)), ((3, 4), (4,)), ((2, 3, 1), (3, 4)), ((3, 4), ()), ((
 @given(st.data())
 def test_a_function_of_one_tensor_is_that_of_one_process(name: str, data: st.DataObject) -> None:
     """Its values, dtypes and gradients; also of batches of one and of none."""
-    holds(data, OF_ONE[name], data.draw(st.sampled_from([(3, 4), (1, 5), (0, 4), (4, 2, 3), ()])), tolerance=1e-6 * (name == "conversions") or 1e-12)
+    holds(
+        data,
+        OF_ONE[name],
+        data.draw(st.sampled_from([(3, 4), (1, 5), (0, 4), (4, 2, 3), ()])),
+        tolerance=1e-6 * (name == "conversions") or 1e-12,
+    )
 
 
 @pytest.mark.parametrize("name", OF_TWO)
@@ -58,7 +69,9 @@ def test_a_function_of_two_tensors_is_that_of_one_process(name: str, data: st.Da
 def test_any_dtype_is_that_of_one_process(dtype: torch.dtype, data: st.DataObject) -> None:
     """Half precision, whole numbers and truth values promote as torch's do."""
     x = (normal(3, 4, grad=False) * 3).to(dtype)
-    holds(data, lambda x, y: (x * y, x / 2, x == y, x | (y > 0) if not x.is_floating_point() else x + y), x, x[:1].clone())
+    holds(
+        data, lambda x, y: (x * y, x / 2, x == y, x | (y > 0) if not x.is_floating_point() else x + y), x, x[:1].clone()
+    )
 
 
 @given(st.data())

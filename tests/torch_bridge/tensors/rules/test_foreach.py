@@ -1,4 +1,4 @@
-"""Functions of lists of tensors, as optimizers use them, are those of one process, each tensor in a layout of its own."""
+"""Functions of lists of tensors, as optimizers use them, are those of one process; each tensor has its layout."""
 
 from __future__ import annotations
 

@@ -52,7 +52,11 @@ LOSSES: dict[str, tuple[Any, ...]] = {
         (3,),
     ),
     "probabilities": (lambda x, y, **k: F.cross_entropy(x, y.softmax(1), label_smoothing=0.1, **k), SHAPE, SHAPE),
-    "pixels": (lambda x, t, **k: F.cross_entropy(x, t, ignore_index=2, **k), (2, 3, 2, 2), torch.arange(8).reshape(2, 2, 2) % 3),
+    "pixels": (
+        lambda x, t, **k: F.cross_entropy(x, t, ignore_index=2, **k),
+        (2, 3, 2, 2),
+        torch.arange(8).reshape(2, 2, 2) % 3,
+    ),
     "one sample": (lambda x, t, **k: F.cross_entropy(x, t, **k), (3,), torch.tensor(1)),
     "logarithms": (lambda x, t, **k: F.nll_loss(x.log_softmax(1), t, **k), SHAPE, CLASSES),
     "margin": (lambda x, t, **k: F.multi_margin_loss(x, t.clamp(min=0), **k), SHAPE, CLASSES),

@@ -34,7 +34,10 @@ CASES: dict[str, tuple[Any, ...]] = {
     "fft": (lambda x: (torch.fft.rfft(x), torch.fft.fftn(x, dim=(0, 1)).real), (3, 4, 6)),
     "irfft": (lambda x: torch.fft.irfft2(torch.fft.rfft2(x, norm="ortho") * 2, s=(4, 6)), (2, 4, 6)),
     "shifts": (lambda x: torch.fft.fftshift(x) + torch.fft.ifftshift(x, 1), (3, 4)),
-    "stft": (lambda x: torch.view_as_real(torch.stft(x, 8, window=torch.ones(8).double(), return_complex=True)), (3, 32)),
+    "stft": (
+        lambda x: torch.view_as_real(torch.stft(x, 8, window=torch.ones(8).double(), return_complex=True)),
+        (3, 32),
+    ),
     "pdist": (F.pdist, (4, 3)),
     "unfold": (lambda x: x.unfold(0, 2, 1), (4, 3)),
     "bags": (lambda w: F.embedding_bag(torch.tensor([[0, 2], [1, 1]]), w, mode="sum"), (3, 4)),
