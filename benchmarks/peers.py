@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from distdl_ops import Grid, Split, World, world
 from torch_bridge import distribute, distribute_tensor
-from torch_bridge.world import TorchWorld
+from torch_bridge.worlds import TorchWorld
 
 JOB = MPI.COMM_WORLD
 HOSTS = 2 if "LINK_RATE" in os.environ else 1

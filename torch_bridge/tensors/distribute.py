@@ -21,12 +21,17 @@ from torch_bridge.tensors.tensor import DistributedTensor, distribute_tensor
 
 M = TypeVar("M", bound=nn.Module)
 
+AHEAD = 1 << 26
+"""Bytes of a weight that is gathered before it is needed."""
+
 Layouts = Mapping[str, Mapping[str, Role]]
 """Roles by grid axis, for patterns of names."""
 
 
 @checked
-def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, reshard: bool = True) -> M:
+def distribute(
+    module: M, grid: Grid, parameters: Layouts | None = None, *, reshard: bool = True, ahead: int = AHEAD
+) -> M:
     """Lay a module's parameters and buffers out on a grid. Collective; the module is changed and returned.
 
     From then on the module takes distributed tensors. It is the same module: its code, its hooks, its names, its
@@ -47,6 +52,9 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
         of several names splits what has the axis: counters, say, stay whole.
     reshard : bool, optional
         Whether weights that are gathered are given up after the forward pass and gathered again for the backward pass.
+    ahead : int, optional
+        Bytes of memory in which the backward pass gathers a weight before it needs it, while it computes with another
+        one; 0 to gather each when it is needed. By default 64 MiB.
 
     Returns
     -------
@@ -96,6 +104,7 @@ def distribute(module: M, grid: Grid, parameters: Layouts | None = None, *, resh
                 laid_out = store[name] = made[id(tensor)][1]
                 name_leaf(laid_out, grid.world, full_name)
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
+                laid_out._ahead = ahead
     for part in module.modules():
         part.register_state_dict_post_hook(_in_whole_tensors)
         if isinstance(part, nn.RNNBase):

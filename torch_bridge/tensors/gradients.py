@@ -133,17 +133,11 @@ class _Alone:
     """A gradient that is moved in another way than by a sum that all ranks have: a reduce-scatter, say."""
 
     def __init__(self, term: _Term) -> None:
-        executor, caller = _executor(term.move, term.part), term.move.source.grid.world.caller
-        before, caller.call = caller.call, term.call
-        try:
-            self._term = term
-            self._transfer = executor.way.start(term.part, executor.world, executor.operation.of(term.part))
-        finally:
-            caller.call = before
+        self._term, self._started = term, term.move.start(term.part, term.call)
 
     def finish(self, *, add: bool = True) -> None:
         """Wait for it, and add it to the leaf's gradient."""
-        moved = self._transfer.finish()
+        moved = self._started.finish()
         if add:
             self._term.add(moved)
 
@@ -154,7 +148,7 @@ class _Pass:
 
     def __init__(self, world: World, summations: dict[Any, Summation]) -> None:
         self._world, self._failures, self._summations = world, world.failures, summations
-        self._started: list[_Together | _Alone] = []
+        self._started: list[Any] = []
         self._waiting: dict[Any, _Together] = {}
 
     def add(self, term: _Term) -> None:
@@ -185,6 +179,10 @@ class _Pass:
     def _leave(self, together: _Together) -> None:
         together.start(self._summations)
         self._begin(together)
+
+    def ends(self, one: Any) -> None:
+        """Let the end of the pass wait for something else that has started."""
+        self._started.append(one)
 
     def _begin(self, one: _Together | _Alone) -> None:
         """Note what has started; let those before it take their next step."""
@@ -241,6 +239,16 @@ class Gradients:
         self._pass(move.source.grid.world).add(_Term(leaf, move, part, call))
         return True
 
+    def ends(self, weight: Any) -> None:
+        """Let the end of this thread's backward pass wait for a weight that is gathered ahead.
+
+        Parameters
+        ----------
+        weight : Weight
+            Which one.
+        """
+        self._pass(weight.world).ends(weight)
+
     def _pass(self, world: World) -> _Pass:
         """Return the backward pass that this thread is in."""
         task = backward_pass()
@@ -265,7 +273,9 @@ def _may_wait(leaf: torch.Tensor, node: Any, move: Any, cotangent: torch.Tensor)
     """Say whether nobody looks at a leaf's gradient before the backward pass ends; the same on all ranks."""
     if torch.is_grad_enabled() or move.keeps or cotangent.device.type != "cpu" or cotangent.dtype not in DTYPES:
         return False
-    if context.recorder.get() is not None or leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
+    if context.recorder.get() is not None or context.recording() is not None:
+        return False
+    if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
         return False
     if _summed_whole(move, cotangent) is None and not isinstance(_executor(move, cotangent).way, Plan):
         return False

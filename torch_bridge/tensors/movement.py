@@ -24,10 +24,12 @@ import torch
 
 from distdl_ops import Copies, Movement, Replicated, World
 from distdl_ops.movement.movement import movement_between
+from distdl_ops.transfer.plan import Plan
 from distdl_ops.worlds.call import Call, Number
 from torch_bridge import compat
 from torch_bridge.compat import plain
 from torch_bridge.tensors import context
+from torch_bridge.tensors.gradients import DTYPES
 from torch_bridge.tensors.placement import Placement
 
 
@@ -108,6 +110,22 @@ class Move:
             return self._moved(part)
         finally:
             caller.call = before
+
+    def start(self, part: torch.Tensor, call: Call) -> Any:
+        """Begin to move numbers as a part of a call; return what finishes it, None where it is no exchange."""
+        if self.keeps or part.device.type != "cpu" or part.dtype not in DTYPES or context.recording() is not None:
+            return None
+        executor, caller = (self.complex if part.is_complex() else self.real)._executor, self._world.caller
+        if not isinstance(executor.way, Plan):
+            return None
+        part = part.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+        before, caller.call = caller.call, call
+        try:
+            started = executor.way.start(part, executor.world, executor.operation.of(part))
+        finally:
+            caller.call = before
+        self._world.keep_moving()
+        return started
 
     def _moved(self, part: torch.Tensor) -> torch.Tensor:
         """Apply the operator of the dtype."""

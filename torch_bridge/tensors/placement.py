@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
@@ -26,6 +27,10 @@ from torch_bridge.tensors.gradients import Gradients
 
 _states: weakref.WeakKeyDictionary[World, State] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
+
+
+MOST_NEEDED = 1000
+"""Of how many calls the gathered weights are remembered, in order to gather them ahead."""
 
 
 @final
@@ -42,6 +47,8 @@ class State:
         Which function is carried out now, of what; zero outside of functions.
     gradients : Gradients
         Those that travel while a backward pass computes.
+    needed : deque
+        The weights that a backward pass will gather, call by call, in the order of the forward pass.
     """
 
     def __init__(self) -> None:
@@ -49,6 +56,7 @@ class State:
         self.decisions: dict[Any, Any] = {}
         self.origin = 0
         self.gradients = Gradients()
+        self.needed: deque[Any] = deque(maxlen=MOST_NEEDED)
 
 
 def state_of(world: World) -> State:

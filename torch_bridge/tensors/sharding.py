@@ -2,18 +2,20 @@
 
 What autograd keeps of a gathered weight for the backward pass is not the weight, but where it came from. It is gathered
 again when the gradient of the function's result arrives, which it does on every rank, also on those that computed
-nothing. So a rank holds, besides its parts, the whole of one layer's weights at a time.
+nothing. While the backward pass computes with a call's weights, those of the call before it are on their way. So a rank
+holds, besides its parts, the whole of one layer's weights at a time, and of two in the backward pass.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any, final
 
 import torch
 
-from torch_bridge.compat import plain, saved_tensors_hooks
+from torch_bridge.compat import backward_pass, plain, saved_tensors_hooks
 
 _nothing = contextlib.nullcontext()
 
@@ -32,6 +34,10 @@ class Weight:
         self.value, self.move, self.call, self.version = value, move, move.again(value), value._version
         self.saved = self.left = 0
         self.whole: torch.Tensor | None = None
+        self.world = move.source.grid.world
+        self.nbytes = math.prod(move.target.shape) * value.element_size()
+        self._started: Any = None
+        self._task: int | None = None  # the backward pass in which it has started
 
     def gather(self) -> torch.Tensor:
         """Gather the weight again. Collective."""
@@ -41,7 +47,30 @@ class Weight:
                 "which gathers it again"
             )
         with torch.no_grad(), plain():
-            return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
+            if self._started is None or self._task != backward_pass():
+                return self.move.run(self.value, self.call)  # type: ignore[no-any-return]
+            started, self._started = self._started, None
+            return started.finish()  # type: ignore[no-any-return]
+
+    def start(self, task: int) -> None:
+        """Start to gather the weight in a backward pass, once, where that is an exchange of messages.
+
+        Whether it starts follows from the program alone, not from when memory is freed: it is so on all ranks.
+        """
+        if self._task is None and self.value._version == self.version:
+            self._task = task
+            with torch.no_grad(), plain():
+                self._started = self.move.start(self.value, self.call)
+            if self._started is not None:
+                self.move.source.state.gradients.ends(self)
+
+    def finish(self, *, add: bool = True) -> None:
+        """At the end of a pass, wait for what nobody has used; what later passes need is gathered when it is needed."""
+        if add:
+            self.move.source.state.needed.clear()
+        if self._started is not None:
+            self._started.finish()
+            self._started = None
 
     def prepare(self) -> None:
         """Gather the weight for the backward pass of the call. Collective.
@@ -75,10 +104,25 @@ class _Prepared(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor, None]:
+        _start(ctx.weights)
         for weight in ctx.weights:
             if weight.whole is None:
                 weight.prepare()
         return cotangent, None
+
+
+def _start(weights: list[Weight]) -> None:
+    """Start to gather a call's weights, and those of the call before it, which are needed next, if memory allows it."""
+    needed, task = weights[0].move.source.state.needed, backward_pass()
+    place = next((k for k, others in enumerate(needed) if others is weights), None)
+    if place is None:
+        return
+    for weight in weights:
+        weight.start(task)
+    before = needed[place - 1] if place else []
+    if before and sum(weight.nbytes for weight in before) <= before[0].value.__dict__.get("_ahead", 0):
+        for weight in before:
+            weight.start(task)
 
 
 def given_up(values: Sequence[Any], moves: Sequence[Any]) -> list[Weight]:
@@ -93,11 +137,14 @@ def given_up(values: Sequence[Any], moves: Sequence[Any]) -> list[Weight]:
     """
     if not torch.is_grad_enabled() or saved_tensors_hooks(False) is not None:
         return []  # within a checkpoint, nothing is kept, and the recomputation gathers again
-    return [
+    weights = [
         Weight(value, move)
         for value, move in zip(values, moves, strict=True)
         if move is not None and value.__dict__.get("_reshard") and not move.keeps
     ]
+    if weights:
+        weights[0].move.source.state.needed.append(weights)
+    return weights
 
 
 def packed(weights: list[Weight], values: Sequence[Any], parts: Sequence[torch.Tensor]) -> Any:

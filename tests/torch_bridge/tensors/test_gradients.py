@@ -230,6 +230,35 @@ def test_gradients_are_under_way_while_the_pass_goes_on(ranks: int, layouts: dic
 
 
 @several
+@pytest.mark.parametrize("ahead", [0, 8 * 6 * 5, 1 << 20])
+def test_weights_are_gathered_ahead(ranks: int, ahead: int) -> None:
+    """While the backward pass computes with one weight, the next one is on its way, if the memory limit allows it."""
+
+    def main(world: World) -> tuple[int, list[torch.Tensor]]:
+        grid = Grid(world, data=world.size)
+        model = distribute(net(), grid, {"*.weight": {"data": Split(0)}}, ahead=ahead)
+        needed = model[0].weight._placement.state.needed
+        most = 0
+
+        def count(_: Any) -> None:
+            nonlocal most
+            most = max(most, sum(one._started is not None for call in needed for one in call))
+
+        x = distribute_tensor(samples(), grid, data=Split(0))
+        for layer in model:
+            x = layer(x)
+            x.register_hook(count)
+        x.square().sum().backward()
+        assert not needed
+        return most, grads(model)
+
+    expected = once(net(), samples())
+    for most, found in on_ranks(ranks, main):
+        assert most == (1 if ahead else 0)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@several
 def test_small_gradients_are_one_message(ranks: int) -> None:
     """A model's small gradients are one message to each other rank, split weights' among them."""
 
