@@ -1,8 +1,8 @@
 """Operators of any library as ours: what checks, the fixture and the command take as it is.
 
-An operator of SciPy's or PyLops' knows its spaces. Functions do not: a pair of them comes with two spaces. Other
-libraries teach their kinds of functions to `adopt`, a single-dispatch function, as `torch_bridge` does for
-`torch.autograd.Function` and `torch.nn.Module`.
+An operator of SciPy's or PyLops', or a matrix, knows its spaces. Functions do not: a pair of them comes with two
+spaces. Other libraries teach their kinds of functions to `adopt`, a single-dispatch function, as `torch_bridge` does
+for `torch.autograd.Function` and `torch.nn.Module`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import singledispatch
 from importlib import import_module
 from typing import Any
+
+import numpy as np
 
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentTypeError
@@ -45,7 +47,8 @@ def adopt(thing: Any, domain: Space | None, codomain: Space | None) -> LinearOpe
     libraries = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
     if "pylops" in libraries:
         return from_pylops(thing, domain, codomain)
-    if all(hasattr(thing, name) for name in ("matvec", "rmatvec", "shape")):
+    is_matrix = hasattr(thing, "tocsr") or (isinstance(thing, np.ndarray) and thing.ndim == 2)
+    if is_matrix or all(hasattr(thing, name) for name in ("matvec", "rmatvec", "shape")):
         return from_scipy(thing, domain, codomain)
     return None
 
@@ -96,7 +99,7 @@ def operator_of(name: str, thing: Any, *more: Any) -> LinearOperator:
         return FunctionOperator(more[1], more[2], thing, adjoint, name=getattr(thing, "__name__", "function"))
     given = ", ".join(type(each).__name__ for each in more if each is not None)
     raise ArgumentTypeError(
-        f"{name}: expected operator to be a linear operator (of linop, SciPy or PyLops), a function of torch's with "
-        f"its domain, or a function with its adjoint, domain and codomain; found {thing!r}"
+        f"{name}: expected operator to be a linear operator (of linop, SciPy or PyLops), a matrix, a function of torch's "
+        f"with its domain, or a function with its adjoint, domain and codomain; found {thing!r}"
         + (f" with {given}" if given else "")
     )

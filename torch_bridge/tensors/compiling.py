@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from torch_bridge.compat import compiler_of, leave_alone_when_compiling
+from torch_bridge.tensors import program
 from torch_bridge.tensors.tensor import DistributedTensor
 
 _compile: Any = torch.compile
@@ -30,8 +31,6 @@ def compile(model: Any = None, *, fullgraph: bool = False, **options: Any) -> An
     made = _compile(model, fullgraph=fullgraph, **options)
     if options.get("disable"):
         return made
-    from torch_bridge.tensors import program  # it imports torch's compiler
-
     module = isinstance(model, torch.nn.Module)
     otherwise: Any = made.forward if module else made
     compiler = compiler_of(options.get("backend"), options.get("mode"), options.get("options"))
