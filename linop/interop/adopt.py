@@ -99,7 +99,7 @@ def operator_of(name: str, thing: Any, *more: Any) -> LinearOperator:
         return FunctionOperator(more[1], more[2], thing, adjoint, name=getattr(thing, "__name__", "function"))
     given = ", ".join(type(each).__name__ for each in more if each is not None)
     raise ArgumentTypeError(
-        f"{name}: expected operator to be a linear operator (of linop, SciPy or PyLops), a matrix, a function of torch's "
-        f"with its domain, or a function with its adjoint, domain and codomain; found {thing!r}"
+        f"{name}: expected operator to be a linear operator (of linop, SciPy or PyLops), a matrix, a function of "
+        f"torch's with its domain, or a function with its adjoint, domain and codomain; found {thing!r}"
         + (f" with {given}" if given else "")
     )
