@@ -32,7 +32,7 @@ def rays(image: DistributedSpace, count: int) -> LinearOperator:
     angle, offset = (numbers[first:last, None] for numbers in generator.uniform(0, 1, (2, count)))
     c, s, offset = np.cos(np.pi * angle), np.sin(np.pi * angle), 0.9 * (offset - 0.5)
     points = (n - 1) * (0.5 + np.stack([t * s + offset * c, t * c - offset * s], axis=-1))
-    values: LinearOperator = DistributedInterpolation(image, points.reshape(-1, 2), outside="zero")
+    values: LinearOperator = DistributedInterpolation(image, points.reshape(-1, 2), boundary="zero")
     assert isinstance(values.codomain, DistributedSpace)
     lines = Reshape(Euclidean(values.codomain.shape), (last - first, n))
     return Local(values.codomain, data, (1 / n) * SumAxes(lines.codomain, 1) @ lines) @ values
@@ -63,7 +63,7 @@ def main(world: World, n: int = 32, count: int = 800, picture: Path | None = Non
         for ax, title, shown in zip(axes, ("true", "from its rays"), (true, image), strict=False):
             ax.set_title(title)
             ax.imshow(shown, vmin=0, vmax=true.max())
-        plot_convergence(found, axes=axes[2])
+        plot_convergence(found, ax=axes[2])
         figure.savefig(picture)
     return image, error
 

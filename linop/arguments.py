@@ -120,6 +120,45 @@ def checked(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
+def renamed(**names: str) -> Callable[[F], F]:
+    """Return a decorator of a function whose keywords have new names: an old one is an error that says the new one.
+
+    For one release after a change of names.
+
+    Parameters
+    ----------
+    **names : str
+        The new name of each old one.
+
+    Examples
+    --------
+    >>> @renamed(mode="boundary")
+    ... def pad(*, boundary: str = "zero") -> str:
+    ...     return boundary
+    >>> pad(boundary="edge")
+    'edge'
+    >>> pad(mode="edge")
+    Traceback (most recent call last):
+    linop.errors.ArgumentTypeError: pad: the argument mode is called boundary now; write boundary='edge'
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            for old in names.keys() & options.keys():
+                made = function.__name__ == "__init__"  # the first argument is the object, which is nothing yet
+                caller = type(args[0]).__name__ if made else function.__name__
+                error = (
+                    f"{caller}: the argument {old} is called {names[old]} now; write {names[old]}={show(options[old])}"
+                )
+                refuse(ArgumentTypeError(error), *args[made:], *options.values())
+            return function(*args, **options)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
 def _given(
     positional: tuple[_Parameter, ...],
     named: tuple[_Parameter, ...],

@@ -21,7 +21,7 @@ from typing import Any
 
 
 @singledispatch
-def riesz(space: object, *, inverted: bool) -> Any:
+def riesz(space: object, *, inverse: bool) -> Any:
     """Return the Riesz map of a space, or its inverse."""
     raise NotImplementedError(f"no Riesz map is registered for {type(space).__name__}")
 

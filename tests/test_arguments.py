@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -77,7 +78,7 @@ def calls(world):
             "Correlation": {"domain": X, "kernel": [1.0], **windows, "codomain": X},
             "Cost": {"flops": 1, "bytes": 1},
             "CumulativeSum": {"domain": X, "axis": 0},
-            "DCT": {"domain": X, "axes": 0, "inverted": False, "codomain": X},
+            "DCT": {"domain": X, "axes": 0, "inverse": False, "codomain": X},
             "DirectionalDerivative": {
                 "domain": Y,
                 "direction": [1.0, 2.0],
@@ -112,13 +113,19 @@ def calls(world):
             "HStack": {"operators": A},
             "Identity": {"space": X},
             "ImaginaryPart": {"domain": C, "codomain": X},
-            "Interpolation": {"domain": X, "points": [[0.5]], "method": "linear", "outside": "error", "codomain": None},
+            "Interpolation": {
+                "domain": X,
+                "points": [[0.5]],
+                "method": "linear",
+                "boundary": "error",
+                "codomain": None,
+            },
             "Inverse": {"operator": A, "positive": True, "tolerance": 1e-8},
             "Kron": {"operators": A},
             "Matrix": {"entries": np.eye(3), "domain": X, "codomain": X},
             "Mean": {"domain": Y, "axes": 0, "codomain": None},
             "Outer": {"u": x, "v": x, "codomain": X, "domain": X},
-            "Padding": {"domain": X, "width": 1, "mode": "zero", "codomain": None},
+            "Padding": {"domain": X, "width": 1, "boundary": "zero", "codomain": None},
             "Permute": {"domain": Y, "axes": (1, 0), "codomain": None},
             "Product": {"parts": X},
             "RealPart": {"domain": C, "codomain": X},
@@ -126,7 +133,7 @@ def calls(world):
             "Reshape": {"domain": Y, "shape": (24,), "codomain": None},
             "Restriction": {"domain": X, "index": 1, "codomain": None},
             "Reweight": {"domain": X, "codomain": l.Weighted(X, 2.0)},
-            "Riesz": {"space": l.Weighted(X, 2.0), "inverted": False},
+            "Riesz": {"space": l.Weighted(X, 2.0), "inverse": False},
             "Scale": {"scalar": 2.0, "operator": A},
             "SparseMatrix": {"entries": scipy.sparse.eye_array(3, format="csr"), "domain": X, "codomain": X},
             "Sum": {"terms": A},
@@ -193,7 +200,7 @@ def calls(world):
             "group_threshold": {"weight": 1.0, "axis": 0},
             "infinity_ball": {"radius": 1.0},
             "l1_ball": {"space": X, "radius": 1.0},
-            "lobpcg": {"A": A, "count": 1, "largest": True, "preconditioner": D, **eigen, "start": np.ones((1, 3))},
+            "lobpcg": {"A": A, "count": 1, "which": "largest", "preconditioner": D, **eigen, "start": np.ones((1, 3))},
             "misfit": {"b": x, "weight": 1.0},
             "nnls": {"A": A, "b": x, "lipschitz": 20.0, **stops},
             "norm_threshold": {"space": X, "weight": 1.0},
@@ -241,7 +248,7 @@ def calls(world):
             "euclidean_spaces": {"dtypes": ("float64",), "min_ndim": 0, "max_ndim": 1, "max_extent": 2},
             "expressions": {"domain": X, "codomain": X, "depth": 1},
             "integer_matrices": {"rows": 1, "columns": 2, "dtype": "float64"},
-            "interpolations": {"outside": ("zero",)},
+            "interpolations": {"boundary": ("zero",)},
             "rffts": {"dtypes": ("float64",)},
             "shapes": {"min_ndim": 0, "max_ndim": 1, "max_extent": 2},
             "vectors": {"space": X, "batch": ()},
@@ -254,7 +261,7 @@ def calls(world):
             "Split": {"axis": 0, "intervals": [(0, 6)], "boundary": "zero"},
             "Cyclic": {"axis": 0, "block": 1, "first": 0},
             "DistributedGather": {"domain": S, "indices": [1, 2], "codomain": None},
-            "DistributedInterpolation": {"domain": S, "points": [[0.5]], "outside": "error", "codomain": None},
+            "DistributedInterpolation": {"domain": S, "points": [[0.5]], "boundary": "error", "codomain": None},
             "DistributedSparseMatrix": {"rows": scipy.sparse.eye_array(6, format="csr"), "domain": S, "codomain": S},
             "UnevenAllToAll": {"domain": S, "counts": [6]},
             "DistributedConvolution": {"domain": S, "kernel": [1.0], **windows, "boundary": "zero", "codomain": S},
@@ -268,7 +275,7 @@ def calls(world):
                 "inverse": False,
                 "codomain": None,
             },
-            "DistributedDCT": {"domain": S, "axes": 0, "inverted": False, "codomain": None},
+            "DistributedDCT": {"domain": S, "axes": 0, "inverse": False, "codomain": None},
             "DistributedDirectionalDerivative": {
                 "domain": S,
                 "direction": [1.0],
@@ -485,3 +492,20 @@ def test_arguments_that_are_none_are_named(module: ModuleType):
 
     (found,) = d.simulate(1, main)
     assert not found, f"{len(found)} faults:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: l.Padding(l.Euclidean(3), 1, mode="edge"), "Padding: the argument mode .* write boundary='edge'"),
+        (lambda: l.Interpolation(l.Euclidean(3), [[1.0]], outside="zero"), "Interpolation: .* write boundary='zero'"),
+        (lambda: l.DCT(l.Euclidean(3), inverted=True), "DCT: the argument inverted .* write inverse=True"),
+        (lambda: l.Riesz(l.Weighted(l.Euclidean(3), 2.0), inverted=True), "Riesz: .* write inverse=True"),
+        (lambda: s.lobpcg(l.Diagonal([1.0, 2.0]), largest=False), "lobpcg: .* called which now"),
+        (lambda: s.plot_convergence({}, axes=None), "plot_convergence: .* write ax=None"),
+    ],
+)
+def test_old_names_of_arguments_are_errors_that_name_the_new_ones(call: Callable[[], object], advice: str) -> None:
+    """One word stands for one thing; programs of the release before are told what to write."""
+    with pytest.raises(l.ArgumentTypeError, match=advice):
+        call()

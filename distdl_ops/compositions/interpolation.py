@@ -18,17 +18,18 @@ from distdl_ops.compositions.sparse_matrix import DistributedSparseMatrix
 from distdl_ops.spaces import DistributedSpace, require_spaces
 from distdl_ops.worlds.agreement import agreed
 from linop import LinearOperator, SpaceError
-from linop.arguments import checked, show
+from linop.arguments import checked, renamed, show
 from linop.errors import ArgumentTypeError
-from linop.operators.grids.interpolation import Outside
+from linop.operators.grids.interpolation import Boundary
 
 
+@renamed(outside="boundary")
 @checked
 def DistributedInterpolation(
     domain: DistributedSpace,
     points: npt.ArrayLike,
     *,
-    outside: Outside = "error",
+    boundary: Boundary = "error",
     codomain: DistributedSpace | None = None,
 ) -> LinearOperator:
     """Return linear interpolation at scattered points: a `DistributedSparseMatrix`. Collective to build.
@@ -41,7 +42,7 @@ def DistributedInterpolation(
         Each entry is held by one rank.
     points : array_like, shape ``(count, axes)``
         This rank's, in units of the grid: node 0 lies at 0.0. Any number, also none.
-    outside : {"error", "zero", "edge"}, optional
+    boundary : {"error", "zero", "edge"}, optional
         What points outside the grid get: they are refused, get zero, or the value at the nearest point of its edge.
     codomain : DistributedSpace, optional
         Where the values lie: this rank holds as many as it has points. By default one axis of all values, rank after
@@ -79,24 +80,24 @@ def DistributedInterpolation(
         name = f"DistributedInterpolation on {domain}"
         if positions.ndim != 2 or positions.shape[1] != len(shape):
             raise SpaceError(f"{name}: expected points of shape (count, {len(shape)}), found {positions.shape}")
-        if outside not in ("error", "zero", "edge"):
-            raise SpaceError(f"{name}: outside is 'error', 'zero' or 'edge', found {outside!r}")
+        if boundary not in ("error", "zero", "edge"):
+            raise SpaceError(f"{name}: expected boundary to be 'error', 'zero' or 'edge', found {boundary!r}")
         last = np.array(shape) - 1
         inside = np.all((positions >= 0) & (positions <= last), axis=1)
         if (
             not np.all(np.isfinite(positions))
             or (positions.size and 0 in shape)
-            or (outside == "error" and not inside.all())
+            or (boundary == "error" and not inside.all())
         ):
             worst = positions[~inside][0].tolist() if not inside.all() else positions[:1].tolist()
             raise SpaceError(f"{name}: expected finite points from 0 to {last.tolist()}, found {worst}")
         return positions
 
-    positions = agreed(domain.grid.world, "DistributedInterpolation", build, lambda _: f"{domain!r}, {outside}")
-    return DistributedSparseMatrix(_hats(positions, shape, outside), domain, codomain=codomain)
+    positions = agreed(domain.grid.world, "DistributedInterpolation", build, lambda _: f"{domain!r}, {boundary}")
+    return DistributedSparseMatrix(_hats(positions, shape, boundary), domain, codomain=codomain)
 
 
-def _hats(points: np.ndarray, shape: tuple[int, ...], outside: Outside) -> object:
+def _hats(points: np.ndarray, shape: tuple[int, ...], boundary: Boundary) -> object:
     """Return the matrix of the interpolation: products of hats at the corners of cells."""
     from scipy.sparse import coo_array
 
@@ -108,7 +109,7 @@ def _hats(points: np.ndarray, shape: tuple[int, ...], outside: Outside) -> objec
     rows, columns, values = [], [], []
     for corner in itertools.product((0, 1), repeat=len(shape)):
         weight = np.prod(np.where(corner, fraction, 1 - fraction), axis=1)
-        if outside == "zero":
+        if boundary == "zero":
             weight = weight * inside
         kept = np.flatnonzero(weight)
         rows.append(kept)

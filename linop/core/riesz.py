@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 
 from linop import claims, upward
-from linop.arguments import checked
+from linop.arguments import checked, renamed
 from linop.arrays import Vector
 from linop.claims import Claims
 from linop.core.identity import Identity
@@ -30,7 +30,7 @@ class Riesz(LinearOperator):
     ----------
     space : Space
         Domain and codomain.
-    inverted : bool, optional
+    inverse : bool, optional
         Whether this is the inverse.
 
     Examples
@@ -45,10 +45,11 @@ class Riesz(LinearOperator):
 
     _meets = True
 
+    @renamed(inverted="inverse")
     @checked
-    def __init__(self, space: Space, *, inverted: bool = False) -> None:
+    def __init__(self, space: Space, *, inverse: bool = False) -> None:
         super().__init__(space, space)
-        self.inverted = inverted
+        self.inverse = inverse
 
     @property
     def exact(self) -> bool:
@@ -58,7 +59,7 @@ class Riesz(LinearOperator):
     @property
     def roundings(self) -> int:
         """One, of numbers and arrays; those of an operator or its inverse."""
-        return _roundings(self.domain, self.inverted)
+        return _roundings(self.domain, self.inverse)
 
     @property
     def claims(self) -> Claims:
@@ -71,24 +72,24 @@ class Riesz(LinearOperator):
         return self
 
     def _apply(self, x: Vector) -> Vector:
-        return self.domain._unweigh(x) if self.inverted else self.domain._weigh(x)
+        return self.domain._unweigh(x) if self.inverse else self.domain._weigh(x)
 
     def _met(self, right: LinearOperator) -> LinearOperator | None:
         """Return the identity where the map meets its inverse."""
-        undone = isinstance(right, Riesz) and right.inverted != self.inverted and right.domain == self.domain
+        undone = isinstance(right, Riesz) and right.inverse != self.inverse and right.domain == self.domain
         return Identity(self.domain) if undone else None
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.inverted)
+        return (self.domain, self.inverse)
 
     def __str__(self) -> str:
-        return "Riesz^-1" if self.inverted else "Riesz"
+        return "Riesz^-1" if self.inverse else "Riesz"
 
 
 @upward.riesz.register
-def riesz(space: Space, *, inverted: bool = False) -> LinearOperator:
+def riesz(space: Space, *, inverse: bool = False) -> LinearOperator:
     """Return the Riesz map of a space or its inverse; the identity where there are no weights."""
-    return Riesz(space, inverted=inverted) if space.weighted else Identity(space)
+    return Riesz(space, inverse=inverse) if space.weighted else Identity(space)
 
 
 def _powers_of_two(space: Space) -> bool:
@@ -110,12 +111,12 @@ def _is_diagonal(space: Space) -> bool:
     return not isinstance(space, Weighted) or not isinstance(space.weight, LinearOperator)
 
 
-def _roundings(space: Space, inverted: bool) -> int:
+def _roundings(space: Space, inverse: bool) -> int:
     """Return how many roundings the weights take."""
     if isinstance(space, Product):
-        return max(_roundings(part, inverted) for part in space.parts)
+        return max(_roundings(part, inverse) for part in space.parts)
     if not isinstance(space, Weighted):
         return 0
     if not isinstance(space.weight, LinearOperator):
         return 1
-    return space.inverse_weight.roundings if inverted else space.weight.roundings
+    return space.inverse_weight.roundings if inverse else space.weight.roundings

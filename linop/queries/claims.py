@@ -385,9 +385,9 @@ def _is_symmetric(operator: LinearOperator, claim: str) -> Reply[bool]:
     core = _product(factors)
     if len(factors) > 1:  # R M or M R^-1, on a weighted space in between
         first, last = factors[0], factors[-1]
-        if isinstance(first, Riesz) and not first.inverted:
+        if isinstance(first, Riesz) and not first.inverse:
             return bool((yield _product(factors[1:])))
-        if isinstance(last, Riesz) and last.inverted:
+        if isinstance(last, Riesz) and last.inverse:
             return bool((yield _product(factors[:-1])))
     return claim in core.claims or (not core.domain.weighted and bool((yield core)))
 

@@ -145,17 +145,17 @@ def _(operator: Zero) -> Cost:
 
 @cost.register
 def _(operator: Riesz) -> Cost:
-    return _weighing(operator.domain, operator.inverted)
+    return _weighing(operator.domain, operator.inverse)
 
 
-def _weighing(space: Space, inverted: bool) -> Cost:
+def _weighing(space: Space, inverse: bool) -> Cost:
     """Return what it costs to apply the Riesz map of a space, or its inverse."""
     if isinstance(space, Product):
-        return _total(_weighing(part, inverted) for part in space.parts)
+        return _total(_weighing(part, inverse) for part in space.parts)
     if not isinstance(space, Weighted):
         return Cost(0, 2 * nbytes(space))
     if isinstance(space.weight, LinearOperator):
-        return cost(space.inverse_weight if inverted else space.weight)
+        return cost(space.inverse_weight if inverse else space.weight)
     if isinstance(space.weight, np.ndarray):
         return Cost(products(space), 2 * nbytes(space) + space.weight.nbytes)
     return Cost(reals(space), 2 * nbytes(space))

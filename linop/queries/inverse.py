@@ -73,7 +73,7 @@ def _(operator: Zero) -> LinearOperator:
 
 @inverse.register
 def _(operator: Riesz) -> LinearOperator:
-    return Riesz(operator.domain, inverted=not operator.inverted)
+    return Riesz(operator.domain, inverse=not operator.inverse)
 
 
 @inverse.register

@@ -168,7 +168,7 @@ def _(operator: HStack) -> Pieces:
 
 @latex.register
 def _(operator: Riesz) -> str:
-    return "R^{-1}" if operator.inverted else "R"
+    return "R^{-1}" if operator.inverse else "R"
 
 
 @binding.register
@@ -185,7 +185,7 @@ def _(operator: Kron) -> Answer[Binding]:
 
 @binding.register
 def _(operator: Riesz) -> Binding:
-    return Binding.POWER if operator.inverted else Binding.ATOM
+    return Binding.POWER if operator.inverse else Binding.ATOM
 
 
 latex.register(Identity, lambda _: "I")

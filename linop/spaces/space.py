@@ -151,13 +151,13 @@ class Space(Keyed):
     @final
     def riesz(self) -> Any:
         """The Riesz map R, with ``inner(x, y) == dot(x, R y)``; the identity of a space without weights."""
-        return upward.riesz(self, inverted=False)
+        return upward.riesz(self, inverse=False)
 
     @property
     @final
     def riesz_inverse(self) -> Any:
         """The inverse of the Riesz map."""
-        return upward.riesz(self, inverted=True)
+        return upward.riesz(self, inverse=True)
 
     @property
     def unweighted(self) -> Space:

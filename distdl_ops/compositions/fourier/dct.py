@@ -16,15 +16,16 @@ from distdl_ops.compositions.fourier.pencils import ends_of, stages
 from distdl_ops.compositions.shared import moved, require_codomain, settled, whole
 from distdl_ops.spaces import DistributedSpace
 from linop import DCT, LinearOperator
-from linop.arguments import checked
+from linop.arguments import checked, renamed
 
 
+@renamed(inverted="inverse")
 @checked
 def DistributedDCT(
     domain: DistributedSpace,
     axes: int | Sequence[int] | None = None,
     *,
-    inverted: bool = False,
+    inverse: bool = False,
     codomain: DistributedSpace | None = None,
 ) -> LinearOperator:
     """Return the orthonormal cosine transform, pencil by pencil: `linop.DCT`, laid out. Collective to build.
@@ -33,7 +34,7 @@ def DistributedDCT(
     ----------
     domain : DistributedSpace
         Tensors with entries; holds each once.
-    axes, inverted
+    axes, inverse
         As for `linop.DCT`; axes are those of the tensor.
     codomain : DistributedSpace, optional
         How the result is to lie. By default, as it lies at the end, where the last axes were transformed.
@@ -58,11 +59,11 @@ def DistributedDCT(
     """
 
     def build() -> tuple[int, ...]:
-        serial = DCT(whole(domain), axes, inverted=inverted)
+        serial = DCT(whole(domain), axes, inverse=inverse)
         require_codomain(domain, codomain, domain.global_shape, domain.dtype)
         return serial.axes
 
-    along = settled("DistributedDCT", domain, build, lambda found: f"axes={found}, {inverted=}, {codomain=}")
+    along = settled("DistributedDCT", domain, build, lambda found: f"axes={found}, {inverse=}, {codomain=}")
     pencils = stages(domain.roles, domain.global_shape, along, towards=ends_of(codomain))
-    C, end = along_stages(domain, pencils, lambda X, some: DCT(X, some, inverted=inverted))
+    C, end = along_stages(domain, pencils, lambda X, some: DCT(X, some, inverse=inverse))
     return moved(end, codomain) @ C

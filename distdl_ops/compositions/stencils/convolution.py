@@ -191,7 +191,7 @@ def continuation(X: Euclidean, views: dict[int, View], boundary: Continuation) -
     widths = [views[axis].widths if axis in views else (0, 0) for axis in range(X.ndim)]
     C: LinearOperator = Identity(X)
     if any(map(any, widths)):
-        C = Padding(X, widths, mode=boundary)
+        C = Padding(X, widths, boundary=boundary)
     crop = [slice(*views[axis].crop) if axis in views else slice(None) for axis in range(X.ndim)]
     if any(n != len(range(n)[s]) for n, s in zip(C.codomain.shape, crop, strict=True)):
         C = Restriction(C.codomain, tuple(crop)) @ C

@@ -8,4 +8,4 @@ mirror.
 
 from linop import Euclidean, Padding, plot_matrix
 
-figure = plot_matrix(Padding(Euclidean(6), (2, 2), mode="reflect")).figure
+figure = plot_matrix(Padding(Euclidean(6), (2, 2), boundary="reflect")).figure

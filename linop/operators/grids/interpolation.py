@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from linop.arguments import checked
+from linop.arguments import checked, renamed
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError, SpaceError
 from linop.operators.entrywise.diagonal import Diagonal
@@ -32,17 +32,18 @@ from linop.spaces.arrays_only import require_arrays, resolve_codomain
 Method = Literal["linear", "nearest"]
 """How a value is made of those around it."""
 
-Outside = Literal["error", "zero", "edge"]
+Boundary = Literal["error", "zero", "edge"]
 """What becomes of points that lie outside the grid."""
 
 
+@renamed(outside="boundary")
 @checked
 def Interpolation(
     domain: Space,
     points: npt.ArrayLike,
     *,
     method: Method = "linear",
-    outside: Outside = "error",
+    boundary: Boundary = "error",
     codomain: Space | None = None,
 ) -> LinearOperator:
     """Return the map that takes the values on a grid to the values at points between: sum of weighted corners.
@@ -55,7 +56,7 @@ def Interpolation(
         Where values are wanted, in index coordinates: ``0 <= p <= n - 1`` along an axis of n entries lies in the grid.
     method : {"linear", "nearest"}, optional
         Linear along each axis, or the value of the nearest grid point; halfway, that of the lower index.
-    outside : {"error", "zero", "edge"}, optional
+    boundary : {"error", "zero", "edge"}, optional
         What points outside the grid get: nothing, they are an error; the value zero; or the value at the nearest place
         in the grid.
     codomain : Space, optional
@@ -82,7 +83,7 @@ def Interpolation(
     """
     require_arrays("Interpolation", domain)
     check_method("Interpolation", method)
-    found, inside = _checked_points(domain, points, outside)
+    found, inside = _checked_points(domain, points, boundary)
     codomain = resolve_codomain("Interpolation", domain, codomain, inside.shape)
     if method == "nearest":
         values = Restriction(domain, tuple(map(nearest, found)), codomain=codomain)
@@ -132,13 +133,13 @@ def check_method(name: str, method: str) -> None:
         raise ArgumentError(f"{name}: expected a method among {get_args(Method)}, found {method!r}")
 
 
-def _checked_points(domain: Space, points: npt.ArrayLike, outside: str) -> tuple[np.ndarray, np.ndarray]:
+def _checked_points(domain: Space, points: npt.ArrayLike, boundary: str) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates in the grid, the axis of the domain first, and which of the points were to be taken.
 
     Points outside are moved to the edge, and count as inside where values are taken there.
     """
-    if outside not in get_args(Outside):
-        raise ArgumentError(f"Interpolation: expected outside to be among {get_args(Outside)}, found {outside!r}")
+    if boundary not in get_args(Boundary):
+        raise ArgumentError(f"Interpolation: expected boundary to be among {get_args(Boundary)}, found {boundary!r}")
     given = np.asarray(points)
     if domain.ndim == 0 or given.ndim == 0 or given.shape[-1] != domain.ndim or given.dtype.kind not in "iuf":
         raise SpaceError(
@@ -150,10 +151,10 @@ def _checked_points(domain: Space, points: npt.ArrayLike, outside: str) -> tuple
     if not np.all(np.isfinite(found)):
         raise SpaceError(f"Interpolation in {domain}: the points must be finite")
     inside = np.all((found >= 0) & (found <= last), axis=0)
-    if not inside.all() and (outside == "error" or 0 in domain.shape):
+    if not inside.all() and (boundary == "error" or 0 in domain.shape):
         worst = found[:, ~inside][:, 0]
         raise SpaceError(
             f"Interpolation in {domain}: {np.count_nonzero(~inside)} of {inside.size} points lie outside the grid, the "
             f"first at {tuple(worst.tolist())}; expected coordinates from 0 to {tuple(n - 1 for n in domain.shape)}"
         )
-    return np.clip(found, 0, np.maximum(last, 0)), inside | (outside == "edge")
+    return np.clip(found, 0, np.maximum(last, 0)), inside | (boundary == "edge")

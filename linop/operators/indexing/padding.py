@@ -6,7 +6,7 @@ adjoint    ``(P* y)_j = sum of y_k over all k with j(k) = j``: what was put outs
 matrix     one 1 in each row, or none
 =========  ==========================================
 
-For an axis of n entries, ``j(k)`` is what the mode says of k = -before .. n - 1 + after: nothing (zero), ``k mod n``
+For an axis of n entries and k = -before .. n - 1 + after, the boundary says what j(k) is: nothing (zero), ``k mod n``
 (periodic), the reflection of k at 0 and n - 1, which are not repeated (reflect), or the nearer of 0 and n - 1 (edge).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linop import arrays, claims
-from linop.arguments import checked
+from linop.arguments import checked, renamed
 from linop.arrays import Array
 from linop.claims import Claims
 from linop.core.operator import LinearOperator
@@ -30,8 +30,8 @@ from linop.queries.cost import Cost, cost, moved, reals
 from linop.spaces import Space
 from linop.spaces.arrays_only import require_arrays, resolve_codomain
 
-MODES = {"zero": "constant", "periodic": "wrap", "reflect": "reflect", "edge": "edge"}
-"""The modes, and what ``numpy.pad`` calls them."""
+BOUNDARIES = {"zero": "constant", "periodic": "wrap", "reflect": "reflect", "edge": "edge"}
+"""The boundaries, and what ``numpy.pad`` calls them."""
 
 
 @final
@@ -47,7 +47,7 @@ class Padding(LinearOperator):
     width : int, pair of int, or one pair of int for each axis
         How many entries are put before and after; as in ``numpy.pad`` an integer is meant for all ends, a pair
         ``(before, after)`` for all axes. They may be larger than the array.
-    mode : {"zero", "periodic", "reflect", "edge"}, optional
+    boundary : {"zero", "periodic", "reflect", "edge"}, optional
         What is put there. Except for zeros, an axis that is padded needs an entry.
     codomain : Space, optional
         A space of arrays of the padded shape, with weights of its own. By default the domain where it has this
@@ -56,13 +56,13 @@ class Padding(LinearOperator):
     Raises
     ------
     SpaceError
-        When the widths are negative or not as many as expected, the mode is unknown, an axis has nothing that could be
-        repeated, or the codomain has another shape.
+        When the widths are negative or not as many as expected, the boundary is unknown, an axis has no entry to
+        repeat, or the codomain has another shape.
 
     Examples
     --------
     >>> from linop import Euclidean
-    >>> A = Padding(Euclidean(3), (1, 2), mode="reflect")
+    >>> A = Padding(Euclidean(3), (1, 2), boundary="reflect")
     >>> A(np.array([1.0, 2.0, 3.0])).tolist()
     [2.0, 1.0, 2.0, 3.0, 2.0, 1.0]
     >>> A.H(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).tolist()
@@ -73,22 +73,25 @@ class Padding(LinearOperator):
 
     exact = True
 
+    @renamed(mode="boundary")
     @checked
     def __init__(
-        self, domain: Space, width: npt.ArrayLike, *, mode: str = "zero", codomain: Space | None = None
+        self, domain: Space, width: npt.ArrayLike, *, boundary: str = "zero", codomain: Space | None = None
     ) -> None:
         require_arrays("Padding", domain)
-        if mode not in tuple(MODES):
-            raise SpaceError(f"Padding : {domain}: expected one of the modes {', '.join(MODES)}, found {mode!r}")
-        self.mode = mode
+        if boundary not in tuple(BOUNDARIES):
+            raise SpaceError(
+                f"Padding : {domain}: expected a boundary among {', '.join(BOUNDARIES)}, found {boundary!r}"
+            )
+        self.boundary = boundary
         self.width = _checked_width(domain, width)
-        if mode != "zero" and any(n == 0 and any(pair) for n, pair in zip(domain.shape, self.width, strict=True)):
+        if boundary != "zero" and any(n == 0 and any(pair) for n, pair in zip(domain.shape, self.width, strict=True)):
             raise SpaceError(f"{self} : {domain}: an axis without entries has nothing to repeat; only zeros can be put")
         shape = tuple(before + n + after for n, (before, after) in zip(domain.shape, self.width, strict=True))
         super().__init__(domain, resolve_codomain(str(self), domain, codomain, shape))
         inside = tuple(slice(before, before + n) for n, (before, _) in zip(domain.shape, self.width, strict=True))
-        self._crop = Restriction(self.codomain, inside, codomain=domain) if mode == "zero" else None
-        self._gathers = () if mode == "zero" else tuple(self._gather(axis) for axis in self._padded)
+        self._crop = Restriction(self.codomain, inside, codomain=domain) if boundary == "zero" else None
+        self._gathers = () if boundary == "zero" else tuple(self._gather(axis) for axis in self._padded)
 
     @property
     def _padded(self) -> tuple[int, ...]:
@@ -98,7 +101,7 @@ class Padding(LinearOperator):
     def _gather(self, axis: int) -> Gather:
         """Return ``P_k`` for one axis: which entry is put where, from padding the entries' numbers."""
         n = self.domain.shape[axis]
-        return Gather(np.pad(np.arange(n), self.width[axis], mode=MODES[self.mode]), n, axis)  # type: ignore[call-overload]
+        return Gather(np.pad(np.arange(n), self.width[axis], mode=BOUNDARIES[self.boundary]), n, axis)  # type: ignore[call-overload]
 
     @property
     def roundings(self) -> int:
@@ -115,7 +118,7 @@ class Padding(LinearOperator):
         """An isometry where zeros are put, unitary where nothing is."""
         if not self._padded:
             return claims.UNITARY
-        return frozenset({claims.ISOMETRY}) if self.mode == "zero" else claims.NONE
+        return frozenset({claims.ISOMETRY}) if self.boundary == "zero" else claims.NONE
 
     def _apply(self, x: Array) -> Array:
         if self._crop is not None:
@@ -132,11 +135,11 @@ class Padding(LinearOperator):
         return y if self._gathers else arrays.copy(y)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, self.width, self.mode)
+        return (self.domain, self.codomain, self.width, self.boundary)
 
     def __str__(self) -> str:
         widths = self.width[0] if len(set(self.width)) == 1 else self.width
-        return f"Padding({widths}, {self.mode})"
+        return f"Padding({widths}, {self.boundary})"
 
 
 def _checked_width(domain: Space, width: npt.ArrayLike) -> tuple[tuple[int, int], ...]:

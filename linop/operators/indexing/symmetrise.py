@@ -21,7 +21,7 @@ from linop.spaces import Space
 def Symmetrise(domain: Space, axis: int = -1, *, codomain: Space | None = None) -> LinearOperator:
     """Return the operator that puts an array's mirror image before it: ``2 n - 1`` entries, symmetric about the middle.
 
-    It is `Padding` with ``mode="reflect"``.
+    It is `Padding` with ``boundary="reflect"``.
 
     Parameters
     ----------
@@ -49,4 +49,4 @@ def Symmetrise(domain: Space, axis: int = -1, *, codomain: Space | None = None) 
     if n == 0:
         raise SpaceError(f"Symmetrise on {domain}: expected one entry or more along axis {axis}")
     width = [(n - 1, 0) if k == along else (0, 0) for k in range(domain.ndim)]
-    return Padding(domain, width, mode="reflect", codomain=codomain)
+    return Padding(domain, width, boundary="reflect", codomain=codomain)

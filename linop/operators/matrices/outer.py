@@ -22,20 +22,20 @@ from linop.spaces.arrays_only import require_arrays
 
 @checked
 def Outer(
-    u: npt.ArrayLike, v: npt.ArrayLike, codomain: Space | None = None, domain: Space | None = None
+    u: npt.ArrayLike, v: npt.ArrayLike, domain: Space | None = None, codomain: Space | None = None
 ) -> LinearOperator:
     """Return the map ``x -> u dot(v, x)``, as the product of a functional's adjoint and a functional.
 
     The pairing is `Space.dot`, also in spaces with weights; to pair by `Space.inner`, compose with the Riesz map:
-    ``Outer(u, v, Y, X) @ X.riesz``. ``H`` follows the weights, as everywhere. On real spaces of complex arrays the
+    ``Outer(u, v, X, Y) @ X.riesz``. ``H`` follows the weights, as everywhere. On real spaces of complex arrays the
     pairing is the real part.
 
     Parameters
     ----------
     u, v : array_like, of the shapes of a vector of the codomain and of the domain
         Real or complex; copied. Integers become float64.
-    codomain, domain : Space, optional
-        Spaces of arrays, in the order of their vectors. By default, Euclidean of the dtype that holds both vectors,
+    domain, codomain : Space, optional
+        Spaces of arrays: that of v, and that of u. By default, Euclidean of the dtype that holds both vectors,
         or of the dtype and field of the space that is given.
 
     Raises

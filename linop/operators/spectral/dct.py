@@ -17,7 +17,7 @@ from typing import Any, final
 import numpy as np
 
 from linop import arrays
-from linop.arguments import checked
+from linop.arguments import checked, renamed
 from linop.arrays import Array
 from linop.claims import UNITARY
 from linop.core.operator import LinearOperator
@@ -38,7 +38,7 @@ class DCT(LinearOperator):
         A space of arrays with entries.
     axes : int or sequence of int, optional
         Along which; all by default.
-    inverted : bool, optional
+    inverse : bool, optional
         Whether to take the inverse, the transform of type III.
     codomain : Space, optional
         The same arrays, with other weights; the domain by default.
@@ -62,17 +62,18 @@ class DCT(LinearOperator):
 
     claims = UNITARY
 
+    @renamed(inverted="inverse")
     @checked
     def __init__(
         self,
         domain: Space,
         axes: int | Sequence[int] | None = None,
         *,
-        inverted: bool = False,
+        inverse: bool = False,
         codomain: Space | None = None,
     ) -> None:
         self.axes = tuple(sorted(checked_axes("DCT", domain, axes)))
-        self.inverted = inverted
+        self.inverse = inverse
         if any(domain.shape[axis] == 0 for axis in self.axes):
             raise SpaceError(f"DCT on {domain}: expected entries along axes {self.axes}")
         super().__init__(domain, resolve_codomain("DCT", domain, codomain, domain.shape))
@@ -90,21 +91,21 @@ class DCT(LinearOperator):
     @property
     def dual(self) -> DCT:
         """The inverse."""
-        return DCT(self.codomain, self.axes, inverted=not self.inverted, codomain=self.domain)
+        return DCT(self.codomain, self.axes, inverse=not self.inverse, codomain=self.domain)
 
     def _apply(self, x: Array) -> Array:
         x = arrays.floating(x)
         if 0 in x.shape:  # where nothing is to be transformed, not every library takes that
             return arrays.copy(x)
         for axis in self.axes:
-            x = (_inverse if self.inverted else _forward)(x, axis - self.domain.ndim)
+            x = (_inverse if self.inverse else _forward)(x, axis - self.domain.ndim)
         return arrays.copy(x) if not self.axes else x
 
     def _key(self) -> tuple[object, ...]:
-        return (self.domain, self.codomain, self.axes, self.inverted)
+        return (self.domain, self.codomain, self.axes, self.inverse)
 
     def __str__(self) -> str:
-        return f"DCT({', '.join(map(str, self.axes))}){'^-1' if self.inverted else ''}"
+        return f"DCT({', '.join(map(str, self.axes))}){'^-1' if self.inverse else ''}"
 
 
 def _forward(x: Array, axis: int) -> Array:

@@ -109,7 +109,7 @@ def FiniteDifference(
         padding: LinearOperator = Identity(domain)
     elif boundary in ("zero", "periodic", "reflect", "edge"):
         width = [(below, reach - below) if k == axis else (0, 0) for k in range(domain.ndim)]
-        padding = Padding(domain, width, mode=boundary)
+        padding = Padding(domain, width, boundary=boundary)
     else:
         raise SpaceError(
             f"FiniteDifference on {domain}: boundary is 'valid', 'zero', 'periodic', 'reflect' or 'edge', "

@@ -59,7 +59,7 @@ def Smoothing(
     [0.0, 1.0, 1.0, 1.0, 0.0]
     """
     size = window_of("Smoothing", domain, width, axes, boundary)
-    padding = Padding(domain, [(n // 2, n // 2) for n in size], mode=boundary)
+    padding = Padding(domain, [(n // 2, n // 2) for n in size], boundary=boundary)
     ones = Correlation(padding.codomain, np.ones(size), codomain=domain)
     return (1 / math.prod(size)) * ones @ padding
 

@@ -9,12 +9,12 @@ vectors there are.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from linop import arrays
-from linop.arguments import Nonnegative, Whole, checked
+from linop.arguments import Nonnegative, Whole, checked, renamed
 from linop.arrays import Array, Vector
 from linop.core.operator import LinearOperator
 from linop.errors import ArgumentError
@@ -27,12 +27,13 @@ DEPENDENT = 1e-12
 """Eigenvalues of a Gram matrix of vectors of length one that are smaller, relative to the largest, count as zero."""
 
 
+@renamed(largest="which")
 @checked
 def lobpcg(
     A: LinearOperator,
     count: int = 1,
     *,
-    largest: bool = True,
+    which: Literal["largest", "smallest"] = "largest",
     preconditioner: LinearOperator | None = None,
     start: Vector | None = None,
     like: Vector | None = None,
@@ -54,8 +55,8 @@ def lobpcg(
         From a space to itself, self-adjoint with respect to `Space.inner`; it is applied to batches.
     count : int, optional
         How many eigenvalues.
-    largest : bool, optional
-        Whether to find the largest ones or the smallest ones.
+    which : {"largest", "smallest"}, optional
+        The eigenvalues to find: the largest or the smallest ones.
     preconditioner : LinearOperator, optional
         M, from the space to itself, self-adjoint and positive; for the smallest eigenvalues of a positive A, near to
         the inverse of A.
@@ -110,7 +111,7 @@ def lobpcg(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(count, largest, start is None, preconditioner is None),
+        options=(count, which, start is None, preconditioner is None),
     )
     settings.require_square()
     X = A.domain
@@ -128,7 +129,7 @@ def lobpcg(
     def reached(step: Step, norm: float) -> str | None:
         return RESIDUAL if step.residual <= max(absolute, tolerance * norm) else None
 
-    result = run(_recurrence(A, block, preconditioner, largest=largest), block, reached, settings)
+    result = run(_recurrence(A, block, preconditioner, largest=which == "largest"), block, reached, settings)
     vectors = tuple(arrays.each(lambda part, k=k: part[k, ...], result.x) for k in range(count))
     return replace(result, x=vectors)
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from linop.arguments import checked
-from linop.operators.grids.interpolation import Interpolation, Method, Outside
+from linop.operators.grids.interpolation import Boundary, Interpolation, Method
 from linop.operators.grids.resampling import Resampling
 from linop.testing.expressions import Expression
 from linop.testing.operators.twin import with_twin
@@ -18,24 +18,24 @@ from linop.testing.spaces import euclidean_spaces, shapes
 
 @checked
 @st.composite
-def interpolations(draw: st.DrawFn, *, outside: tuple[Outside, ...] = get_args(Outside)) -> Expression:
+def interpolations(draw: st.DrawFn, *, boundary: tuple[Boundary, ...] = get_args(Boundary)) -> Expression:
     """Return interpolations at points of eighths, where arithmetic is exact, or at any others.
 
     Parameters
     ----------
-    outside : tuple of {"error", "zero", "edge"}, optional
+    boundary : tuple of {"error", "zero", "edge"}, optional
         What points outside the grid may get; there are such points, unless they are errors.
     """
     X = draw(euclidean_spaces(min_ndim=1))
-    beyond, method = draw(st.sampled_from(outside)), draw(st.sampled_from(get_args(Method)))
-    reach = 0.0 if beyond == "error" else 1.5
+    chosen, method = draw(st.sampled_from(boundary)), draw(st.sampled_from(get_args(Method)))
+    reach = 0.0 if chosen == "error" else 1.5
     generator = np.random.default_rng(draw(st.integers(0, 2**16)))
     count = (0,) if 0 in X.shape else draw(shapes(max_ndim=2))  # in an empty grid, no point has a value
     points = generator.uniform(-reach, np.maximum(X.shape, 1) - 1 + reach, (*count, X.ndim))
     if draw(st.booleans()):
         points = np.round(points * 8) / 8
-    A = Interpolation(X, points, method=method, outside=beyond)
-    return with_twin(A, lambda x: _interpolated(x, points, method, beyond))
+    A = Interpolation(X, points, method=method, boundary=chosen)
+    return with_twin(A, lambda x: _interpolated(x, points, method, chosen))
 
 
 @st.composite
@@ -54,7 +54,7 @@ def resamplings(draw: st.DrawFn) -> Expression:
 
 
 def _interpolated(
-    x: np.ndarray[Any, Any], points: np.ndarray[Any, Any], method: Method, outside: Outside
+    x: np.ndarray[Any, Any], points: np.ndarray[Any, Any], method: Method, boundary: Boundary
 ) -> np.ndarray[Any, Any]:
     """Interpolate with scipy, which wants two entries at least in each axis: one entry counts twice."""
     from scipy.interpolate import RegularGridInterpolator
@@ -67,7 +67,7 @@ def _interpolated(
         x = np.repeat(x, 2, axis=axis) if n == 1 else x
     values = RegularGridInterpolator([np.arange(n) for n in x.shape], x, method)(np.clip(points, 0, last))
     values = np.reshape(values, inside.shape)  # of one point without axes, scipy makes an axis
-    return values if outside == "edge" else np.asarray(values * inside)
+    return values if boundary == "edge" else np.asarray(values * inside)
 
 
 def _hats(n: int, m: int, method: Method) -> np.ndarray[Any, Any]:

@@ -39,9 +39,9 @@ def paddings(draw: st.DrawFn) -> Expression:
     largest = {0: 3, 1: 11, 2: 4, 3: 1}[X.ndim]
     ends = st.tuples(st.integers(0, largest), st.integers(0, largest))
     if not X.shape:
-        return with_twin(Padding(X, draw(ends), mode=mode), np.copy)
+        return with_twin(Padding(X, draw(ends), boundary=mode), np.copy)
     width = [(0, 0) if mode != "zero" and n == 0 else draw(ends) for n in X.shape]
-    return with_twin(Padding(X, width, mode=mode), lambda x: np.pad(x, width, mode=NUMPY_MODES[mode]))
+    return with_twin(Padding(X, width, boundary=mode), lambda x: np.pad(x, width, mode=NUMPY_MODES[mode]))
 
 
 @st.composite

@@ -69,7 +69,7 @@ def outers(draw: st.DrawFn) -> Expression:
     Y = draw(arrays_like(X))
     factor, seeds = draw(st.sampled_from([1, 0.1])), draw(st.tuples(st.integers(0, 99), st.integers(0, 99)))
     u, v = np.asarray(factor * Y.integers(seeds[0]), Y.dtype), X.integers(seeds[1])
-    return with_twin(Outer(u, v, Y, X), lambda x: u * pairing(v, x, X.field))
+    return with_twin(Outer(u, v, X, Y), lambda x: u * pairing(v, x, X.field))
 
 
 def pairing(v: np.ndarray[Any, Any], x: np.ndarray[Any, Any], field: str) -> np.ndarray[Any, Any]:

@@ -208,4 +208,4 @@ def cosine_transforms(draw: st.DrawFn) -> Expression:
             return np.asarray(parts[0] + 1j * parts[1], x.dtype)
         return np.asarray(transform(x, axes=axes, norm="ortho"), x.dtype)
 
-    return with_twin(DCT(X, axes, inverted=inverted), function)
+    return with_twin(DCT(X, axes, inverse=inverted), function)

@@ -72,12 +72,12 @@ def test_a_solver_on_a_sparse_matrix(ranks: int) -> None:
     size=world_sizes(),
     shape=st.sampled_from([(5,), (1,), (3, 4), (2, 1, 3)]),
     seed=st.integers(0, 2**16),
-    outside=st.sampled_from(["error", "zero", "edge"]),
+    boundary=st.sampled_from(["error", "zero", "edge"]),
 )
-def test_interpolation(size: int, shape: tuple[int, ...], seed: int, outside: Any) -> None:
+def test_interpolation(size: int, shape: tuple[int, ...], seed: int, boundary: Any) -> None:
     """At points of each rank, the values are those of the interpolation in one process, and so is the adjoint."""
     generator = np.random.default_rng(seed)
-    reach = 0.0 if outside == "error" else 1.0
+    reach = 0.0 if boundary == "error" else 1.0
     points = [
         np.round(8 * generator.uniform(-reach, np.array(shape) - 1 + reach, (n, len(shape)))) / 8
         for n in generator.integers(0, 5, size)
@@ -85,8 +85,8 @@ def test_interpolation(size: int, shape: tuple[int, ...], seed: int, outside: An
 
     def main(world: World) -> None:
         X = DistributedSpace(Grid(world, p=size), shape, p=Split(0))
-        A = DistributedInterpolation(X, points[world.rank], outside=outside)
-        serial = Interpolation(Euclidean(shape), np.concatenate(points), outside=outside)
+        A = DistributedInterpolation(X, points[world.rank], boundary=boundary)
+        serial = Interpolation(Euclidean(shape), np.concatenate(points), boundary=boundary)
         np.testing.assert_allclose(matrix(A), matrix(serial), atol=1e-15)
         assert_correct(A)
 

@@ -89,7 +89,7 @@ DRAWN: dict[str, Callable[[st.DrawFn, tuple[int, ...]], Arguments]] = {
     "DirectionalDerivative": directions,
     "Smoothing": smoothings,
     "NonStationaryConvolution": kernels,
-    "DCT": lambda draw, shape: ((some_axes(draw, shape),), {"inverted": draw(st.booleans())}),
+    "DCT": lambda draw, shape: ((some_axes(draw, shape),), {"inverse": draw(st.booleans())}),
     "FractionalShift": lambda draw, shape: (
         (draw(st.sampled_from([0.5, -1.25, 2.0])), draw(st.integers(0, len(shape) - 1))),
         {},

@@ -63,7 +63,7 @@ def product(X: DistributedSpace) -> LinearOperator:
 
 def periodic(V: Euclidean) -> LinearOperator:
     """Return a periodic correlation in one process."""
-    P = Padding(V, 1, mode="periodic")
+    P = Padding(V, 1, boundary="periodic")
     return Correlation(P.codomain, KERNEL) @ P
 
 

@@ -58,7 +58,7 @@ def test_they_are_what_their_formulas_say(name: str, data: st.DataObject) -> Non
 
 @pytest.mark.parametrize(
     "A",
-    [Flip(Euclidean((2, 3)), 1), Roll(Euclidean(5), 2), DCT(Euclidean((3, 4))), DCT(Euclidean(5), inverted=True)],
+    [Flip(Euclidean((2, 3)), 1), Roll(Euclidean(5), 2), DCT(Euclidean((3, 4))), DCT(Euclidean(5), inverse=True)],
     ids=str,
 )
 def test_unitary_operators(A: LinearOperator) -> None:

@@ -153,7 +153,7 @@ def test_rules(expression: LinearOperator, expected: LinearOperator | None) -> N
         CumulativeSum(Y) @ D,
         S.H @ S,
         F @ F,
-        Padding(Y, 1, mode="edge").H @ Padding(Y, 1, mode="edge"),
+        Padding(Y, 1, boundary="edge").H @ Padding(Y, 1, boundary="edge"),
         VStack(A, B) @ B,
     ],
 )

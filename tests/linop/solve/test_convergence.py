@@ -18,7 +18,7 @@ def test_curves_are_the_residuals() -> None:
     assert labels == ["one", "two", "few (not converged)"]
     for line in axes.get_lines()[:2]:
         np.testing.assert_allclose(line.get_ydata(), np.array(done.residuals) / done.residuals[0], atol=1e-16)
-    again = plot_convergence(done, relative=False, axes=axes)
+    again = plot_convergence(done, relative=False, ax=axes)
     assert again is axes
     np.testing.assert_array_equal(axes.get_lines()[-1].get_ydata(), done.residuals)
     assert axes.get_yscale() == "log"

@@ -189,7 +189,7 @@ def test_spaces(name: str) -> None:
 def padding_mode(A: LinearOperator) -> str:
     """Return how an expression pads: "valid", where it does not."""
     padding = leaf(A, "Padding")
-    return padding.mode if padding else "valid"
+    return padding.boundary if padding else "valid"
 
 
 def taps(A: LinearOperator) -> Any:
@@ -290,7 +290,7 @@ CASES: dict[str, dict[str, Case]] = {
     "DCT": {
         "some axes": lambda e: e.matrix.size > 1 and 0 < len(e.operator.axes) < e.operator.domain.ndim,
         "all axes": lambda e: e.matrix.size > 1 and len(e.operator.axes) == e.operator.domain.ndim > 1,
-        "the inverse": lambda e: e.matrix.size > 1 and e.operator.inverted and e.operator.axes,
+        "the inverse": lambda e: e.matrix.size > 1 and e.operator.inverse and e.operator.axes,
     },
     "Diagonal": {
         **ROUNDINGS,
@@ -400,7 +400,7 @@ CASES: dict[str, dict[str, Case]] = {
     "Padding": {
         **{
             f"{mode}, {how}": lambda e, mode=mode, most=most: (  # type: ignore[misc]
-                e.operator.mode == mode
+                e.operator.boundary == mode
                 and any(max(pair) > most * n > 0 for (n, _), pair in zip(shapes_of(e), e.operator.width, strict=True))
                 and e.matrix.any()
             )

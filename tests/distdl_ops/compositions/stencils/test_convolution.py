@@ -50,7 +50,7 @@ def serial(X: Euclidean, kernel: Any, *, boundary: str = "zero", named: Any = Co
     if boundary == "zero":
         return A
     channels = X.ndim - len(A.padding)
-    P = Padding(X, [(0, 0)] * channels + list(A.padding), mode=boundary)
+    P = Padding(X, [(0, 0)] * channels + list(A.padding), boundary=boundary)
     rest = {name: value for name, value in options.items() if name != "padding"}
     return Correlation(P.codomain, A.kernel, **rest) @ P
 

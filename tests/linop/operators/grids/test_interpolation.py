@@ -14,7 +14,7 @@ from linop.testing import Expression, assert_operator, dense, euclidean_spaces, 
 
 pytestmark = pytest.mark.serial
 
-METHODS, OUTSIDE = ("linear", "nearest"), ("error", "zero", "edge")
+METHODS, BOUNDARIES = ("linear", "nearest"), ("error", "zero", "edge")
 
 
 @given(interpolations())
@@ -23,7 +23,7 @@ def test_interpolations(expression: Expression) -> None:
     assert_operator(*expression)
 
 
-@given(interpolations(outside=("error", "edge")))
+@given(interpolations(boundary=("error", "edge")))
 def test_constants_and_bounds(expression: Expression) -> None:
     """Weights are not negative and sum to one, to a rounding for each of eight corners."""
     W = expression.operator(expression.operator.domain.basis())
@@ -37,7 +37,7 @@ def test_one_dimension(data: st.DataObject) -> None:
     """Along one axis it is numpy.interp, which takes the edge outside."""
     n = data.draw(st.integers(1, 5))
     points = np.array(data.draw(st.lists(st.integers(-12, 8 * n + 4), max_size=5))) / 8
-    A = Interpolation(Euclidean(n), points[:, None], outside="edge")
+    A = Interpolation(Euclidean(n), points[:, None], boundary="edge")
     assert A.exact
     assert_operator(A, dense(lambda x: np.interp(points, np.arange(n), x), A.domain, A.codomain))
 
@@ -83,7 +83,7 @@ def test_the_expression() -> None:
     B = Interpolation(X, [[0.25], [1.5]], method="nearest")
     assert Restriction(X, (np.array([0, 1]),)) == B
     C: LinearOperator = Diagonal([1.0, 0.0], Euclidean(2))
-    assert Interpolation(X, [[0.0], [-0.125]], method="nearest", outside="zero") == C @ Restriction(
+    assert Interpolation(X, [[0.0], [-0.125]], method="nearest", boundary="zero") == C @ Restriction(
         X, (np.array([0, 0]),)
     )
 
@@ -141,16 +141,16 @@ def test_what_are_no_points(domain: Any, points: Any, told: str) -> None:
         Interpolation(domain, points)
 
 
-@pytest.mark.parametrize("outside", OUTSIDE)
-def test_empty_grids(outside: Any) -> None:
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_empty_grids(boundary: Any) -> None:
     """In an empty grid there is nothing to take, not even at the edge."""
     with pytest.raises(SpaceError, match="1 of 1 points lie outside"):
-        Interpolation(Euclidean(0), [[0.0]], outside=outside)
+        Interpolation(Euclidean(0), [[0.0]], boundary=boundary)
 
 
 def test_options() -> None:
     """Other methods are not known."""
     with pytest.raises(ValueError, match="Interpolation: expected method to be 'linear'"):
         Interpolation(Euclidean(3), [[1.0]], method="cubic")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Interpolation: expected outside to be 'error'"):
-        Interpolation(Euclidean(3), [[1.0]], outside="wrap")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Interpolation: expected boundary to be 'error'"):
+        Interpolation(Euclidean(3), [[1.0]], boundary="wrap")  # type: ignore[arg-type]

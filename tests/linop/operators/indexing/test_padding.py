@@ -27,7 +27,7 @@ def test_claims_say_all(padding: Expression) -> None:
     """It is an isometry with zeros and unitary where nothing is put; gain and roundings follow from its columns."""
     A, dense_matrix = padding
     often = float(dense_matrix.real.sum(axis=0).max(initial=0.0))
-    zeros = A.mode == "zero"  # type: ignore[attr-defined]
+    zeros = A.boundary == "zero"  # type: ignore[attr-defined]
     expected = set(claims.UNITARY) if A.domain == A.codomain else {claims.ISOMETRY} if zeros else set()
     assert A.claims == expected
     assert math.sqrt(often) <= A.gain * (1 + 2**-50)
@@ -45,17 +45,17 @@ def test_claims_say_all(padding: Expression) -> None:
 def test_ways_to_write_the_widths(width: Any, mode: str) -> None:
     """One width, one pair, or one pair for each axis, as numpy.pad takes them."""
     X = Euclidean((2, 3))
-    A = Padding(X, width, mode=mode)
+    A = Padding(X, width, boundary=mode)
     x = X.integers(0)
     np.testing.assert_array_equal(A(x), np.pad(x, width, mode=NUMPY_MODES[mode]))
-    assert Padding(X, A.width, mode=mode) == A
+    assert Padding(X, A.width, boundary=mode) == A
 
 
 @pytest.mark.parametrize("mode", ["periodic", "reflect", "edge"])
 def test_padding_many_times_the_array(mode: str) -> None:
     """Widths may be many times the extent of the array."""
     X = Euclidean(3)
-    A = Padding(X, (100, 37), mode=mode)
+    A = Padding(X, (100, 37), boundary=mode)
     assert_operator(A, dense(lambda x: np.pad(x, (100, 37), mode=NUMPY_MODES[mode]), X, A.codomain))  # type: ignore[call-overload]
 
 
@@ -74,7 +74,7 @@ def test_zero_padding_is_the_adjoint_of_cropping() -> None:
 def test_between_weighted_spaces(kind: str, mode: str) -> None:
     """Given weighted spaces, A.H has the matrix W_X^-1 a^H W_Y."""
     X, Y = with_weights(Euclidean(4), kind, 1), with_weights(Euclidean(9), kind, 2)
-    A = Padding(X, (3, 2), mode=mode, codomain=Y)
+    A = Padding(X, (3, 2), boundary=mode, codomain=Y)
     a = dense(lambda x: np.pad(x, (3, 2), mode=NUMPY_MODES[mode]), X.unweighted, Y.unweighted)  # type: ignore[call-overload]
     expected = np.linalg.solve(weight_matrix(X), a.T @ weight_matrix(Y))
     # exact for powers of two; of an operator, its condition number (below 100) times the size times the roundings
@@ -85,14 +85,14 @@ def test_equality_and_printing() -> None:
     """Space, widths and mode make a padding; it prints them."""
     X = Euclidean((2, 2))
     A = Padding(X, 1)
-    assert Padding(X, (1, 1), mode="zero") == A
+    assert Padding(X, (1, 1), boundary="zero") == A
     assert hash(A) == hash(Padding(X, (1, 1)))
-    assert Padding(X, 1, mode="edge") != A
+    assert Padding(X, 1, boundary="edge") != A
     assert Padding(X, (1, 2)) != A
     assert Padding(Euclidean((2, 2), np.float32), 1) != A
     assert Padding(X, 1, codomain=Weighted(Euclidean((4, 4)), 2.0)) != A
     assert str(A) == "Padding((1, 1), zero)"
-    assert str(Padding(X, ((1, 0), (0, 2)), mode="edge")) == "Padding(((1, 0), (0, 2)), edge)"
+    assert str(Padding(X, ((1, 0), (0, 2)), boundary="edge")) == "Padding(((1, 0), (0, 2)), edge)"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_equality_and_printing() -> None:
 def test_what_is_no_padding(shape: tuple[int, ...], width: Any, mode: Any, told: str) -> None:
     """The error names the operator and the space, and says what was expected."""
     with pytest.raises(SpaceError, match=rf"Padding.* : Euclidean\(\({shape[0]}, {shape[1]}\), float64\).*{told}"):
-        Padding(Euclidean(shape), width, mode=mode)
+        Padding(Euclidean(shape), width, boundary=mode)
 
 
 def test_spaces_that_do_not_fit() -> None:

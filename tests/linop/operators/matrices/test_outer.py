@@ -25,7 +25,7 @@ def test_adjoint_and_square(expression: Expression) -> None:
     """The adjoint exchanges the two vectors; with the same one twice it is positive, and says so."""
     X, Y = expression.operator.domain, expression.operator.codomain
     u, v = Y.integers(0), X.integers(1)
-    assert Outer(v, u, X, Y) == Outer(u, v, Y, X).H
+    assert Outer(v, u, Y, X) == Outer(u, v, X, Y).H
     square = Outer(v, v, X, X)
     assert square.claims >= claims.SYMMETRY
     assert check_claims(square)
@@ -54,7 +54,7 @@ def test_default_spaces() -> None:
 def test_between_real_and_complex_arrays() -> None:
     """On real spaces the arrays may be real here and complex there."""
     X, Y = Euclidean(2), Euclidean(1, complex, field="real")
-    A = Outer([1 + 2j], [3.0, 4.0], Y, X)
+    A = Outer([1 + 2j], [3.0, 4.0], X, Y)
     assert_operator(A, np.array([[3.0, 4.0], [6.0, 8.0]]))
     assert_operator(A.H, np.array([[3.0, 6.0], [4.0, 8.0]]))
 

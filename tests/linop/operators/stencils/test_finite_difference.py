@@ -88,7 +88,7 @@ def test_weighted_spaces(case: tuple[Space, int, Any], left: bool, right: bool) 
 def test_it_is_the_expression() -> None:
     """It is the scaled correlation of the padded array, nothing else."""
     X = Euclidean((3, 5))
-    padding = Padding(X, [(0, 0), (2, 2)], mode="reflect")
+    padding = Padding(X, [(0, 0), (2, 2)], boundary="reflect")
     stencil = np.array([[-0.5, 1.0, 0.0, -1.0, 0.5]])
     expected = 2.0**-3 * Correlation(padding.codomain, stencil, codomain=X) @ padding
     assert FiniteDifference(X, order=3, scheme="central", boundary="reflect", spacing=2) == expected

@@ -39,7 +39,14 @@ def test_extreme_eigenvalues(n: int, count: int, seed: int, dtype: str, weighted
         weight = generator.uniform(0.5, 2, n)
         X, root = Weighted(X, weight), np.sqrt(weight)
     a = (q * eigenvalues @ q.conj().T) * root / root[:, None]
-    result = lobpcg(Matrix(a, X, X), count, largest=largest, tolerance=1e-9, absolute=1e-12, iterations=500)
+    result = lobpcg(
+        Matrix(a, X, X),
+        count,
+        which="largest" if largest else "smallest",
+        tolerance=1e-9,
+        absolute=1e-12,
+        iterations=500,
+    )
     assert result, result
     wanted = np.sort(eigenvalues)[::-1][:count] if largest else np.sort(eigenvalues)[:count]
     # The error of an eigenvalue is at most its residual, of 1e-9 times |A|, at most 4.
@@ -54,8 +61,10 @@ def test_a_preconditioner_saves_steps() -> None:
     potential = np.linspace(1, 1000, n) ** 2
     D = FiniteDifference(Euclidean(n), order=2, scheme="central", boundary="zero")
     A = Diagonal(potential) - D
-    plain = lobpcg(A, 3, largest=False, tolerance=1e-8, iterations=2000)
-    result = lobpcg(A, 3, largest=False, preconditioner=Diagonal(1 / (potential + 2)), tolerance=1e-8, iterations=2000)
+    plain = lobpcg(A, 3, which="smallest", tolerance=1e-8, iterations=2000)
+    result = lobpcg(
+        A, 3, which="smallest", preconditioner=Diagonal(1 / (potential + 2)), tolerance=1e-8, iterations=2000
+    )
     assert result
     assert result.reason == RESIDUAL
     assert result.iterations < 30
