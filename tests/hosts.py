@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,12 @@ def fault() -> str | None:
         return "needs root, to make network namespaces"
     if shutil.which("ip") is None:
         return "needs the tool ip, of iproute2"
-    name = f"probe-{os.getpid()}"
     try:
-        ip("netns", "add", name)
-        ip("netns", "del", name)
+        with tempfile.TemporaryDirectory() as folder, two_hosts(Path(folder)) as two:
+            greet = "import socket, sys; socket.create_server((sys.argv[1], 0))"
+            for k, address in enumerate(ADDRESSES):
+                command = two.on(k, sys.executable, "-c", greet, address)
+                subprocess.run(command, check=True, capture_output=True, timeout=60)
     except (subprocess.SubprocessError, OSError) as error:
         return f"network namespaces are not allowed here: {error}"
     return None
