@@ -43,4 +43,5 @@ def main(folder: Path, steps: int) -> None:
             print(f"step {step + 1} of {world.size} ranks: {loss.item():.12e}", flush=True)
 
 
-main(Path(sys.argv[1]), int(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -72,7 +72,7 @@ def DistributedMatrix(
 
     Examples
     --------
-    >>> from distdl_ops import DistributedSpace, Grid, simulate
+    >>> from distdl_ops import At, DistributedSpace, Grid, Split, simulate
     >>> W = np.arange(8.0).reshape(2, 4)
     >>> def main(world):
     ...     grid = Grid(world, rows=2, cols=2)

@@ -168,7 +168,7 @@ class Explanation:
     ...     return explain(lambda x: x.flip(0) + 1, x)
     >>> plan = simulate(2, main)[0]
     >>> [step.function.rpartition(".")[2] for step in plan.steps], [str(A) for A in plan.operators], plan.obstacles
-    (['flip', 'add'], ['AllGather(p)'], ())
+    (['flip', 'add'], ['Repartition(p)'], ())
     """
 
     steps: tuple[Step, ...]

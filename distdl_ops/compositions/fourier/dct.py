@@ -55,7 +55,7 @@ def DistributedDCT(
     ...     C = DistributedDCT(S)
     ...     return str(C), C.codomain.to_global(C(S.from_global(np.ones((4, 2))))).round(9).tolist()[0]
     >>> simulate(2, main)[0]
-    ('Local(DCT(0)) @ Repartition(rows) @ Local(DCT(1))', [2.828427125, 0.0])
+    ('Local(DCT(0)) @ AllToAll(rows) @ Local(DCT(1))', [2.828427125, 0.0])
     """
 
     def build() -> tuple[int, ...]:
