@@ -188,6 +188,7 @@ def test_the_gradient_of_an_extremum_is_shared_evenly() -> None:
         agrees(Layouts(2, {"rows": 2}, ({"rows": Split(0)},)), function, x)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "layout",
     [
