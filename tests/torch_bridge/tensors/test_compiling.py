@@ -14,6 +14,8 @@ from torch import nn
 from distdl_ops import Grid, Split, World, simulate
 from torch_bridge.tensors import DistributedTensor, distribute, distribute_tensor
 
+pytestmark = pytest.mark.serial
+
 
 def test_a_compiled_module_is_the_module() -> None:
     """Results and gradients agree, for one layout after another."""

@@ -11,6 +11,8 @@ from torch import nn
 from distdl_ops import Grid, Split, World, simulate
 from torch_bridge.tensors import distribute, distribute_tensor
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3), (5,), ()])
 def test_data_that_are_set_are_whole(shape: tuple[int, ...]) -> None:

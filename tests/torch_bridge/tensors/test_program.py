@@ -28,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "examples"))
 import resnet
 import unet
 
+pytestmark = pytest.mark.serial
+
 Maker = Callable[[], nn.Module]
 
 

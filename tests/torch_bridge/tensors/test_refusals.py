@@ -13,6 +13,8 @@ from torch import nn
 from distdl_ops import Grid, RankFailedError, Split, World, simulate
 from torch_bridge.tensors import UnsupportedError, distribute, distribute_tensor, explain
 
+pytestmark = pytest.mark.serial
+
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a function without rule": (lambda x: x.resize_(2), "resize_"),
     "a branch": (lambda x: 1 if (x > 0)[:, 0] else 2, "looks at the numbers"),

@@ -181,6 +181,7 @@ def test_a_reduction_sends_no_tensor(name: str) -> None:
     assert max(simulate(2, main)) <= 2 * 2 * 8
 
 
+@pytest.mark.serial
 def test_the_gradient_of_an_extremum_is_shared_evenly() -> None:
     """By all entries that have it, on all ranks alike: here by three, of which one rank has two."""
     x = torch.tensor([5.0, 5.0, 1.0, 5.0]).double().requires_grad_()
