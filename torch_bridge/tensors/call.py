@@ -388,7 +388,11 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
             finally:
                 state.origin = before
     if type(plan) is not AsItIs and type(plan) is not Plan:
-        return plan(*args, **kwargs)
+        result = plan(*args, **kwargs)
+        if views.changes(function) and type(values[0]) is _class:
+            number = hash((key_of(function_name(function)), number_of(args), number_of(kwargs)))
+            _named(values[0], origin_of(number, values))
+        return result
     if function in VIEWS:
         views.mark(result, function, args, kwargs, plan.moves[0] if type(plan) is Plan else None)
     elif "_copied_view" in values[0].__dict__ and (plan.changes if type(plan) is Plan else views.changes(function)):
