@@ -193,7 +193,7 @@ class _Moved(torch.autograd.Function):
 
 
 def name_leaf(part: torch.Tensor, placement: Placement, name: str = "") -> None:
-    """Let movements of a tensor that the user makes say which one it is: its name, how it lies, how many were before."""
+    """Let movements of a tensor that the user makes say which one it is: its name, layout, how many were before."""
     part.__dict__["_called"] = name
     kind = placement.key, key_of(str(part.dtype)), part.requires_grad
     part.__dict__["_origin"] = hash((*placement.grid.world.number_tensor(), *kind))
