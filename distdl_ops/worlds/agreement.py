@@ -123,6 +123,9 @@ def raise_found(shared: Exception, error: Exception) -> NoReturn:
         del shared, error  # what is raised refers to this frame, which would keep it
 
 
+EARLIER = "; an earlier call differed: its function, its arguments, or the layout of its tensors"
+
+
 def story(lines: Mapping[int, Line]) -> Exception:
     """Return the error that all ranks raise, from what every rank says.
 
@@ -135,7 +138,10 @@ def story(lines: Mapping[int, Line]) -> Exception:
     """
     kind = next(line.kind for _, line in sorted(lines.items()) if line.kind)
     if len({line.words for line in lines.values()}) == 1:
-        return of_all(KINDS[kind](next(iter(lines.values())).words))
+        words = next(iter(lines.values())).words
+        if kind == "AgreementError" and words.startswith("in ") and " of function " in words:
+            words += EARLIER  # all are in the same operation: only what its argument was computed from differs
+        return of_all(KINDS[kind](words))
     words = tell_apart({rank: line.words for rank, line in lines.items()})
     words = f"the ranks disagree. {words}" if kind not in ("TimeoutError", "DeadlockError") else words
     return of_all(KINDS[kind](words))

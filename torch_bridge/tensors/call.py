@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
+import numpy as np
 import torch
 
 from distdl_ops import Grid
@@ -326,6 +327,7 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         placements: list[Any] = []
         key: list[Any] = [function, _autocast("cpu") and context.autocast()]
         numbers = function not in SCALE_FREE
+        free: list[Any] = []
         if function in KEYED:
             key.append(KEYED[function]())
         for given in args:
@@ -340,11 +342,13 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
                 key.append(kind)
                 if numbers:
                     key.append(given)
+                else:
+                    free.append(given)
             else:
-                _add(given, values, placements, key, numbers)
+                _add(given, values, placements, key, numbers, free)
         for name, given in kwargs.items():
             key.append(name)
-            _add(given, values, placements, key, numbers)
+            _add(given, values, placements, key, numbers, free)
         state = next(p for p in placements if p is not None).state
         decisions = state.decisions
         asked = tuple(key)
@@ -355,7 +359,9 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if plan is None:
             plan = _decide(function, args, kwargs, values, placements)
             if type(plan) is Plan or type(plan) is AsItIs:
-                plan.number = key_of(function_name(function))
+                plan.number = hash(
+                    (key_of(function_name(function)), number_of(args, numbers), number_of(kwargs, numbers))
+                )
             if asked and context.recorder.get() is None:
                 if len(decisions) >= MOST_DECISIONS:
                     decisions.clear()
@@ -364,22 +370,29 @@ def dispatch(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if recorder is not None:
             recorder.note(function, plan, values, placements)
         result: Any
+        number = getattr(plan, "number", 0)
+        if free:  # numbers that are no part of the decision
+            number = hash((number, *map(number_of, free)))
         if type(plan) is AsItIs:
             if saved_tensors_hooks(False) is None or function in IN_PLACE:
                 result = plan.wrapped(function(*args, **kwargs), values)
             else:
                 parts = [value.view_as(value) if type(value) is _class else value for value in values]
                 result = plan.wrapped(Call(function, args, kwargs, values, plan.grid).run(*parts), parts, True)
-            _named(result, origin_of(plan.number, values))
+            _named(result, origin_of(number, values))
         elif type(plan) is Plan:
-            before, state.origin = state.origin, origin_of(plan.number, values)
+            before, state.origin = state.origin, origin_of(number, values)
             try:
-                result = _carry_out(plan, function, args, kwargs, values)
+                result = _carry_out(plan, number, function, args, kwargs, values)
                 _named(result, state.origin)
             finally:
                 state.origin = before
     if type(plan) is not AsItIs and type(plan) is not Plan:
-        return plan(*args, **kwargs)
+        result = plan(*args, **kwargs)
+        if views.changes(function) and type(values[0]) is _class:
+            number = hash((key_of(function_name(function)), number_of(args), number_of(kwargs)))
+            _named(values[0], origin_of(number, values))
+        return result
     if function in VIEWS:
         views.mark(result, function, args, kwargs, plan.moves[0] if type(plan) is Plan else None)
     elif "_copied_view" in values[0].__dict__ and (plan.changes if type(plan) is Plan else views.changes(function)):
@@ -400,7 +413,9 @@ NUMBERS = frozenset((int, float, complex, bool))
 _autocast = torch.is_autocast_enabled
 
 
-def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
+def _carry_out(
+    plan: Plan, number: int, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]
+) -> Any:
     """Move the operands, compute, and wrap the result."""
     packed = saved_tensors_hooks(False) is not None and not plan.changes
     if not plan.moved and plan.compute is None and plan.empty is None and not packed:
@@ -408,7 +423,7 @@ def _carry_out(plan: Plan, function: Any, args: tuple[Any, ...], kwargs: dict[st
         parts = values
     else:
         parts = [
-            value if move is None else _moved(value, move, plan.number)
+            value if move is None else _moved(value, move, number)
             for value, move in zip(values, plan.moves, strict=True)
         ]
         weights = sharding.given_up(values, plan.moves) if plan.moved else []
@@ -519,8 +534,8 @@ SCALE_FREE: set[Any] = set()
 """Functions of whose plans numbers among the arguments are no part: they may change from call to call."""
 
 
-def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], numbers: bool) -> None:
-    """Add an argument to a call's tensors and to its key, all of it that a rule sees."""
+def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], numbers: bool, free: list[Any]) -> None:
+    """Add an argument to a call's tensors and to its key, all of it that a rule sees; to `free` what it does not."""
     kind = type(given)
     if kind is _class:
         values.append(given)
@@ -534,17 +549,48 @@ def _add(given: Any, values: list[Any], placements: list[Any], key: list[Any], n
     elif isinstance(given, list | tuple):
         key += (kind, len(given))
         for item in given:
-            _add(item, values, placements, key, numbers)
+            _add(item, values, placements, key, numbers, free)
     elif kind is slice:
         key += (slice, given.start, given.stop, given.step)
     elif kind is dict:
         key += (dict, *given)
         for item in given.values():
-            _add(item, values, placements, key, numbers)
+            _add(item, values, placements, key, numbers, free)
     elif kind in NUMBERS and not numbers:
         key.append(kind)
+        free.append(given)
     else:
         key += (kind, given)
+
+
+def number_of(given: Any, numbers: bool = True) -> int:
+    """Return a number for an argument as the user wrote it, the same in every process; 0 for what ranks may differ in.
+
+    Parameters
+    ----------
+    given : Any
+        An argument. Tensors, devices and other objects are not compared.
+    numbers : bool, optional
+        Whether numbers count.
+    """
+    kind = type(given)
+    if kind in NUMBERS or isinstance(given, np.number | np.bool_):
+        if not numbers:
+            return 1
+        if given != given:  # the hash of NaN is another one for each object
+            return 2
+        return hash((given, bool(given == -1)))  # -1 and -2 have the same hash
+    if given is None:
+        return 3
+    if kind is str:
+        return 0 if given.partition(":")[2].isdigit() else key_of(given)  # each rank may have a device, "cuda:1"
+    if kind is slice:
+        return hash((4, number_of(given.start), number_of(given.stop), number_of(given.step)))
+    if isinstance(given, list | tuple):
+        return hash((5, *[number_of(item, numbers) for item in given]))
+    if kind is dict:
+        return hash((6, *[(number_of(name), number_of(item, numbers)) for name, item in given.items()]))
+    return key_of(str(given)) if kind in (torch.dtype, torch.memory_format) else 0
 
 
 def _replaced(given: Any, parts: Iterator[Any]) -> Any:

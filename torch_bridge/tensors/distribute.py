@@ -102,7 +102,7 @@ def distribute(
                     roles = _roles(full_name, tensor.ndim, layouts, grid)
                     made[id(tensor)] = tensor, _laid_out(tensor, roles, grid, source)
                 laid_out = store[name] = made[id(tensor)][1]
-                name_leaf(laid_out, grid.world, full_name)
+                name_leaf(laid_out, laid_out._placement, full_name)
                 laid_out._reshard = reshard and bool(laid_out._placement.cut_axes)
                 laid_out._ahead = ahead
     for part in module.modules():

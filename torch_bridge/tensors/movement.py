@@ -22,10 +22,10 @@ from typing import Any, final
 
 import torch
 
-from distdl_ops import Copies, Movement, Replicated, World
+from distdl_ops import Copies, Movement, Replicated
 from distdl_ops.movement.movement import movement_between
 from distdl_ops.transfer.plan import Plan
-from distdl_ops.worlds.call import Call, Number
+from distdl_ops.worlds.call import Call, Number, key_of
 from torch_bridge import compat
 from torch_bridge.compat import plain
 from torch_bridge.tensors import context
@@ -192,9 +192,11 @@ class _Moved(torch.autograd.Function):
             return ctx.move(tangent, ctx.call)  # type: ignore[no-any-return]
 
 
-def name_leaf(part: torch.Tensor, world: World, name: str = "") -> None:
-    """Let movements of a tensor that the user makes say which one it is: its name, or how many were made before."""
-    part.__dict__["_called"], part.__dict__["_origin"] = name, hash(world.number_tensor())
+def name_leaf(part: torch.Tensor, placement: Placement, name: str = "") -> None:
+    """Let movements of a tensor that the user makes say which one it is: its name, layout, how many were before."""
+    part.__dict__["_called"] = name
+    kind = placement.key, key_of(str(part.dtype)), part.requires_grad
+    part.__dict__["_origin"] = hash((*placement.grid.world.number_tensor(), *kind))
 
 
 def origin_of(function: int, operands: Sequence[torch.Tensor]) -> int:

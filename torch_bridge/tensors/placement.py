@@ -23,6 +23,7 @@ from distdl_ops import Copies, DistributedSpace, Grid, Replicated, Split, World
 from distdl_ops.layouts.layout import Layout
 from distdl_ops.layouts.roles import Role
 from distdl_ops.spaces import rearranged
+from distdl_ops.worlds.call import key_of
 from torch_bridge.tensors.gradients import Gradients
 
 _states: weakref.WeakKeyDictionary[World, State] = weakref.WeakKeyDictionary()
@@ -96,6 +97,11 @@ class Placement:
     def partial(self) -> bool:
         """Whether ranks hold terms of a sum: some role is `Copies`."""
         return any(isinstance(role, Copies) for role in self.roles.values())
+
+    @functools.cached_property
+    def key(self) -> int:
+        """A number that stands for the grid's axes, the shape and the roles, the same in every process."""
+        return key_of(f"{dict(self.grid.axes)} {self.layout}")
 
     def splits(self, axis: int) -> dict[str, Role]:
         """Return the roles that split a tensor axis, by grid axis, in order."""

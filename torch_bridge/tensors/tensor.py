@@ -86,7 +86,7 @@ class DistributedTensor(torch.Tensor):
         """
         space.check(part.detach(), "DistributedTensor.from_local")
         whole: DistributedTensor = wrap(part.view_as(part), placement_of(space))
-        name_leaf(whole, space.grid.world)
+        name_leaf(whole, whole._placement)
         return whole
 
     def to_local(self) -> torch.Tensor:
@@ -214,7 +214,7 @@ def distribute_tensor(
     with plain():
         moved = move_between(whole, target)(tensor)
         made: DistributedTensor = wrap(tensor.clone() if move_between(whole, target).keeps else moved, target)
-        name_leaf(made, target.grid.world)
+        name_leaf(made, target)
     return made
 
 

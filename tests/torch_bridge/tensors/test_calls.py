@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -146,3 +147,47 @@ def test_a_checkpoint_runs_again_on_all_ranks(samples: int) -> None:
             torch.testing.assert_close(p.grad.full_tensor().to_local(), gradient)  # type: ignore[union-attr]
 
     simulate(4, main)
+
+
+ARGUMENTS: list[Callable[[Any, int], Any]] = [
+    lambda x, k: x * (2.0 + k),
+    lambda x, k: x * (-1 - k),
+    lambda x, k: torch.add(x, x, alpha=1 + k),
+    lambda x, k: x[:, k],
+    lambda x, k: x[:, -1 - k],
+    lambda x, k: F.dropout(x, 0.2 + 0.1 * k),
+    lambda x, k: x.clamp(min=0.1 * k),
+    lambda x, k: torch.clamp(x, max=0.1 * k),
+    lambda x, k: x.clone().mul_(2 + k),
+]
+
+
+@several
+@pytest.mark.parametrize("function", ARGUMENTS)
+def test_arguments_that_differ(ranks: int, function: Callable[[Any, int], Any]) -> None:
+    """Where a rank computes with another number, all ranks raise when they next wait, and say that a call differed."""
+
+    def main(world: World) -> str:
+        x = distribute_tensor(torch.ones(6, 6), Grid(world, p=world.size), p=Split(0))
+        with pytest.raises(AgreementError) as caught:
+            function(x, int(world.rank == 0)).sum().item()
+        return str(caught.value)
+
+    messages = on_ranks(ranks, main)
+    assert len(set(messages)) == 1
+    assert "an earlier call differed" in messages[0]
+
+
+@several
+def test_equal_arguments(ranks: int) -> None:
+    """Numbers that are equal on all ranks agree, NaN, complex ones and NumPy's too, whichever objects they are."""
+
+    def main(world: World) -> list[complex]:
+        x = distribute_tensor(torch.ones(6, 6), Grid(world, p=world.size), p=Split(0))
+        numbers = [float("nan"), complex(1, float("nan")), 1 + 2j, np.float32(0.5), np.float64(np.nan), True]
+        return [(x * number).sum().item() for number in [*numbers, torch.tensor(2.0)]]
+
+    results = on_ranks(ranks, main)
+    assert len({repr(result) for result in results}) == 1
+    assert results[0][2] == 36 + 72j
+    assert results[0][-1] == 72
