@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import resnet50
 
+pytestmark = pytest.mark.serial
+
 
 def test_data_and_space(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Two steps of ResNet-18 on four ranks: adjoints pass, losses, weights and statistics agree."""
