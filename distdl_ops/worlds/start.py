@@ -89,7 +89,12 @@ def world(*, timeout: float | None = None) -> World:
 def default_timeout() -> float:
     """Return for how many seconds a rank waits for another one, where nothing else is said."""
     given = os.environ.get(PATIENCE)
-    return TIMEOUT if given is None else checked_timeout(f"the variable {PATIENCE}", given)
+    if given is None:
+        return TIMEOUT
+    try:
+        return checked_timeout(f"the variable {PATIENCE}", given)
+    except ArgumentError as error:  # no argument of anybody's
+        raise ValueError(str(error)) from None
 
 
 def checked_timeout(what: str, seconds: float | str) -> float:
