@@ -89,8 +89,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise unless all processes have been given the same numbers, and will take the same steps."""
-        given = (self.tolerance, self.absolute, self.iterations, self.callback is None, *self.options)
-        self.A._agree(self.solver, given)
+        absent = (self.callback is None, self.preconditioner is None)
+        self.A._agree(self.solver, (self.tolerance, self.absolute, self.iterations, *absent, *self.options))
         self.require_preconditioner()
 
     def __str__(self) -> str:

@@ -111,7 +111,7 @@ def lobpcg(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(count, which, start is None, preconditioner is None),
+        options=(count, which, start is None),
     )
     settings.require_square()
     X = A.domain

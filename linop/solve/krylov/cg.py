@@ -98,7 +98,7 @@ def cg(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(x0 is None, preconditioner is None),
+        options=(x0 is None,),
     )
     settings.require_square()
     b, x0 = settings.vectors(b, x0)

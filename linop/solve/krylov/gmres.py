@@ -97,7 +97,7 @@ def gmres(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(x0 is None, restart, preconditioner is None),
+        options=(x0 is None, restart),
     )
     settings.require_square()
     b, x0 = settings.vectors(b, x0)

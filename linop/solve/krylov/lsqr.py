@@ -107,7 +107,7 @@ def lsqr(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(x0 is None, preconditioner is None, damp, regulariser is None),
+        options=(x0 is None, damp, regulariser is None),
     )
     return least_squares(partial(_recurrence, M=preconditioner), b, x0, damp, settings, regulariser)
 

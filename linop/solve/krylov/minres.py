@@ -102,7 +102,7 @@ def minres(
         callback,
         progress,
         preconditioner=preconditioner,
-        options=(x0 is None, preconditioner is None, shift),
+        options=(x0 is None, shift),
     )
     settings.require_square()
     b, x0 = settings.vectors(b, x0)

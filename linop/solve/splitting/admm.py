@@ -121,7 +121,7 @@ def admm(
         progress,
         default=1000,
         preconditioner=preconditioner,
-        options=(x0 is None, penalty, balance, inner, preconditioner is None, settings_of(prox)),
+        options=(x0 is None, penalty, balance, inner, settings_of(prox)),
     )
     if penalty == 0:
         raise ArgumentError(f"{settings}: expected a penalty that is positive, found {penalty}")
