@@ -42,6 +42,7 @@ OPTIONS: dict[str, Any] = {
     "shift": lambda A, b, k: minres(A, b, shift=0.1 * k),
     "damp": lambda A, b, k: lsqr(A, b, damp=0.1 * k),
     "x0": lambda A, b, k: cg(A, b, x0=b if k else None),
+    "preconditioner": lambda A, b, k: cg(A, b, preconditioner=Movement(A.domain, A.domain) if k else None),
     "lipschitz": lambda A, b, k: fista(A, b, soft_threshold(1.0), lipschitz=20.0 + k),
     "count": lambda A, _, k: lanczos(A, 1 + k),
     "seed": lambda A, _, k: power_iteration(A, seed=k),

@@ -301,6 +301,25 @@ def test_another_order_is_an_error(ranks: int, limit: int) -> None:
 
 
 @several
+def test_another_order_behind_the_first_gradient_is_an_error(ranks: int) -> None:
+    """Gradients that travel together are told apart one by one: the first is the same on all ranks, the next are not."""
+
+    def main(world: World) -> str:
+        grid = Grid(world, data=world.size)
+        x = distribute_tensor(samples(), grid, data=Split(0))
+        layers = [distribute(nn.Linear(5, 5, bias=False, dtype=torch.float64), grid) for _ in range(3)]
+        results = {k: layers[k](x) for k in ([1, 0, 2] if world.rank else [0, 1, 2])}
+        with pytest.raises(AgreementError) as caught:  # noqa: PT012
+            torch.autograd.backward([results[k] for k in range(3)], [x] * 3)
+            world.allgather(0, "the next operation")
+        return str(caught.value)
+
+    messages = on_ranks(ranks, main)
+    assert len(set(messages)) == 1
+    assert "gradients after it" in messages[0]
+
+
+@several
 def test_an_error_on_one_rank_while_gradients_travel(ranks: int) -> None:
     """A rank that raises in its backward pass leaves nobody waiting: all others raise, in words."""
 
