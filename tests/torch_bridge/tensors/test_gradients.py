@@ -302,7 +302,7 @@ def test_another_order_is_an_error(ranks: int, limit: int) -> None:
 
 @several
 def test_another_order_behind_the_first_gradient_is_an_error(ranks: int) -> None:
-    """Gradients that travel together are told apart one by one: the first is the same on all ranks, the next are not."""
+    """Gradients that travel together are told apart one by one: here the first is the same on all ranks, no other."""
 
     def main(world: World) -> str:
         grid = Grid(world, data=world.size)
